@@ -1,0 +1,126 @@
+//! The one error type of the crate. Its variants carry the numbers that were refused.
+
+use core::fmt;
+
+/// Why the kernel refused its input. Wrong data and wrong configuration end here; wrong code (a slice of the wrong
+/// length handed to a hot operation) is a documented panic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// The modulus is not an odd prime in [3, 2^50).
+    NotAPrime {
+        /// The refused value.
+        value: u64,
+    },
+    /// The prime has no primitive 2N-th root of unity: it is not 1 modulo 2N.
+    NoRootOfUnity {
+        /// The prime.
+        modulus: u64,
+        /// log2 of the ring degree N.
+        log_n: u32,
+    },
+    /// The ring degree is outside 2^4 … 2^17.
+    RingDegree {
+        /// log2 of the refused degree.
+        log_n: u32,
+    },
+    /// Fewer primes of the wanted form exist than were asked for.
+    NotEnoughPrimes {
+        /// How many were found.
+        found: usize,
+        /// How many were asked for.
+        wanted: usize,
+    },
+    /// A modulus occurs twice in what must be a set of coprime moduli.
+    RepeatedModulus {
+        /// The repeated prime.
+        modulus: u64,
+    },
+    /// A number of limbs, digits or special primes is outside its range.
+    Count {
+        /// What was counted: "limbs", "digits", "special primes", "digit size".
+        what: &'static str,
+        /// The refused count.
+        value: usize,
+        /// Smallest accepted value.
+        min: usize,
+        /// Largest accepted value.
+        max: usize,
+    },
+    /// The Galois element is even, or not below 2N.
+    GaloisElement {
+        /// The refused element.
+        element: u64,
+    },
+    /// A residue read from outside is not below its modulus.
+    Residue {
+        /// Which limb.
+        limb: usize,
+        /// Which coefficient or slot.
+        index: usize,
+        /// The value read.
+        value: u64,
+        /// The modulus of that limb.
+        modulus: u64,
+    },
+    /// Encoded bytes are shorter or longer than the parameters say.
+    Length {
+        /// Bytes handed over.
+        found: usize,
+        /// Bytes wanted.
+        wanted: usize,
+    },
+    /// The digit decomposition would overflow: the special primes are smaller than the largest digit.
+    SpecialModulusTooSmall {
+        /// log2 of the product of the special primes.
+        special_bits: u32,
+        /// log2 of the largest digit's product.
+        digit_bits: u32,
+    },
+    /// This ISA is not available on this machine or for this ring degree.
+    IsaUnavailable {
+        /// Its name.
+        name: &'static str,
+    },
+    /// No ISA has this name.
+    UnknownIsa,
+    /// A fixed Hamming weight larger than the ring degree.
+    HammingWeight {
+        /// The refused weight.
+        weight: usize,
+        /// The ring degree.
+        n: usize,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::NotAPrime { value } => write!(f, "modulus {value} is not an odd prime below 2^50"),
+            Self::NoRootOfUnity { modulus, log_n } => {
+                write!(f, "prime {modulus} is not 1 modulo 2^{}: the NTT of degree 2^{log_n} needs that", log_n + 1)
+            }
+            Self::RingDegree { log_n } => write!(f, "ring degree 2^{log_n} is outside 2^4 to 2^17"),
+            Self::NotEnoughPrimes { found, wanted } => {
+                write!(f, "only {found} of {wanted} primes exist in the wanted range: choose another size")
+            }
+            Self::RepeatedModulus { modulus } => write!(f, "modulus {modulus} occurs twice in one basis"),
+            Self::Count { what, value, min, max } => write!(f, "{value} {what}: must be from {min} to {max}"),
+            Self::GaloisElement { element } => write!(f, "Galois element {element} is not odd and below 2N"),
+            Self::Residue { limb, index, value, modulus } => {
+                write!(f, "residue {value} at limb {limb}, index {index} is not below its modulus {modulus}")
+            }
+            Self::Length { found, wanted } => write!(f, "{found} bytes where {wanted} are needed"),
+            Self::SpecialModulusTooSmall { special_bits, digit_bits } => write!(
+                f,
+                "special primes of {special_bits} bits are smaller than the largest digit of {digit_bits} bits: \
+                 add special primes or make digits smaller"
+            ),
+            Self::IsaUnavailable { name } => write!(f, "ISA {name} is not available here"),
+            Self::UnknownIsa => write!(f, "unknown ISA: use scalar, portable, avx2, avx512 or neon"),
+            Self::HammingWeight { weight, n } => write!(f, "Hamming weight {weight} exceeds the ring degree {n}"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}

@@ -1,0 +1,164 @@
+//! One NTT-friendly prime below 2^50 and its scalar reference arithmetic.
+//!
+//! Scalars here are canonical residues in [0, q). These functions run at set-up, in samplers, at the public boundary
+//! and as the peers that the vector code is tested against; the hot loops are in [`crate::ntt`].
+
+use crate::error::Error;
+use crate::primes;
+
+/// A prime 3 ≤ q < 2^50 with its constants.
+///
+/// The bound 2^50 is what makes products of residues exact in pairs of `f64`: see the [ranges](crate#numbers-and-ranges).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct Modulus {
+    q: u64,
+    /// floor(2^114 / q) for q's bit length folded in: see `reduce_u128`.
+    barrett: u64,
+    bits: u32,
+}
+
+impl Modulus {
+    /// All moduli are below 2^50.
+    pub const MAX_BITS: u32 = 50;
+
+    /// Takes an odd prime below 2^50.
+    ///
+    /// # Errors
+    /// [`Error::NotAPrime`] for anything else. The test is deterministic (Miller-Rabin, [`primes::is_prime`]).
+    pub fn new(q: u64) -> Result<Self, Error> {
+        if q < 3 || q >> Self::MAX_BITS != 0 || !primes::is_prime(q) {
+            return Err(Error::NotAPrime { value: q });
+        }
+        let bits = u64::BITS - q.leading_zeros();
+        // 2^(bits-1) < q < 2^bits, so 2^63 < 2^(bits+63) / q < 2^64.
+        let barrett = ((1u128 << (bits + 63)) / u128::from(q)) as u64;
+        Ok(Self { q, barrett, bits })
+    }
+
+    /// The prime itself.
+    #[inline]
+    #[must_use]
+    pub const fn value(&self) -> u64 {
+        self.q
+    }
+
+    /// The prime as `f64`, exact.
+    #[inline]
+    #[must_use]
+    pub const fn as_f64(&self) -> f64 {
+        self.q as f64
+    }
+
+    /// Bit length: 2^(bits-1) < q < 2^bits.
+    #[inline]
+    #[must_use]
+    pub const fn bits(&self) -> u32 {
+        self.bits
+    }
+
+    /// a + b mod q for canonical a, b.
+    #[inline]
+    #[must_use]
+    pub const fn add(&self, a: u64, b: u64) -> u64 {
+        let s = a + b;
+        if s >= self.q { s - self.q } else { s }
+    }
+
+    /// a − b mod q for canonical a, b.
+    #[inline]
+    #[must_use]
+    pub const fn sub(&self, a: u64, b: u64) -> u64 {
+        if a >= b { a - b } else { a + self.q - b }
+    }
+
+    /// −a mod q for canonical a.
+    #[inline]
+    #[must_use]
+    pub const fn neg(&self, a: u64) -> u64 {
+        if a == 0 { 0 } else { self.q - a }
+    }
+
+    /// a·b mod q for canonical a, b.
+    #[inline]
+    #[must_use]
+    pub const fn mul(&self, a: u64, b: u64) -> u64 {
+        self.reduce_u128(a as u128 * b as u128)
+    }
+
+    /// x mod q for x < 2^(bits + 63), hence for every product of canonical residues and every u64 (Barrett, Crypto '86).
+    ///
+    /// With t = ⌊x / 2^(bits−1)⌋ < 2^64 and µ = ⌊2^(bits+63)/q⌋, the quotient ⌊tµ/2^64⌋ is at most 2 below ⌊x/q⌋.
+    #[inline]
+    #[must_use]
+    pub const fn reduce_u128(&self, x: u128) -> u64 {
+        debug_assert!(x >> (self.bits + 63) == 0);
+        let t = (x >> (self.bits - 1)) as u64;
+        let quotient = ((t as u128 * self.barrett as u128) >> 64) as u64;
+        let mut r = (x as u64).wrapping_sub(quotient.wrapping_mul(self.q));
+        if r >= 2 * self.q {
+            r -= 2 * self.q;
+        }
+        if r >= self.q {
+            r -= self.q;
+        }
+        r
+    }
+
+    /// x mod q for any x.
+    #[inline]
+    #[must_use]
+    pub const fn reduce(&self, x: u64) -> u64 {
+        self.reduce_u128(x as u128)
+    }
+
+    /// x mod q in [0, q) for any signed x.
+    #[inline]
+    #[must_use]
+    pub const fn reduce_i64(&self, x: i64) -> u64 {
+        let r = self.reduce(x.unsigned_abs());
+        if x < 0 { self.neg(r) } else { r }
+    }
+
+    /// The representative of canonical a in [−(q−1)/2, (q−1)/2].
+    #[inline]
+    #[must_use]
+    pub const fn centre(&self, a: u64) -> i64 {
+        if a > self.q / 2 { a as i64 - self.q as i64 } else { a as i64 }
+    }
+
+    /// a^e mod q. Its time depends on e: for public exponents.
+    #[must_use]
+    pub const fn pow_vartime(&self, a: u64, mut e: u64) -> u64 {
+        let (mut base, mut r) = (a, 1);
+        while e != 0 {
+            if e & 1 == 1 {
+                r = self.mul(r, base);
+            }
+            base = self.mul(base, base);
+            e >>= 1;
+        }
+        r
+    }
+
+    /// a^−1 mod q (Fermat). `None` for 0.
+    #[must_use]
+    pub const fn inv(&self, a: u64) -> Option<u64> {
+        if a == 0 { None } else { Some(self.pow_vartime(a, self.q - 2)) }
+    }
+
+    /// The smallest-base primitive 2N-th root of unity: the first g = 2, 3, … with g^((q−1)/2N) of order 2N.
+    ///
+    /// # Errors
+    /// [`Error::NoRootOfUnity`] if q is not 1 modulo 2N.
+    pub fn root_of_unity(&self, log_n: u32) -> Result<u64, Error> {
+        let two_n = 2u64 << log_n;
+        if (self.q - 1) % two_n != 0 {
+            return Err(Error::NoRootOfUnity { modulus: self.q, log_n });
+        }
+        // An element has order exactly 2N = 2^k iff its N-th power is −1; half of all g give one.
+        (2..self.q)
+            .map(|g| self.pow_vartime(g, (self.q - 1) / two_n))
+            .find(|&psi| self.pow_vartime(psi, two_n / 2) == self.q - 1)
+            .ok_or(Error::NoRootOfUnity { modulus: self.q, log_n })
+    }
+}

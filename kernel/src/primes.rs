@@ -1,0 +1,116 @@
+//! Search for NTT-friendly primes q = 1 mod 2N, and the primality test behind it.
+
+use alloc::vec::Vec;
+
+use crate::error::Error;
+use crate::modulus::Modulus;
+
+/// Which way [`NttPrimes`] walks from its starting size.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Direction {
+    /// From the first candidate at or above the size, upwards.
+    Ascending,
+    /// From the first candidate below the size, downwards.
+    Descending,
+}
+
+/// The primes q = 1 mod 2N from a given size on, one after the other, all distinct and below 2^50.
+///
+/// ```
+/// use hetal_kernel::primes::{Direction, NttPrimes};
+/// let q: Vec<u64> = NttPrimes::new(16, 1 << 40, Direction::Descending).take(2).map(|q| q.value()).collect();
+/// assert!(q[0] > q[1] && q[0] < 1 << 40 && q.iter().all(|q| q % (1 << 17) == 1));
+/// ```
+#[derive(Clone, Debug)]
+pub struct NttPrimes {
+    step: u64,
+    next: Option<u64>,
+    direction: Direction,
+}
+
+impl NttPrimes {
+    /// Starts at `size` (a value, not a number of bits) for ring degree 2^log_n. Ascending yields primes ≥ size,
+    /// descending yields primes < size, so that the two directions never meet.
+    ///
+    /// # Panics
+    /// If log_n > 17.
+    #[must_use]
+    pub fn new(log_n: u32, size: u64, direction: Direction) -> Self {
+        assert!(log_n <= crate::MAX_LOG_N, "ring degree 2^{log_n} is above 2^17");
+        let step = 2u64 << log_n;
+        let size = size.min(1 << Modulus::MAX_BITS);
+        let above = size.saturating_sub(1).div_ceil(step) * step + 1;
+        let next = match direction {
+            Direction::Ascending => Some(above),
+            Direction::Descending => above.checked_sub(step),
+        };
+        Self { step, next, direction }
+    }
+}
+
+impl Iterator for NttPrimes {
+    type Item = Modulus;
+
+    fn next(&mut self) -> Option<Modulus> {
+        while let Some(candidate) = self.next.filter(|&c| c >> Modulus::MAX_BITS == 0) {
+            self.next = match self.direction {
+                Direction::Ascending => Some(candidate + self.step),
+                Direction::Descending => candidate.checked_sub(self.step),
+            };
+            if let Ok(q) = Modulus::new(candidate) {
+                return Some(q);
+            }
+        }
+        self.next = None;
+        None
+    }
+}
+
+/// The `count` primes q = 1 mod 2N nearest below 2^bits, in descending order.
+///
+/// # Errors
+/// [`Error::NotEnoughPrimes`] if fewer exist.
+pub fn below_bits(log_n: u32, bits: u32, count: usize) -> Result<Vec<Modulus>, Error> {
+    let found: Vec<_> =
+        NttPrimes::new(log_n, 1 << bits.min(Modulus::MAX_BITS), Direction::Descending).take(count).collect();
+    if found.len() < count {
+        return Err(Error::NotEnoughPrimes { found: found.len(), wanted: count });
+    }
+    Ok(found)
+}
+
+/// Deterministic Miller-Rabin for every u64 (the first twelve primes as bases suffice: Sorenson and Webster, 2015).
+#[must_use]
+pub fn is_prime(n: u64) -> bool {
+    const BASES: [u64; 12] = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37];
+    if n < 2 {
+        return false;
+    }
+    for b in BASES {
+        if n % b == 0 {
+            return n == b;
+        }
+    }
+    let mul = |a: u64, b: u64| (u128::from(a) * u128::from(b) % u128::from(n)) as u64;
+    let (s, d) = ((n - 1).trailing_zeros(), (n - 1) >> (n - 1).trailing_zeros());
+    BASES.iter().all(|&b| {
+        let (mut x, mut base, mut e) = (1, b, d);
+        while e != 0 {
+            if e & 1 == 1 {
+                x = mul(x, base);
+            }
+            base = mul(base, base);
+            e >>= 1;
+        }
+        if x == 1 || x == n - 1 {
+            return true;
+        }
+        for _ in 1..s {
+            x = mul(x, x);
+            if x == n - 1 {
+                return true;
+            }
+        }
+        false
+    })
+}
