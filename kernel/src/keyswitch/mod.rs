@@ -1,0 +1,289 @@
+//! Hybrid key-switching (Han and Ki, CT-RSA 2020): from a product with one secret to a product with another.
+//!
+//! The limbs q₀…q_L are cut into digits of α limbs. A key for s → s′ holds for each digit d an encryption under s′,
+//! modulo QP, of P·s in the limbs of that digit and of 0 in all others. To switch c, each digit \[c\]_{Q_d} is lifted to all limbs of
+//! QP (ModUp), multiplied with its part of the key, summed, and divided by P (ModDown):
+//!
+//! (b, a) = Σ_d ModUp(\[c\]_{Q_d})·(b_d, a_d) / P,   b + a·s′ ≈ c·s.
+//!
+//! | step | function | cost at l limbs, k special primes, D digits of α |
+//! |---|---|---|
+//! | prepare | [`Gadget::prepare_limb`] | l inverse NTT |
+//! | overflow | [`Gadget::overflow_limb`] | l·N multiply-adds |
+//! | ModUp | [`Gadget::digit_limb`] | D(l + k) − l conversions of α + 1 terms, as many NTT |
+//! | inner product | [`KeySwitchKey::accumulate_limb`] | 2D(l + k) limb products |
+//! | ModDown | [`ModDown`] | 2k inverse NTT, 2l conversions of k + 1 terms, 2l NTT |
+//!
+//! Every row works limb by limb on disjoint outputs, so callers can spread it over threads; [`Gadget::switch`] is the
+//! sequence on one thread. Lifted digits can be kept ([`Gadget::decompose`]) and used for many keys (hoisting, Halevi and
+//! Shoup, CRYPTO 2018); sums modulo QP can be kept and divided by P once.
+//!
+//! **Noise.** The conversions are centred: \[c\]_{Q_d} has coefficients of at most Q_d/2, the division rounds to nearest. With
+//! errors of size B_e in the key, h = ‖s′‖₁ and P ≥ Q_d, |b + a·s′ − c·s| ≤ D·N·B_e·max(Q_d)/(2P) + (1 + h)/2.
+//!
+//! **Keys for a level.** A gadget made from fewer limbs ([`RnsBasis::range`]) and fewer special primes shares all tables and has
+//! smaller, faster keys: rotations that happen only at low levels should have one of their own.
+
+mod key;
+
+use alloc::vec::Vec;
+
+pub use key::KeySwitchKey;
+
+use crate::error::Error;
+use crate::ntt::InverseScale;
+use crate::poly::{Coeff, Eval, RnsPoly, RnsPolyMut, RnsPolyRef};
+use crate::rns::{BaseConverter, MAX_DIGIT, ModDown, RnsBasis};
+use crate::scratch::limb_stride;
+
+/// The digit decomposition of one modulus chain: α, the special primes, and tables for every level.
+#[derive(Clone, Debug)]
+pub struct Gadget {
+    q: RnsBasis,
+    qp: RnsBasis,
+    alpha: usize,
+    mod_down: ModDown,
+    /// For digit d and its length r = 1 … α (shorter at lower levels), at \[d\]\[r − 1\].
+    digits: Vec<Vec<Digit>>,
+}
+
+#[derive(Clone, Debug)]
+struct Digit {
+    /// From its limbs to all limbs of QP.
+    converter: BaseConverter,
+    scales: Vec<InverseScale>,
+}
+
+impl Gadget {
+    /// Digits of `alpha` limbs of `q`, special primes `p`.
+    ///
+    /// # Errors
+    /// [`Error::Count`] if alpha or the number of digits is outside 1 … [`MAX_DIGIT`], [`Error::RepeatedModulus`], [`Error::RingDegree`], and
+    /// [`Error::SpecialModulusTooSmall`] if P is more than 2 bits below the largest digit: the noise of a switch would be
+    /// that much above the rounding error.
+    pub fn new(q: &RnsBasis, p: &RnsBasis, alpha: usize) -> Result<Self, Error> {
+        if !(1..=MAX_DIGIT).contains(&alpha) {
+            return Err(Error::Count { what: "limbs in a digit", value: alpha, min: 1, max: MAX_DIGIT });
+        }
+        let qp = q.concat(p)?;
+        let all = qp.moduli();
+        if q.len().div_ceil(alpha) > MAX_DIGIT {
+            return Err(Error::Count { what: "digits", value: q.len().div_ceil(alpha), min: 1, max: MAX_DIGIT });
+        }
+        let mut digits = Vec::new();
+        for from in (0..q.len()).step_by(alpha) {
+            let limbs = alpha.min(q.len() - from);
+            let digit_bits = q.range(from..from + limbs).log2_product();
+            if p.log2_product() + 2.0 < digit_bits {
+                return Err(Error::SpecialModulusTooSmall {
+                    special_bits: p.log2_product() as u32,
+                    digit_bits: digit_bits as u32,
+                });
+            }
+            let digit = |r: usize| {
+                let converter = BaseConverter::new(&all[from..from + r], &all, q.isa())?;
+                let scale = |i| q.table(from + i).inverse_scale(converter.cofactor(i));
+                Ok(Digit { scales: (0..r).map(scale).collect(), converter })
+            };
+            digits.push((1..=limbs).map(digit).collect::<Result<_, Error>>()?);
+        }
+        Ok(Self { mod_down: ModDown::new(q, p)?, q: q.clone(), qp, alpha, digits })
+    }
+
+    /// The ciphertext primes q₀…q_L.
+    #[must_use]
+    pub const fn q(&self) -> &RnsBasis {
+        &self.q
+    }
+
+    /// q₀…q_L, then the special primes.
+    #[must_use]
+    pub const fn qp(&self) -> &RnsBasis {
+        &self.qp
+    }
+
+    /// Number of special primes.
+    #[must_use]
+    pub fn special(&self) -> usize {
+        self.qp.len() - self.q.len()
+    }
+
+    /// Limbs in a digit.
+    #[must_use]
+    pub const fn alpha(&self) -> usize {
+        self.alpha
+    }
+
+    /// Digits of a polynomial of `limbs` limbs.
+    #[must_use]
+    pub const fn digits(&self, limbs: usize) -> usize {
+        limbs.div_ceil(self.alpha)
+    }
+
+    /// The division by P.
+    #[must_use]
+    pub const fn mod_down(&self) -> &ModDown {
+        &self.mod_down
+    }
+
+    /// The table of limb j of a sum modulo QP at `limbs` ciphertext limbs: q₀…q_{limbs−1}, then the special primes.
+    ///
+    /// # Panics
+    /// If there is no such limb.
+    #[must_use]
+    pub fn qp_index(&self, limbs: usize, j: usize) -> usize {
+        assert!(
+            limbs <= self.q.len() && j < limbs + self.special(),
+            "limb {j} of {limbs} and {} special",
+            self.special()
+        );
+        if j < limbs { j } else { j - limbs + self.q.len() }
+    }
+
+    fn digit(&self, limbs: usize, d: usize) -> (core::ops::Range<usize>, &Digit) {
+        let range = d * self.alpha..limbs.min((d + 1) * self.alpha);
+        let digit = &self.digits[d][range.len() - 1];
+        (range, digit)
+    }
+
+    /// Prepare, for each limb i of c at `limbs` limbs: from values to coefficients ready for conversion, in place.
+    ///
+    /// # Panics
+    /// If i or a length is wrong.
+    pub fn prepare_limb(&self, limbs: usize, i: usize, limb: &mut [f64]) {
+        let (range, digit) = self.digit(limbs, i / self.alpha);
+        self.q.table(i).inverse_scaled(limb, &digit.scales[i - range.start]);
+    }
+
+    /// Overflow of digit d of the prepared polynomial.
+    ///
+    /// # Panics
+    /// If d or a length is wrong.
+    pub fn overflow_limb(&self, prepared: RnsPolyRef<'_, Coeff>, d: usize, v: &mut [f64]) {
+        let (range, digit) = self.digit(prepared.limbs(), d);
+        prepared.range(range.start, range.end).with_limbs(None, |y| digit.converter.overflow_into(y, v));
+    }
+
+    /// ModUp: limb j modulo QP of the lifted digit d, in values. `v` is the digit's overflow. The limbs of the digit itself are
+    /// those of c; they are not computed here.
+    ///
+    /// # Panics
+    /// If j is a limb of the digit, or d, j or a length is wrong.
+    pub fn digit_limb(&self, prepared: RnsPolyRef<'_, Coeff>, v: &[f64], d: usize, j: usize, out: &mut [f64]) {
+        let (range, digit) = self.digit(prepared.limbs(), d);
+        assert!(!range.contains(&j), "limb {j} belongs to digit {d}");
+        let target = self.qp_index(prepared.limbs(), j);
+        // One centred limb has no overflow.
+        let v = (range.len() > 1).then_some(v);
+        prepared
+            .range(range.start, range.end)
+            .with_limbs(v, |y| digit.converter.convert_into(y, target, &mut [&mut *out]));
+        self.qp.table(target).forward(out);
+    }
+
+    /// Prepare and overflow on one thread: fills `prepared` (as many limbs as c) and `overflow` (one limb per digit).
+    ///
+    /// # Panics
+    /// If shapes do not fit.
+    pub fn prepare(
+        &self,
+        c: RnsPolyRef<'_, Eval>,
+        prepared: &mut RnsPolyMut<'_, Coeff>,
+        overflow: &mut RnsPolyMut<'_, Coeff>,
+    ) {
+        let limbs = c.limbs();
+        assert!(prepared.limbs() == limbs && limbs <= self.q.len(), "{limbs} limbs, {} prepared", prepared.limbs());
+        for i in 0..limbs {
+            prepared.limb_mut(i).copy_from_slice(c.limb(i));
+            self.prepare_limb(limbs, i, prepared.limb_mut(i));
+        }
+        (0..self.digits(limbs)).for_each(|d| self.overflow_limb(prepared.view(), d, overflow.limb_mut(d)));
+    }
+
+    /// Length of the workspace of [`Gadget::decompose`] for a polynomial of `limbs` limbs.
+    #[must_use]
+    pub fn decompose_scratch_len(&self, limbs: usize) -> usize {
+        (limbs + self.digits(limbs)) * limb_stride(self.q.n())
+    }
+
+    /// Decomposes c once, to be multiplied with many keys (hoisting): out\[d\] becomes digit d lifted to the limbs of c and the
+    /// special primes.
+    ///
+    /// # Panics
+    /// If the number of digits, a shape or the workspace does not fit.
+    pub fn decompose(&self, c: RnsPolyRef<'_, Eval>, out: &mut [RnsPoly<Eval>], scratch: &mut [f64]) {
+        let limbs = c.limbs();
+        assert!(out.len() == self.digits(limbs), "{} digits for {} polynomials", self.digits(limbs), out.len());
+        let (prepared, scratch) = RnsPolyMut::from_scratch(scratch, c.n(), limbs);
+        let (overflow, _) = RnsPolyMut::from_scratch(scratch, c.n(), out.len());
+        let (mut prepared, mut overflow) = (prepared, overflow);
+        self.prepare(c, &mut prepared, &mut overflow);
+        for (d, out) in out.iter_mut().enumerate() {
+            assert!(out.limbs() == limbs + self.special(), "{} limbs of digit {d}", out.limbs());
+            let (own, _) = self.digit(limbs, d);
+            for (j, out) in out.limbs_mut().enumerate() {
+                if own.contains(&j) {
+                    out.copy_from_slice(c.limb(j));
+                } else {
+                    self.digit_limb(prepared.view(), overflow.limb(d), d, j, out);
+                }
+            }
+        }
+    }
+
+    /// Length of the workspace of [`Gadget::switch_lazy`] and [`Gadget::switch`] for a polynomial of `limbs` limbs.
+    #[must_use]
+    pub fn switch_scratch_len(&self, limbs: usize) -> usize {
+        (limbs + 2 * self.digits(limbs)) * limb_stride(self.q.n())
+    }
+
+    /// Σ_d ModUp(\[c\]_{Q_d})·key_d modulo QP, not divided by P: both parts of `out` get the limbs of c, then those of the
+    /// special primes. Sums of several such results (and of P times other polynomials) may share one ModDown.
+    ///
+    /// # Panics
+    /// If a shape, the key or the workspace does not fit.
+    pub fn switch_lazy(
+        &self,
+        c: RnsPolyRef<'_, Eval>,
+        key: &KeySwitchKey,
+        out: [&mut RnsPolyMut<'_, Eval>; 2],
+        scratch: &mut [f64],
+    ) {
+        let (limbs, digits) = (c.limbs(), self.digits(c.limbs()));
+        let (mut prepared, scratch) = RnsPolyMut::from_scratch(scratch, c.n(), limbs);
+        let (mut overflow, scratch) = RnsPolyMut::from_scratch(scratch, c.n(), digits);
+        let (mut lifted, _) = RnsPolyMut::<Eval>::from_scratch(scratch, c.n(), digits);
+        self.prepare(c, &mut prepared, &mut overflow);
+        let [b, a] = out;
+        // Limb by limb modulo QP: the lifted limbs of all digits are used while they are in the cache.
+        for j in 0..limbs + self.special() {
+            let own = if j < limbs { j / self.alpha } else { digits };
+            for d in (0..digits).filter(|&d| d != own) {
+                self.digit_limb(prepared.view(), overflow.limb(d), d, j, lifted.limb_mut(d));
+            }
+            let mut list = [&[][..]; MAX_DIGIT];
+            for (d, slot) in list[..digits].iter_mut().enumerate() {
+                *slot = if d == own { c.limb(j) } else { lifted.limb(d) };
+            }
+            key.accumulate_limb(self, limbs, j, &list[..digits], [b.limb_mut(j), a.limb_mut(j)]);
+        }
+    }
+
+    /// [`Gadget::switch_lazy`] and ModDown: the first limbs of both parts of `out` hold (b, a) with b + a·s′ ≈ c·s; the
+    /// special limbs are used up.
+    ///
+    /// # Panics
+    /// As [`Gadget::switch_lazy`].
+    pub fn switch(
+        &self,
+        c: RnsPolyRef<'_, Eval>,
+        key: &KeySwitchKey,
+        out: [&mut RnsPolyMut<'_, Eval>; 2],
+        scratch: &mut [f64],
+    ) {
+        let [b, a] = out;
+        self.switch_lazy(c, key, [b, a], scratch);
+        self.mod_down.apply(b.reborrow(), scratch);
+        self.mod_down.apply(a.reborrow(), scratch);
+    }
+}

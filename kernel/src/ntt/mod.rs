@@ -1,0 +1,170 @@
+//! The negacyclic number-theoretic transform modulo one prime, and pointwise arithmetic on its values.
+//!
+//! **Definition.** ψ is the primitive 2N-th root of unity of [`Modulus::root_of_unity`]. The forward transform of
+//! a(X) = Σ aⱼXʲ in Z_q\[X\]/(X^N + 1) is, in bit-reversed order, its values at the odd powers of ψ:
+//! slot i holds a(ψ^(2·brev(i) + 1)). Products of polynomials become products of slots.
+//!
+//! **Algorithm.** Cooley-Tukey butterflies forward and Gentleman-Sande butterflies backward with the twists by ψ merged
+//! into the twiddles (Longa and Naehrig, CANS 2016). Two layers are done at a time (radix 4); from blocks of 2^12
+//! coefficients on, all remaining layers of a block are done while it is in the first-level cache; the last
+//! 2·log2(L) layers of an ISA with L lanes are done on L×L groups in registers, with a transposition in between. Layers
+//! with one twiddle per vector use multipliers with a precomputed quotient, layers with one twiddle per lane compute the
+//! quotient, which halves their table.
+//!
+//! **Ranges.** Butterflies leave sums unreduced as long as [`range`] proves that they stay below 2^53; the reductions it
+//! asks for are planned when the table is built. Transforms take |x| ≤ q and return centred values, |x| ≤ q/2 + 2.
+
+mod block;
+mod forward;
+mod inverse;
+mod pointwise;
+pub(crate) mod range;
+
+use alloc::vec::Vec;
+
+use aligned_vec::{AVec, ConstAlign};
+
+use crate::error::Error;
+use crate::modulus::Modulus;
+use crate::simd::Isa;
+use crate::{MAX_LOG_N, MIN_LOG_N};
+
+pub use inverse::InverseScale;
+
+/// Blocks of this many coefficients (32 KiB) are finished layer after layer before the next one is touched.
+const LOG_BLOCK: u32 = 12;
+
+/// Tables of one ring Z_q\[X\]/(X^N + 1) for one ISA: twiddles and the plan of passes and reductions.
+///
+/// ```
+/// use hetal_kernel::{Modulus, NttTable};
+/// let table = NttTable::new(Modulus::new(0x3_ffff_ffe8_0001)?, 12)?;
+/// let mut a = vec![0; 4096];
+/// a[1] = 1; // X
+/// let mut b = a.clone();
+/// table.forward_u64(&mut a);
+/// table.forward_u64(&mut b);
+/// table.mul_assign_u64(&mut a, &b);
+/// table.inverse_u64(&mut a);
+/// assert!(a.iter().enumerate().all(|(i, &x)| x == u64::from(i == 2))); // X²
+/// # Ok::<(), hetal_kernel::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct NttTable {
+    modulus: Modulus,
+    log_n: u32,
+    isa: Isa,
+    plan: range::Plan,
+    forward: Twiddles,
+    inverse: Twiddles,
+    scale: InverseScale,
+}
+
+/// Powers of one root in the order in which the passes read them.
+#[derive(Clone, Debug)]
+struct Twiddles {
+    /// `[w, w/q]` of the layers with one twiddle per vector: block i of the layer with m blocks is entry m + i.
+    vector: AVec<[f64; 2], ConstAlign<64>>,
+    /// w of the layers inside vectors. For each group of L² coefficients, L − 1 vectors: one for the first such layer,
+    /// two for the second, four for the third; lane j belongs to the j-th run of L coefficients.
+    lane: AVec<f64, ConstAlign<64>>,
+}
+
+impl Twiddles {
+    /// `root` is ψ or its inverse.
+    fn new(modulus: &Modulus, log_n: u32, lanes: usize, root: u64) -> Self {
+        let n = 1usize << log_n;
+        let mut powers = Vec::with_capacity(n);
+        let mut power = 1;
+        for _ in 0..n {
+            powers.push(modulus.centre(power) as f64);
+            power = modulus.mul(power, root);
+        }
+        let at = |i: usize| powers[i.reverse_bits() >> (usize::BITS - log_n)];
+        let vector = AVec::from_iter(64, (0..n / lanes).map(|i| [at(i), at(i) / modulus.as_f64()]));
+        let mut lane = AVec::with_capacity(64, n / (lanes * lanes) * (lanes - 1) * lanes);
+        for group in 0..n / (lanes * lanes) {
+            for runs in (0..lanes.trailing_zeros()).map(|layer| 1 << layer) {
+                for h in 0..runs {
+                    for j in 0..lanes {
+                        lane.push(at((n / lanes + group * lanes + j) * runs + h));
+                    }
+                }
+            }
+        }
+        Self { vector, lane }
+    }
+}
+
+impl NttTable {
+    /// Builds the table for the fastest ISA of this machine.
+    ///
+    /// # Errors
+    /// [`Error::RingDegree`] if log_n is outside 4 … 17, [`Error::NoRootOfUnity`] if q is not 1 modulo 2N.
+    pub fn new(modulus: Modulus, log_n: u32) -> Result<Self, Error> {
+        Self::with_isa(modulus, log_n, Isa::detect())
+    }
+
+    /// Builds the table for a given ISA. Rings too small for its vectors (N < 128 for eight lanes, N < 32 for four)
+    /// take a narrower one: see [`NttTable::isa`].
+    ///
+    /// # Errors
+    /// As [`NttTable::new`].
+    pub fn with_isa(modulus: Modulus, log_n: u32, isa: Isa) -> Result<Self, Error> {
+        if !(MIN_LOG_N..=MAX_LOG_N).contains(&log_n) {
+            return Err(Error::RingDegree { log_n });
+        }
+        let psi = modulus.root_of_unity(log_n)?;
+        // ψ^(2N) = 1.
+        let psi_inv = modulus.pow_vartime(psi, (2 << log_n) - 1);
+        let isa = isa.for_degree(log_n);
+        let lanes = isa.lanes();
+        let inverse = Twiddles::new(&modulus, log_n, lanes, psi_inv);
+        Ok(Self {
+            modulus,
+            log_n,
+            isa,
+            plan: range::Plan::new(&modulus, log_n, lanes),
+            forward: Twiddles::new(&modulus, log_n, lanes, psi),
+            scale: InverseScale::new(&modulus, log_n, inverse.vector[1][0], 1),
+            inverse,
+        })
+    }
+
+    /// The prime q.
+    #[must_use]
+    pub const fn modulus(&self) -> &Modulus {
+        &self.modulus
+    }
+
+    /// The ring degree N.
+    #[must_use]
+    pub const fn n(&self) -> usize {
+        1 << self.log_n
+    }
+
+    /// log2 of the ring degree.
+    #[must_use]
+    pub const fn log_n(&self) -> u32 {
+        self.log_n
+    }
+
+    /// The ISA whose code runs.
+    #[must_use]
+    pub const fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Bytes of twiddles.
+    #[must_use]
+    pub fn table_bytes(&self) -> usize {
+        let bytes = |t: &Twiddles| size_of_val::<[[f64; 2]]>(&t.vector) + size_of_val::<[f64]>(&t.lane);
+        bytes(&self.forward) + bytes(&self.inverse)
+    }
+
+    /// Release-mode check of every slice at the boundary.
+    #[track_caller]
+    fn check(&self, len: usize) {
+        assert!(len == self.n(), "{len} coefficients where the ring degree is {}", self.n());
+    }
+}

@@ -1,0 +1,316 @@
+//! Pointwise arithmetic modulo q on N centred residues: coefficients or values alike.
+
+use super::NttTable;
+use crate::simd::{Lanes, MAX_TERMS, Task, array};
+
+/// A function of two vectors, applied to two slices: `a[i] = f(a[i], b[i])`.
+macro_rules! binary {
+    ($(#[$doc:meta])* $name:ident, |$simd:ident, $q:ident, $a:ident, $b:ident| $body:expr) => {
+        $(#[$doc])*
+        ///
+        /// # Panics
+        /// If a length is not N.
+        #[track_caller]
+        pub fn $name(&self, a: &mut [f64], b: &[f64]) {
+            struct Op<'a> {
+                table: &'a NttTable,
+                a: &'a mut [f64],
+                b: &'a [f64],
+            }
+            impl Task for Op<'_> {
+                type Output = ();
+                #[inline(always)]
+                fn run<const L: usize, S: Lanes<L>>(self, $simd: S) {
+                    let $q = $simd.modulus(&self.table.modulus);
+                    for (x, b) in self.a.as_chunks_mut::<L>().0.iter_mut().zip(self.b.as_chunks::<L>().0) {
+                        let ($a, $b) = ($simd.load(x), $simd.load(b));
+                        let [r] = $simd.reduce($q, [$body]);
+                        $simd.store(x, r);
+                    }
+                }
+            }
+            self.check(a.len());
+            self.check(b.len());
+            self.isa.run(Op { table: self, a, b });
+        }
+    };
+}
+
+impl NttTable {
+    binary! {
+        /// a ← a + b.
+        add_assign, |simd, q, a, b| simd.add(a, b)
+    }
+    binary! {
+        /// a ← a − b.
+        sub_assign, |simd, q, a, b| simd.sub(a, b)
+    }
+    binary! {
+        /// a ← b − a.
+        sub_reverse_assign, |simd, q, a, b| simd.sub(b, a)
+    }
+    binary! {
+        /// a ← a·b.
+        mul_assign, |simd, q, a, b| simd.mul(q, [a], [b])[0]
+    }
+
+    /// a ← −a, exact without a reduction.
+    ///
+    /// # Panics
+    /// If the length is not N.
+    #[track_caller]
+    pub fn neg_assign(&self, a: &mut [f64]) {
+        self.check(a.len());
+        for a in a {
+            // 0 − a, not −a: no negative zeros.
+            *a = 0.0 - *a;
+        }
+    }
+
+    /// a ← a + b·c.
+    ///
+    /// # Panics
+    /// If a length is not N.
+    #[track_caller]
+    pub fn mul_add_assign(&self, a: &mut [f64], b: &[f64], c: &[f64]) {
+        struct Op<'a>(&'a NttTable, &'a mut [f64], [&'a [f64]; 2]);
+        impl Task for Op<'_> {
+            type Output = ();
+            #[inline(always)]
+            fn run<const L: usize, S: Lanes<L>>(self, simd: S) {
+                let Op(table, a, [b, c]) = self;
+                let q = simd.modulus(&table.modulus);
+                let operands = b.as_chunks::<L>().0.iter().zip(c.as_chunks::<L>().0);
+                for (a, (b, c)) in a.as_chunks_mut::<L>().0.iter_mut().zip(operands) {
+                    let [t] = simd.mul(q, [simd.load(b)], [simd.load(c)]);
+                    let [r] = simd.reduce(q, [simd.add(simd.load(a), t)]);
+                    simd.store(a, r);
+                }
+            }
+        }
+        self.check(a.len());
+        self.check(b.len());
+        self.check(c.len());
+        self.isa.run(Op(self, a, [b, c]));
+    }
+
+    /// a ← a·c for a constant residue c in [0, q).
+    ///
+    /// # Panics
+    /// If the length is not N.
+    #[track_caller]
+    pub fn mul_scalar_assign(&self, a: &mut [f64], c: u64) {
+        struct Op<'a>(&'a NttTable, &'a mut [f64], [f64; 2]);
+        impl Task for Op<'_> {
+            type Output = ();
+            #[inline(always)]
+            fn run<const L: usize, S: Lanes<L>>(self, simd: S) {
+                let (q, w) = (simd.modulus(&self.0.modulus), simd.multiplier(self.2));
+                for x in self.1.as_chunks_mut::<L>().0 {
+                    let product = simd.mul_const(q, [simd.load(x)], [w]);
+                    simd.store(x, simd.reduce(q, product)[0]);
+                }
+            }
+        }
+        self.check(a.len());
+        self.isa.run(Op(self, a, self.constant(c)));
+    }
+
+    /// a ← a + c for a constant residue c in [0, q): in [`Eval`](crate::Eval) form, adds the constant polynomial c.
+    ///
+    /// # Panics
+    /// If the length is not N.
+    #[track_caller]
+    pub fn add_scalar_assign(&self, a: &mut [f64], c: u64) {
+        struct Op<'a>(&'a NttTable, &'a mut [f64], f64);
+        impl Task for Op<'_> {
+            type Output = ();
+            #[inline(always)]
+            fn run<const L: usize, S: Lanes<L>>(self, simd: S) {
+                let (q, c) = (simd.modulus(&self.0.modulus), simd.splat(self.2));
+                for x in self.1.as_chunks_mut::<L>().0 {
+                    let [r] = simd.reduce(q, [simd.add(simd.load(x), c)]);
+                    simd.store(x, r);
+                }
+            }
+        }
+        self.check(a.len());
+        self.isa.run(Op(self, a, self.constant(c)[0]));
+    }
+
+    /// a ← (a − b)·c for a constant residue c in [0, q): the last step of ModDown and of rescaling.
+    ///
+    /// # Panics
+    /// If a length is not N.
+    #[track_caller]
+    pub fn sub_mul_scalar_assign(&self, a: &mut [f64], b: &[f64], c: u64) {
+        struct Op<'a>(&'a NttTable, &'a mut [f64], &'a [f64], [f64; 2]);
+        impl Task for Op<'_> {
+            type Output = ();
+            #[inline(always)]
+            fn run<const L: usize, S: Lanes<L>>(self, simd: S) {
+                let Op(table, a, b, c) = self;
+                let (q, w) = (simd.modulus(&table.modulus), simd.multiplier(c));
+                for (x, b) in a.as_chunks_mut::<L>().0.iter_mut().zip(b.as_chunks::<L>().0) {
+                    let product = simd.mul_const(q, [simd.sub(simd.load(x), simd.load(b))], [w]);
+                    simd.store(x, simd.reduce(q, product)[0]);
+                }
+            }
+        }
+        self.check(a.len());
+        self.check(b.len());
+        self.isa.run(Op(self, a, b, self.constant(c)));
+    }
+
+    /// outₖ ← Σᵢ aᵢ·bₖᵢ for `OUT` sums over any number of terms: both halves of a key-switch read their digits once.
+    /// Accumulated without reductions, two fused multiply-adds and two additions a term.
+    ///
+    /// # Panics
+    /// If a length is not N or the lists differ in length.
+    #[track_caller]
+    pub fn dot_into<const OUT: usize>(&self, out: [&mut [f64]; OUT], a: &[&[f64]], b: [&[&[f64]]; OUT]) {
+        out.iter().for_each(|x| self.check(x.len()));
+        for b in b {
+            assert!(a.len() == b.len(), "{} and {} operands", a.len(), b.len());
+            a.iter().chain(b).for_each(|x| self.check(x.len()));
+        }
+        let mut out = out;
+        if a.is_empty() {
+            out.iter_mut().for_each(|out| out.fill(0.0));
+        }
+        for from in (0..a.len()).step_by(MAX_TERMS) {
+            let terms = from..a.len().min(from + MAX_TERMS);
+            let (a, b) = (&a[terms.clone()], b.map(|b| &b[terms.clone()]));
+            let out = out.each_mut().map(|out| &mut **out);
+            macro_rules! run {
+                ($($d:literal)*) => {
+                    match a.len() {
+                        $($d => self.isa.run(Dot::<$d, OUT> {
+                            table: self,
+                            out,
+                            a: core::array::from_fn(|i| a[i]),
+                            b: b.map(|b| core::array::from_fn(|i| b[i])),
+                            add: from > 0,
+                        }),)*
+                        _ => unreachable!("chunks have 1 to {MAX_TERMS} terms"),
+                    }
+                };
+            }
+            run!(1 2 3 4 5 6 7 8);
+        }
+    }
+
+    /// [`NttTable::mul_assign`] on canonical residues in [0, q).
+    ///
+    /// # Panics
+    /// If a length is not N.
+    #[track_caller]
+    pub fn mul_assign_u64(&self, a: &mut [u64], b: &[u64]) {
+        struct Op<'a>(&'a NttTable, &'a mut [f64], &'a [f64]);
+        impl Task for Op<'_> {
+            type Output = ();
+            #[inline(always)]
+            fn run<const L: usize, S: Lanes<L>>(self, simd: S) {
+                let q = simd.modulus(&self.0.modulus);
+                for (x, b) in self.1.as_chunks_mut::<L>().0.iter_mut().zip(self.2.as_chunks::<L>().0) {
+                    // The second factor has to be centred.
+                    let b = simd.reduce(q, [simd.load_u64(b)]);
+                    let [r] = simd.mul(q, [simd.load_u64(x)], b);
+                    simd.store_u64(q, x, r);
+                }
+            }
+        }
+        self.check(a.len());
+        self.check(b.len());
+        self.isa.run(Op(self, bytemuck::cast_slice_mut(a), bytemuck::cast_slice(b)));
+    }
+
+    /// out ← the canonical residues in [0, q) of integral |a| ≤ 2^53.
+    ///
+    /// # Panics
+    /// If a length is not N.
+    #[track_caller]
+    pub fn to_u64(&self, a: &[f64], out: &mut [u64]) {
+        struct Op<'a>(&'a NttTable, &'a [f64], &'a mut [f64]);
+        impl Task for Op<'_> {
+            type Output = ();
+            #[inline(always)]
+            fn run<const L: usize, S: Lanes<L>>(self, simd: S) {
+                let q = simd.modulus(&self.0.modulus);
+                for (a, out) in self.1.as_chunks::<L>().0.iter().zip(self.2.as_chunks_mut::<L>().0) {
+                    simd.store_u64(q, out, simd.load(a));
+                }
+            }
+        }
+        self.check(a.len());
+        self.check(out.len());
+        self.isa.run(Op(self, a, bytemuck::cast_slice_mut(out)));
+    }
+
+    /// out ← the centred residues of canonical a in [0, q) (of any a below 2^52).
+    ///
+    /// # Panics
+    /// If a length is not N.
+    #[track_caller]
+    pub fn from_u64(&self, a: &[u64], out: &mut [f64]) {
+        struct Op<'a>(&'a NttTable, &'a [f64], &'a mut [f64]);
+        impl Task for Op<'_> {
+            type Output = ();
+            #[inline(always)]
+            fn run<const L: usize, S: Lanes<L>>(self, simd: S) {
+                let q = simd.modulus(&self.0.modulus);
+                for (a, out) in self.1.as_chunks::<L>().0.iter().zip(self.2.as_chunks_mut::<L>().0) {
+                    let [r] = simd.reduce(q, [simd.load_u64(a)]);
+                    simd.store(out, r);
+                }
+            }
+        }
+        self.check(a.len());
+        self.check(out.len());
+        self.isa.run(Op(self, bytemuck::cast_slice(a), out));
+    }
+
+    /// The centred constant and its quotient by q.
+    fn constant(&self, c: u64) -> [f64; 2] {
+        let w = self.modulus.centre(self.modulus.reduce(c)) as f64;
+        [w, w / self.modulus.as_f64()]
+    }
+}
+
+/// One run of at most [`MAX_TERMS`] terms; the number of terms is a constant so that all slices stay in registers.
+struct Dot<'a, const D: usize, const OUT: usize> {
+    table: &'a NttTable,
+    out: [&'a mut [f64]; OUT],
+    a: [&'a [f64]; D],
+    b: [[&'a [f64]; D]; OUT],
+    /// Add to what is in `out`.
+    add: bool,
+}
+
+impl<const D: usize, const OUT: usize> Task for Dot<'_, D, OUT> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const L: usize, S: Lanes<L>>(self, simd: S) {
+        let q = simd.modulus(&self.table.modulus);
+        let vectors = self.table.n() / L;
+        // Cut to one common length: the compiler then checks no index in the loop.
+        let a = array!(D, |j| &self.a[j].as_chunks::<L>().0[..vectors]);
+        let b = array!(OUT, |k| array!(D, |j| &self.b[k][j].as_chunks::<L>().0[..vectors]));
+        for i in 0..vectors {
+            let terms = array!(D, |j| simd.load(&a[j][i]));
+            for k in 0..OUT {
+                let mut acc = simd.acc_zero();
+                for j in 0..D {
+                    acc = simd.acc_mul(acc, terms[j], simd.load(&b[k][j][i]));
+                }
+                let mut sum = simd.acc_finish(q, [acc]);
+                let out = &mut self.out[k].as_chunks_mut::<L>().0[i];
+                if self.add {
+                    sum = simd.reduce(q, [simd.add(sum[0], simd.load(out))]);
+                }
+                simd.store(out, sum[0]);
+            }
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! Polynomials in RNS form, with their domain in the type.
+//!
+//! A polynomial of L limbs modulo q₀…q_{L−1} is limb-major: limb i holds N residues modulo qᵢ as centred integral `f64`.
+//! It does not carry its basis; operations take it and check the number of limbs. The first l limbs of a polynomial *are*
+//! the polynomial modulo q₀…q_{l−1}: levels are [prefix views](RnsPoly::prefix), nothing is copied.
+
+use core::marker::PhantomData;
+
+use aligned_vec::{AVec, ConstAlign};
+use zeroize::Zeroize;
+
+use crate::rns::{MAX_DIGIT, RnsBasis};
+use crate::scratch::limb_stride;
+
+mod private {
+    pub trait Sealed {}
+}
+
+/// [`Coeff`] or [`Eval`].
+pub trait Domain: private::Sealed + Copy + core::fmt::Debug + Send + Sync + 'static {}
+
+/// Coefficients of X⁰ … X^(N−1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coeff {}
+
+/// Values at the odd powers of ψ, in the order of [`crate::ntt`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Eval {}
+
+impl private::Sealed for Coeff {}
+impl private::Sealed for Eval {}
+impl Domain for Coeff {}
+impl Domain for Eval {}
+
+/// A polynomial that owns its limbs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RnsPoly<D: Domain> {
+    n: usize,
+    limbs: usize,
+    data: AVec<f64, ConstAlign<64>>,
+    domain: PhantomData<D>,
+}
+
+/// Some limbs of a polynomial, shared.
+#[derive(Clone, Copy, Debug)]
+pub struct RnsPolyRef<'a, D: Domain> {
+    n: usize,
+    limbs: usize,
+    data: &'a [f64],
+    domain: PhantomData<D>,
+}
+
+/// Some limbs of a polynomial, exclusive.
+#[derive(Debug)]
+pub struct RnsPolyMut<'a, D: Domain> {
+    n: usize,
+    limbs: usize,
+    data: &'a mut [f64],
+    domain: PhantomData<D>,
+}
+
+/// The data of limbs `from..to`, which may end without the last pad.
+fn range_of(n: usize, limbs: usize, from: usize, to: usize) -> core::ops::Range<usize> {
+    assert!(from <= to && to <= limbs, "limbs {from}..{to} of a polynomial of {limbs} limbs");
+    from * limb_stride(n)..to * limb_stride(n)
+}
+
+impl<D: Domain> RnsPoly<D> {
+    /// Zero, in N coefficients and `limbs` limbs.
+    #[must_use]
+    pub fn zero(n: usize, limbs: usize) -> Self {
+        let data = AVec::from_iter(64, core::iter::repeat_n(0.0, limbs * limb_stride(n)));
+        Self { n, limbs, data, domain: PhantomData }
+    }
+
+    /// Bytes of memory that a polynomial of this shape takes, pads included.
+    #[must_use]
+    pub const fn bytes(n: usize, limbs: usize) -> usize {
+        limbs * limb_stride(n) * size_of::<f64>()
+    }
+
+    /// All limbs.
+    #[must_use]
+    pub fn view(&self) -> RnsPolyRef<'_, D> {
+        RnsPolyRef { n: self.n, limbs: self.limbs, data: &self.data, domain: PhantomData }
+    }
+
+    /// All limbs, exclusive.
+    pub fn view_mut(&mut self) -> RnsPolyMut<'_, D> {
+        RnsPolyMut { n: self.n, limbs: self.limbs, data: &mut self.data, domain: PhantomData }
+    }
+
+    /// The polynomial modulo the first `limbs` primes.
+    ///
+    /// # Panics
+    /// If there are fewer limbs.
+    #[must_use]
+    pub fn prefix(&self, limbs: usize) -> RnsPolyRef<'_, D> {
+        self.view().range(0, limbs)
+    }
+
+    /// [`RnsPoly::prefix`], exclusive.
+    ///
+    /// # Panics
+    /// If there are fewer limbs.
+    pub fn prefix_mut(&mut self, limbs: usize) -> RnsPolyMut<'_, D> {
+        self.view_mut().split_at(limbs).0
+    }
+
+    /// Forgets all limbs but the first `limbs`: the polynomial modulo fewer primes. The memory is kept.
+    pub fn truncate(&mut self, limbs: usize) {
+        self.limbs = self.limbs.min(limbs);
+        self.data.truncate(self.limbs * limb_stride(self.n));
+    }
+
+    /// Ring degree N.
+    #[must_use]
+    pub const fn n(&self) -> usize {
+        self.n
+    }
+
+    /// Number of limbs.
+    #[must_use]
+    pub const fn limbs(&self) -> usize {
+        self.limbs
+    }
+
+    /// Limb i: N centred residues.
+    ///
+    /// # Panics
+    /// If i is out of range.
+    #[must_use]
+    pub fn limb(&self, i: usize) -> &[f64] {
+        let from = range_of(self.n, self.limbs, i, i + 1).start;
+        &self.data[from..from + self.n]
+    }
+
+    /// Limb i, exclusive. Callers keep the residues integral and centred.
+    ///
+    /// # Panics
+    /// If i is out of range.
+    pub fn limb_mut(&mut self, i: usize) -> &mut [f64] {
+        let from = range_of(self.n, self.limbs, i, i + 1).start;
+        &mut self.data[from..from + self.n]
+    }
+
+    /// All limbs at once, to spread them over threads.
+    pub fn limbs_mut(&mut self) -> impl ExactSizeIterator<Item = &mut [f64]> {
+        self.view_mut().into_limbs_mut()
+    }
+
+    /// The same residues under another domain: for code that has transformed the limbs one by one.
+    #[must_use]
+    pub fn assume_domain<E: Domain>(self) -> RnsPoly<E> {
+        RnsPoly { n: self.n, limbs: self.limbs, data: self.data, domain: PhantomData }
+    }
+}
+
+impl<D: Domain> Zeroize for RnsPoly<D> {
+    /// Overwrites all limbs with zeros: for secret polynomials.
+    fn zeroize(&mut self) {
+        self.data.as_mut_slice().zeroize();
+    }
+}
+
+impl<'a, D: Domain> RnsPolyRef<'a, D> {
+    /// Limbs `from..to`.
+    ///
+    /// # Panics
+    /// If they do not exist.
+    #[must_use]
+    pub fn range(&self, from: usize, to: usize) -> Self {
+        let range = range_of(self.n, self.limbs, from, to);
+        Self { n: self.n, limbs: to - from, data: &self.data[range], domain: PhantomData }
+    }
+
+    /// Ring degree N.
+    #[must_use]
+    pub const fn n(&self) -> usize {
+        self.n
+    }
+
+    /// Number of limbs.
+    #[must_use]
+    pub const fn limbs(&self) -> usize {
+        self.limbs
+    }
+
+    /// Limb i.
+    ///
+    /// # Panics
+    /// If i is out of range.
+    #[must_use]
+    pub fn limb(&self, i: usize) -> &'a [f64] {
+        let from = range_of(self.n, self.limbs, i, i + 1).start;
+        &self.data[from..from + self.n]
+    }
+
+    /// Calls `f` with the slices of all limbs and, after them, `extra`; the list lives on the stack.
+    ///
+    /// # Panics
+    /// If there are more than [`MAX_DIGIT`] limbs.
+    pub(crate) fn with_limbs<R>(&self, extra: Option<&[f64]>, f: impl FnOnce(&[&[f64]]) -> R) -> R {
+        let mut list = [&[][..]; MAX_DIGIT + 1];
+        (0..self.limbs).for_each(|i| list[i] = self.limb(i));
+        if let Some(extra) = extra {
+            list[self.limbs] = extra;
+        }
+        f(&list[..self.limbs + usize::from(extra.is_some())])
+    }
+
+    /// A polynomial of its own with the same limbs.
+    #[must_use]
+    pub fn to_owned(&self) -> RnsPoly<D> {
+        RnsPoly { n: self.n, limbs: self.limbs, data: AVec::from_slice(64, self.data), domain: PhantomData }
+    }
+}
+
+impl<'a, D: Domain> RnsPolyMut<'a, D> {
+    /// A polynomial of unspecified residues in a caller's workspace, and the rest of the workspace.
+    ///
+    /// # Panics
+    /// If the workspace is shorter than `limbs` times [`limb_stride`].
+    #[must_use]
+    pub fn from_scratch(scratch: &'a mut [f64], n: usize, limbs: usize) -> (Self, &'a mut [f64]) {
+        let len = limbs * limb_stride(n);
+        assert!(len <= scratch.len(), "{} words of workspace where {len} are needed", scratch.len());
+        let (data, rest) = scratch.split_at_mut(len);
+        (Self { n, limbs, data, domain: PhantomData }, rest)
+    }
+
+    /// Limb i, shared.
+    ///
+    /// # Panics
+    /// If i is out of range.
+    #[must_use]
+    pub fn limb(&self, i: usize) -> &[f64] {
+        let from = range_of(self.n, self.limbs, i, i + 1).start;
+        &self.data[from..from + self.n]
+    }
+
+    /// The same limbs, shared.
+    #[must_use]
+    pub fn view(&self) -> RnsPolyRef<'_, D> {
+        RnsPolyRef { n: self.n, limbs: self.limbs, data: self.data, domain: PhantomData }
+    }
+
+    /// The same residues under another domain: for code that has transformed the limbs one by one.
+    #[must_use]
+    pub fn assume_domain<E: Domain>(self) -> RnsPolyMut<'a, E> {
+        RnsPolyMut { n: self.n, limbs: self.limbs, data: self.data, domain: PhantomData }
+    }
+
+    /// The same limbs for a shorter time.
+    pub fn reborrow(&mut self) -> RnsPolyMut<'_, D> {
+        RnsPolyMut { n: self.n, limbs: self.limbs, data: self.data, domain: PhantomData }
+    }
+
+    /// The first `limbs` limbs, and the others.
+    ///
+    /// # Panics
+    /// If there are fewer limbs.
+    #[must_use]
+    pub fn split_at(self, limbs: usize) -> (Self, Self) {
+        let at = range_of(self.n, self.limbs, 0, limbs).end;
+        let (head, tail) = self.data.split_at_mut(at);
+        let (n, domain) = (self.n, PhantomData);
+        (Self { n, limbs, data: head, domain }, Self { n, limbs: self.limbs - limbs, data: tail, domain })
+    }
+
+    /// Ring degree N.
+    #[must_use]
+    pub const fn n(&self) -> usize {
+        self.n
+    }
+
+    /// Number of limbs.
+    #[must_use]
+    pub const fn limbs(&self) -> usize {
+        self.limbs
+    }
+
+    /// Limb i, exclusive.
+    ///
+    /// # Panics
+    /// If i is out of range.
+    pub fn limb_mut(&mut self, i: usize) -> &mut [f64] {
+        let from = range_of(self.n, self.limbs, i, i + 1).start;
+        &mut self.data[from..from + self.n]
+    }
+
+    /// All limbs at once.
+    pub fn into_limbs_mut(self) -> impl ExactSizeIterator<Item = &'a mut [f64]> {
+        let n = self.n;
+        self.data.chunks_exact_mut(limb_stride(n)).map(move |limb| &mut limb[..n])
+    }
+
+    /// Overwrites with the limbs of `source`.
+    ///
+    /// # Panics
+    /// If the shapes differ.
+    pub fn copy_from(&mut self, source: RnsPolyRef<'_, D>) {
+        assert!(self.n == source.n && self.limbs == source.limbs, "shapes differ");
+        self.data.copy_from_slice(source.data);
+    }
+
+    /// a ← a + b modulo the first primes of `basis`.
+    ///
+    /// # Panics
+    /// If the shapes differ or the basis has fewer primes than the polynomials have limbs.
+    pub fn add_assign(&mut self, basis: &RnsBasis, b: RnsPolyRef<'_, D>) {
+        assert!(self.limbs == b.limbs, "{} and {} limbs", self.limbs, b.limbs);
+        (0..self.limbs).for_each(|i| basis.table(i).add_assign(self.limb_mut(i), b.limb(i)));
+    }
+
+    /// a ← a − b.
+    ///
+    /// # Panics
+    /// As [`RnsPolyMut::add_assign`].
+    pub fn sub_assign(&mut self, basis: &RnsBasis, b: RnsPolyRef<'_, D>) {
+        assert!(self.limbs == b.limbs, "{} and {} limbs", self.limbs, b.limbs);
+        (0..self.limbs).for_each(|i| basis.table(i).sub_assign(self.limb_mut(i), b.limb(i)));
+    }
+
+    /// a ← −a.
+    ///
+    /// # Panics
+    /// If the basis has fewer primes than the polynomial has limbs.
+    pub fn neg_assign(&mut self, basis: &RnsBasis) {
+        (0..self.limbs).for_each(|i| basis.table(i).neg_assign(self.limb_mut(i)));
+    }
+
+    /// a ← c·a for one residue c in [0, qᵢ) per limb.
+    ///
+    /// # Panics
+    /// If the number of constants differs or the basis has fewer primes than the polynomial has limbs.
+    pub fn mul_scalars_assign(&mut self, basis: &RnsBasis, c: &[u64]) {
+        assert!(self.limbs == c.len(), "{} limbs and {} constants", self.limbs, c.len());
+        (0..self.limbs).for_each(|i| basis.table(i).mul_scalar_assign(self.limb_mut(i), c[i]));
+    }
+}
+
+impl RnsPolyMut<'_, Eval> {
+    /// a ← a·b.
+    ///
+    /// # Panics
+    /// As [`RnsPolyMut::add_assign`].
+    pub fn mul_assign(&mut self, basis: &RnsBasis, b: RnsPolyRef<'_, Eval>) {
+        assert!(self.limbs == b.limbs, "{} and {} limbs", self.limbs, b.limbs);
+        (0..self.limbs).for_each(|i| basis.table(i).mul_assign(self.limb_mut(i), b.limb(i)));
+    }
+
+    /// a ← a + b·c.
+    ///
+    /// # Panics
+    /// As [`RnsPolyMut::add_assign`].
+    pub fn mul_add_assign(&mut self, basis: &RnsBasis, b: RnsPolyRef<'_, Eval>, c: RnsPolyRef<'_, Eval>) {
+        assert!(self.limbs == b.limbs && b.limbs == c.limbs, "{}, {} and {} limbs", self.limbs, b.limbs, c.limbs);
+        (0..self.limbs).for_each(|i| basis.table(i).mul_add_assign(self.limb_mut(i), b.limb(i), c.limb(i)));
+    }
+}
+
+impl RnsPoly<Coeff> {
+    /// The polynomial with small signed coefficients, modulo the first `limbs` primes of any basis: secrets and errors.
+    ///
+    /// # Panics
+    /// If the number of coefficients is not a power of two.
+    #[must_use]
+    pub fn from_small(coefficients: &[i8], limbs: usize) -> Self {
+        assert!(coefficients.len().is_power_of_two(), "{} coefficients", coefficients.len());
+        let mut poly = Self::zero(coefficients.len(), limbs);
+        for limb in poly.limbs_mut() {
+            limb.iter_mut().zip(coefficients).for_each(|(x, &c)| *x = f64::from(c));
+        }
+        poly
+    }
+
+    /// Transforms all limbs.
+    ///
+    /// # Panics
+    /// If the basis has fewer primes than the polynomial has limbs.
+    #[must_use]
+    pub fn into_eval(mut self, basis: &RnsBasis) -> RnsPoly<Eval> {
+        (0..self.limbs).for_each(|i| basis.table(i).forward(self.limb_mut(i)));
+        self.assume_domain()
+    }
+}
+
+impl RnsPoly<Eval> {
+    /// Transforms all limbs back.
+    ///
+    /// # Panics
+    /// If the basis has fewer primes than the polynomial has limbs.
+    #[must_use]
+    pub fn into_coeff(mut self, basis: &RnsBasis) -> RnsPoly<Coeff> {
+        (0..self.limbs).for_each(|i| basis.table(i).inverse(self.limb_mut(i)));
+        self.assume_domain()
+    }
+}

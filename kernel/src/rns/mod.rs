@@ -1,0 +1,141 @@
+//! Residue number systems: a basis of NTT primes, conversion between bases, exact division by dropped primes.
+
+mod convert;
+pub mod crt;
+mod mod_down;
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+pub use convert::BaseConverter;
+pub use mod_down::ModDown;
+
+use crate::error::Error;
+use crate::modulus::Modulus;
+use crate::ntt::NttTable;
+use crate::simd::Isa;
+
+/// Largest number of primes that are converted or divided away at once: the limbs of a digit, the special primes.
+pub const MAX_DIGIT: usize = 64;
+
+/// Distinct primes q₀…q_{L−1} with the tables of one ring degree. Cloning and taking parts shares the tables.
+#[derive(Clone, Debug)]
+pub struct RnsBasis {
+    tables: Vec<Arc<NttTable>>,
+}
+
+impl RnsBasis {
+    /// Builds the tables for the fastest ISA of this machine.
+    ///
+    /// # Errors
+    /// [`Error::Count`] for an empty list, [`Error::RepeatedModulus`], and those of [`NttTable::new`].
+    pub fn new(log_n: u32, moduli: &[Modulus]) -> Result<Self, Error> {
+        Self::with_isa(log_n, moduli, Isa::detect())
+    }
+
+    /// Builds the tables for a given ISA.
+    ///
+    /// # Errors
+    /// As [`RnsBasis::new`].
+    pub fn with_isa(log_n: u32, moduli: &[Modulus], isa: Isa) -> Result<Self, Error> {
+        check_distinct(moduli)?;
+        let table = |&q: &Modulus| NttTable::with_isa(q, log_n, isa).map(Arc::new);
+        Ok(Self { tables: moduli.iter().map(table).collect::<Result<_, _>>()? })
+    }
+
+    /// The primes `range` of this basis.
+    ///
+    /// # Panics
+    /// If the range is empty or out of bounds.
+    #[must_use]
+    pub fn range(&self, range: Range<usize>) -> Self {
+        assert!(!range.is_empty(), "empty basis");
+        Self { tables: self.tables[range].to_vec() }
+    }
+
+    /// This basis followed by another.
+    ///
+    /// # Errors
+    /// [`Error::RepeatedModulus`] if they share a prime, [`Error::RingDegree`] if their rings differ.
+    pub fn concat(&self, other: &Self) -> Result<Self, Error> {
+        if self.log_n() != other.log_n() {
+            return Err(Error::RingDegree { log_n: other.log_n() });
+        }
+        let tables: Vec<_> = self.tables.iter().chain(&other.tables).cloned().collect();
+        let all = Self { tables };
+        check_distinct(&all.moduli())?;
+        Ok(all)
+    }
+
+    /// Number of primes.
+    #[expect(clippy::len_without_is_empty, reason = "a basis is never empty")]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tables.len()
+    }
+
+    /// log2 of the ring degree.
+    #[must_use]
+    pub fn log_n(&self) -> u32 {
+        self.tables[0].log_n()
+    }
+
+    /// Ring degree N.
+    #[must_use]
+    pub fn n(&self) -> usize {
+        self.tables[0].n()
+    }
+
+    /// The ISA whose code runs.
+    #[must_use]
+    pub fn isa(&self) -> Isa {
+        self.tables[0].isa()
+    }
+
+    /// Transform and arithmetic modulo qᵢ.
+    ///
+    /// # Panics
+    /// If there is no prime number i.
+    #[must_use]
+    pub fn table(&self, i: usize) -> &NttTable {
+        &self.tables[i]
+    }
+
+    /// qᵢ.
+    ///
+    /// # Panics
+    /// If there is no prime number i.
+    #[must_use]
+    pub fn modulus(&self, i: usize) -> &Modulus {
+        self.tables[i].modulus()
+    }
+
+    /// All primes.
+    #[must_use]
+    pub fn moduli(&self) -> Vec<Modulus> {
+        self.tables.iter().map(|t| *t.modulus()).collect()
+    }
+
+    /// log2 of the product of all primes.
+    #[must_use]
+    pub fn log2_product(&self) -> f64 {
+        self.tables.iter().map(|t| libm::log2(t.modulus().as_f64())).sum()
+    }
+
+    /// The product of all primes modulo another modulus, in [0, m).
+    #[must_use]
+    pub fn product_mod(&self, m: &Modulus) -> u64 {
+        self.tables.iter().fold(1, |p, t| m.mul(p, m.reduce(t.modulus().value())))
+    }
+}
+
+pub(crate) fn check_distinct(moduli: &[Modulus]) -> Result<(), Error> {
+    if moduli.is_empty() {
+        return Err(Error::Count { what: "limbs", value: 0, min: 1, max: usize::MAX });
+    }
+    match moduli.iter().enumerate().find(|(i, q)| moduli[..*i].contains(q)) {
+        Some((_, q)) => Err(Error::RepeatedModulus { modulus: q.value() }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,128 @@
+//! Exact division by a product of primes: ModDown after a key-switch, and rescaling by one limb or several.
+//!
+//! With P the product of the dropped primes, the result is round(x/P) for the representative x in (−PQ/2, PQ/2\]: the
+//! conversion of x mod P is centred, so that (x − \[x\]_P)/P differs from x/P by at most 1/2 (plus 2^−45 where
+//! \[x\]_P is within that fraction of ±P/2; see [`BaseConverter`]).
+
+use alloc::vec::Vec;
+
+use crate::error::Error;
+use crate::modulus::Modulus;
+use crate::ntt::InverseScale;
+use crate::poly::{Coeff, Eval, RnsPolyMut, RnsPolyRef};
+use crate::rns::{BaseConverter, MAX_DIGIT, RnsBasis};
+use crate::scratch::limb_stride;
+
+/// Tables to divide by the primes of one basis, modulo the primes of another.
+#[derive(Clone, Debug)]
+pub struct ModDown {
+    kept: RnsBasis,
+    dropped: RnsBasis,
+    converter: BaseConverter,
+    scales: Vec<InverseScale>,
+    /// P^−1 mod qᵢ.
+    inverses: Vec<u64>,
+}
+
+impl ModDown {
+    /// Prepares the division by all primes of `dropped`. Applied to a polynomial with fewer kept limbs, it uses the
+    /// first ones.
+    ///
+    /// # Errors
+    /// [`Error::RepeatedModulus`] if the bases share a prime, [`Error::RingDegree`] if their rings differ,
+    /// [`Error::Count`] for more than [`MAX_DIGIT`] dropped primes.
+    pub fn new(kept: &RnsBasis, dropped: &RnsBasis) -> Result<Self, Error> {
+        kept.concat(dropped)?;
+        if dropped.len() > MAX_DIGIT {
+            return Err(Error::Count { what: "dropped limbs", value: dropped.len(), min: 1, max: MAX_DIGIT });
+        }
+        let converter = BaseConverter::new(&dropped.moduli(), &kept.moduli(), kept.isa())?;
+        let scale = |i| dropped.table(i).inverse_scale(converter.cofactor(i));
+        let inverse = |q: &Modulus| q.inv(dropped.product_mod(q)).expect("the bases share no prime");
+        Ok(Self {
+            scales: (0..dropped.len()).map(scale).collect(),
+            inverses: kept.moduli().iter().map(inverse).collect(),
+            kept: kept.clone(),
+            dropped: dropped.clone(),
+            converter,
+        })
+    }
+
+    /// The basis that stays.
+    #[must_use]
+    pub const fn kept(&self) -> &RnsBasis {
+        &self.kept
+    }
+
+    /// The basis that is divided away.
+    #[must_use]
+    pub const fn dropped(&self) -> &RnsBasis {
+        &self.dropped
+    }
+
+    /// Step 1, for each dropped limb i: from values to the coefficients that step 2 and 3 convert. In place.
+    ///
+    /// # Panics
+    /// If i or the length is wrong.
+    pub fn prepare_limb(&self, i: usize, limb: &mut [f64]) {
+        self.dropped.table(i).inverse_scaled(limb, &self.scales[i]);
+    }
+
+    /// Step 2: the overflow of the prepared limbs.
+    ///
+    /// # Panics
+    /// If the number of limbs or the length is wrong.
+    pub fn overflow_into(&self, prepared: RnsPolyRef<'_, Coeff>, v: &mut [f64]) {
+        prepared.with_limbs(None, |y| self.converter.overflow_into(y, v));
+    }
+
+    /// Step 3, for each kept limb j, in place: (x − \[x\]_P)/P mod qⱼ, in values. `scratch` is N words.
+    ///
+    /// # Panics
+    /// If j, the number of limbs or a length is wrong.
+    pub fn finish_limb(
+        &self,
+        j: usize,
+        prepared: RnsPolyRef<'_, Coeff>,
+        v: &[f64],
+        x: &mut [f64],
+        scratch: &mut [f64],
+    ) {
+        // One centred limb has no overflow: it is its own conversion.
+        let v = (self.dropped.len() > 1).then_some(v);
+        prepared.with_limbs(v, |y| self.converter.convert_into(y, j, &mut [&mut *scratch]));
+        let table = self.kept.table(j);
+        table.forward(scratch);
+        table.sub_mul_scalar_assign(x, scratch, self.inverses[j]);
+    }
+
+    /// Length of the workspace of [`ModDown::apply`].
+    #[must_use]
+    pub fn scratch_len(&self) -> usize {
+        2 * limb_stride(self.kept.n())
+    }
+
+    /// All steps on one thread. x has l kept limbs (the first l of the basis), then the dropped ones; the quotient is left
+    /// in the first l limbs, the others are used up.
+    ///
+    /// # Panics
+    /// If the shape does not fit the bases or the workspace is too short.
+    pub fn apply(&self, x: RnsPolyMut<'_, Eval>, scratch: &mut [f64]) {
+        let limbs = x.limbs();
+        assert!(
+            limbs > self.dropped.len() && limbs <= self.kept.len() + self.dropped.len(),
+            "{limbs} limbs for at most {} kept and {} dropped",
+            self.kept.len(),
+            self.dropped.len()
+        );
+        let (kept, mut dropped) = x.split_at(limbs - self.dropped.len());
+        (0..dropped.limbs()).for_each(|i| self.prepare_limb(i, dropped.limb_mut(i)));
+        let prepared = dropped.assume_domain::<Coeff>();
+        let (mut v, scratch) = RnsPolyMut::<Coeff>::from_scratch(scratch, self.kept.n(), 1);
+        let (mut converted, _) = RnsPolyMut::<Eval>::from_scratch(scratch, self.kept.n(), 1);
+        self.overflow_into(prepared.view(), v.limb_mut(0));
+        for (j, limb) in kept.into_limbs_mut().enumerate() {
+            self.finish_limb(j, prepared.view(), v.limb(0), limb, converted.limb_mut(0));
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! NEON (two lanes), through pulp's safe token.
+
+use pulp::aarch64::Neon as Token;
+use pulp::{Simd, cast, f64x2};
+
+use super::float::{FloatLanes, pulp_call, pulp_float_ops};
+
+#[derive(Clone, Copy)]
+pub(super) struct Neon(Token);
+
+pulp_call!(NeonCall, Token, Neon);
+
+impl FloatLanes<2> for Neon {
+    pulp_float_ops!(2, f64x2);
+
+    #[inline(always)]
+    fn round(self, a: f64x2) -> f64x2 {
+        cast(self.0.neon.vrndnq_f64(cast(a)))
+    }
+
+    #[inline(always)]
+    fn transpose(self, [a, b]: [f64x2; 2]) -> [f64x2; 2] {
+        let neon = self.0.neon;
+        [cast(neon.vzip1q_f64(cast(a), cast(b))), cast(neon.vzip2q_f64(cast(a), cast(b)))]
+    }
+}

@@ -1,0 +1,260 @@
+//! The modular arithmetic of every `f64` leaf, written once over the few operations that an ISA file supplies.
+
+use super::Lanes;
+use crate::modulus::Modulus;
+
+/// L `f64` in a register. An ISA file is an implementation of this trait: wrappers of single instructions.
+pub(crate) trait FloatLanes<const L: usize>: Copy {
+    type V: Copy;
+    fn splat(self, x: f64) -> Self::V;
+    fn load(self, x: &[f64; L]) -> Self::V;
+    fn store(self, x: &mut [f64; L], v: Self::V);
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a·b + c with one rounding.
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// c − a·b with one rounding.
+    fn fnma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// To the nearest integer, ties to even.
+    fn round(self, a: Self::V) -> Self::V;
+    /// `if x < 0 { y } else { 0 }` (false for −0).
+    fn if_negative(self, x: Self::V, y: Self::V) -> Self::V;
+    fn or_bits(self, a: Self::V, b: Self::V) -> Self::V;
+    fn xor_bits(self, a: Self::V, b: Self::V) -> Self::V;
+    fn transpose(self, v: [Self::V; L]) -> [Self::V; L];
+}
+
+/// Residues over [`FloatLanes`].
+#[derive(Clone, Copy)]
+pub(crate) struct Fma<P>(pub(crate) P);
+
+/// q and 1/q.
+#[derive(Clone, Copy)]
+pub(crate) struct FloatModulus<V> {
+    q: V,
+    inv: V,
+}
+
+/// Sum of products in two parts: `hi` carries [`BIAS`] and is a multiple of 2^50, `lo` is the exact rest.
+#[derive(Clone, Copy)]
+pub(crate) struct FloatAcc<V> {
+    hi: V,
+    lo: V,
+}
+
+/// A u64 below 2^52 or-ed into the bits of 2^52 is the f64 2^52 + x.
+const TWO_52: f64 = (1u64 << 52) as f64;
+/// 1.5·2^102: sums of size up to 2^101 added to it stay in [2^102, 2^103), where the spacing of f64 is 2^50.
+const BIAS: f64 = 1.5 * (1u128 << 102) as f64;
+
+impl<const L: usize, P: FloatLanes<L>> Lanes<L> for Fma<P> {
+    type V = P::V;
+    type Q = FloatModulus<P::V>;
+    type W = [P::V; 2];
+    type Acc = FloatAcc<P::V>;
+    type Real = P::V;
+
+    #[inline(always)]
+    fn modulus(self, q: &Modulus) -> Self::Q {
+        FloatModulus { q: self.0.splat(q.as_f64()), inv: self.0.splat(1.0 / q.as_f64()) }
+    }
+
+    #[inline(always)]
+    fn multiplier(self, w: [f64; 2]) -> Self::W {
+        [self.0.splat(w[0]), self.0.splat(w[1])]
+    }
+
+    #[inline(always)]
+    fn splat(self, x: f64) -> P::V {
+        self.0.splat(x)
+    }
+
+    #[inline(always)]
+    fn load(self, x: &[f64; L]) -> P::V {
+        self.0.load(x)
+    }
+
+    #[inline(always)]
+    fn store(self, x: &mut [f64; L], v: P::V) {
+        self.0.store(x, v);
+    }
+
+    #[inline(always)]
+    fn load_u64(self, x: &[f64; L]) -> P::V {
+        let t = self.0.splat(TWO_52);
+        self.0.sub(self.0.or_bits(self.0.load(x), t), t)
+    }
+
+    #[inline(always)]
+    fn store_u64(self, q: Self::Q, x: &mut [f64; L], v: P::V) {
+        let [r] = self.reduce(q, [v]);
+        let canonical = self.0.add(r, self.0.if_negative(r, q.q));
+        let t = self.0.splat(TWO_52);
+        self.0.store(x, self.0.xor_bits(self.0.add(canonical, t), t));
+    }
+
+    #[inline(always)]
+    fn add(self, a: P::V, b: P::V) -> P::V {
+        self.0.add(a, b)
+    }
+
+    #[inline(always)]
+    fn sub(self, a: P::V, b: P::V) -> P::V {
+        self.0.sub(a, b)
+    }
+
+    #[inline(always)]
+    fn reduce<const K: usize>(self, q: Self::Q, a: [P::V; K]) -> [P::V; K] {
+        let quotient = array!(K, |i| self.0.round(self.0.mul(a[i], q.inv)));
+        array!(K, |i| self.0.fnma(quotient[i], q.q, a[i]))
+    }
+
+    #[inline(always)]
+    fn mul_const<const K: usize>(self, q: Self::Q, b: [P::V; K], w: [Self::W; K]) -> [P::V; K] {
+        let quotient = array!(K, |i| self.0.round(self.0.mul(b[i], w[i][1])));
+        let h = array!(K, |i| self.0.mul(b[i], w[i][0]));
+        self.mul_finish(q, b, array!(K, |i| w[i][0]), h, quotient)
+    }
+
+    #[inline(always)]
+    fn mul<const K: usize>(self, q: Self::Q, b: [P::V; K], w: [P::V; K]) -> [P::V; K] {
+        let h = array!(K, |i| self.0.mul(b[i], w[i]));
+        let quotient = array!(K, |i| self.0.round(self.0.mul(h[i], q.inv)));
+        self.mul_finish(q, b, w, h, quotient)
+    }
+
+    #[inline(always)]
+    fn transpose(self, v: [P::V; L]) -> [P::V; L] {
+        self.0.transpose(v)
+    }
+
+    #[inline(always)]
+    fn acc_zero(self) -> Self::Acc {
+        FloatAcc { hi: self.0.splat(BIAS), lo: self.0.splat(0.0) }
+    }
+
+    #[inline(always)]
+    fn acc_mul(self, acc: Self::Acc, a: P::V, b: P::V) -> Self::Acc {
+        let hi = self.0.fma(a, b, acc.hi);
+        let step = self.0.sub(hi, acc.hi);
+        // step − a·b is what the rounding of `hi` added.
+        FloatAcc { hi, lo: self.0.sub(acc.lo, self.0.fnma(a, b, step)) }
+    }
+
+    #[inline(always)]
+    fn acc_finish<const K: usize>(self, q: Self::Q, acc: [Self::Acc; K]) -> [P::V; K] {
+        let bias = self.0.splat(BIAS);
+        let h = array!(K, |i| self.0.sub(acc[i].hi, bias));
+        let high = self.reduce(q, h);
+        self.reduce(q, array!(K, |i| self.0.add(high[i], acc[i].lo)))
+    }
+
+    #[inline(always)]
+    fn real_zero(self) -> P::V {
+        self.0.splat(0.0)
+    }
+
+    #[inline(always)]
+    fn real_add(self, r: P::V, v: P::V, c: f64) -> P::V {
+        self.0.add(r, self.0.mul(v, self.0.splat(c)))
+    }
+
+    #[inline(always)]
+    fn real_round(self, r: P::V) -> P::V {
+        self.0.round(r)
+    }
+}
+
+impl<P> Fma<P> {
+    /// (h − quotient·q) − (h − b·w), every step exact: the residue of b·w.
+    #[inline(always)]
+    fn mul_finish<const L: usize, const K: usize>(
+        self,
+        q: FloatModulus<P::V>,
+        b: [P::V; K],
+        w: [P::V; K],
+        h: [P::V; K],
+        quotient: [P::V; K],
+    ) -> [P::V; K]
+    where
+        P: FloatLanes<L>,
+    {
+        let rounded_off = array!(K, |i| self.0.fnma(b[i], w[i], h[i]));
+        let high = array!(K, |i| self.0.fnma(quotient[i], q.q, h[i]));
+        array!(K, |i| self.0.sub(high[i], rounded_off[i]))
+    }
+}
+
+/// The operations that pulp has on every token, for a leaf named `$leaf` over token `$token` with vectors `$vector`.
+#[allow(unused_macros, reason = "unused on architectures that pulp has no SIMD for")]
+macro_rules! pulp_float_ops {
+    ($lanes:literal, $vector:ty) => {
+        type V = $vector;
+        #[inline(always)]
+        fn splat(self, x: f64) -> Self::V {
+            self.0.splat_f64s(x)
+        }
+        #[inline(always)]
+        fn load(self, x: &[f64; $lanes]) -> Self::V {
+            pulp::cast(*x)
+        }
+        #[inline(always)]
+        fn store(self, x: &mut [f64; $lanes], v: Self::V) {
+            *x = pulp::cast(v);
+        }
+        #[inline(always)]
+        fn add(self, a: Self::V, b: Self::V) -> Self::V {
+            self.0.add_f64s(a, b)
+        }
+        #[inline(always)]
+        fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+            self.0.sub_f64s(a, b)
+        }
+        #[inline(always)]
+        fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+            self.0.mul_f64s(a, b)
+        }
+        #[inline(always)]
+        fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+            self.0.mul_add_f64s(a, b, c)
+        }
+        #[inline(always)]
+        fn fnma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+            self.0.negate_mul_add_f64s(a, b, c)
+        }
+        #[inline(always)]
+        fn if_negative(self, x: Self::V, y: Self::V) -> Self::V {
+            let zero = self.0.splat_f64s(0.0);
+            self.0.select_f64s(self.0.less_than_f64s(x, zero), y, zero)
+        }
+        #[inline(always)]
+        fn or_bits(self, a: Self::V, b: Self::V) -> Self::V {
+            self.0.or_f64s(a, b)
+        }
+        #[inline(always)]
+        fn xor_bits(self, a: Self::V, b: Self::V) -> Self::V {
+            self.0.xor_f64s(a, b)
+        }
+    };
+}
+#[allow(unused_imports, reason = "unused on architectures that pulp has no SIMD for")]
+pub(super) use pulp_float_ops;
+
+/// Declares the closure type through which pulp calls a [`Task`](super::Task) with the instructions of a token enabled.
+#[allow(unused_macros, reason = "unused on architectures that pulp has no SIMD for")]
+macro_rules! pulp_call {
+    ($call:ident, $token:ty, $leaf:ident) => {
+        pub(super) struct $call<T>(pub(super) $token, pub(super) T);
+
+        impl<T: super::Task> pulp::NullaryFnOnce for $call<T> {
+            type Output = T::Output;
+            #[inline(always)]
+            fn call(self) -> T::Output {
+                self.1.run(super::float::Fma($leaf(self.0)))
+            }
+        }
+    };
+}
+#[allow(unused_imports, reason = "unused on architectures that pulp has no SIMD for")]
+pub(super) use pulp_call;

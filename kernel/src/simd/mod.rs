@@ -1,0 +1,257 @@
+//! Vector lanes: one trait over which every hot loop is written once, and one leaf file per instruction set.
+//!
+//! | [`Isa`] | lanes | residue in a register | product | chosen by [`Isa::detect`] |
+//! |---|---|---|---|---|
+//! | `scalar` | 1 | `i64` | `u128`, Barrett | where nothing below is available |
+//! | `portable` | 8 | `[f64; 8]` | `libm::fma` | never: for tests, Miri and as a model of the SIMD leaves |
+//! | `avx2` | 4 | `f64` | FMA3 | x86-64 with AVX2 and FMA |
+//! | `avx512` | 8 | `f64` | AVX-512F | x86-64 with AVX-512 F, BW, CD, DQ, VL |
+//! | `neon` | 2 | `f64` | NEON | aarch64 |
+//!
+//! The four `f64` leaves carry out the same operations in the same order, so they agree **bit for bit**; the scalar leaf
+//! is exact integer arithmetic and agrees with them modulo q. How a product modulo q is exact in `f64` is told in
+//! [the crate's documentation](crate#numbers-and-ranges).
+//!
+//! This is the only place with `cfg(target_arch)`, and pulp's tokens never leave it.
+
+/// `[e(0), e(1), …, e(K−1)]`. Like `core::array::from_fn`, but the expression stays in the calling function: a closure would be
+/// compiled without the ISA's instructions and called.
+macro_rules! array {
+    ($k:expr, |$i:ident| $e:expr) => {{
+        let mut out = {
+            let $i = 0;
+            [$e; $k]
+        };
+        let mut $i = 1;
+        while $i < $k {
+            out[$i] = $e;
+            $i += 1;
+        }
+        out
+    }};
+}
+pub(crate) use array;
+
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
+mod float;
+mod portable;
+mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use core::fmt;
+use core::str::FromStr;
+
+use crate::error::Error;
+use crate::modulus::Modulus;
+
+/// An instruction set that this machine has. A value of this type is the proof: there is no way to name an ISA that is not
+/// available, so holding one makes dispatch free of checks.
+#[derive(Clone, Copy)]
+pub struct Isa(Token);
+
+#[derive(Clone, Copy)]
+enum Token {
+    Scalar,
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2(pulp::x86::V3),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(pulp::x86::V4),
+    #[cfg(target_arch = "aarch64")]
+    Neon(pulp::aarch64::Neon),
+}
+
+impl Isa {
+    /// The integer fallback, available everywhere.
+    pub const SCALAR: Self = Self(Token::Scalar);
+    /// Arrays of eight `f64` with fused multiply-add by libm: slow where the compiler knows no FMA instruction. It models
+    /// the SIMD leaves bit for bit and runs under Miri.
+    pub const PORTABLE: Self = Self(Token::Portable);
+    /// Every name that [`Isa::by_name`] knows, on whatever machine.
+    pub const NAMES: [&'static str; 5] = ["scalar", "portable", "avx2", "avx512", "neon"];
+
+    /// The fastest available ISA. The CPU is asked once per process (pulp caches the answer).
+    ///
+    /// Without the crate feature `std` only CPUID is read, not whether the operating system saves the wide registers; a
+    /// kernel or firmware that does not should use [`Isa::SCALAR`].
+    #[must_use]
+    pub fn detect() -> Self {
+        ["avx512", "avx2", "neon"].iter().find_map(|name| Self::by_name(name).ok()).unwrap_or(Self::SCALAR)
+    }
+
+    /// The available ISAs, `scalar` first.
+    pub fn available() -> impl Iterator<Item = Self> {
+        Self::NAMES.iter().filter_map(|name| Self::by_name(name).ok())
+    }
+
+    /// The ISA of this name.
+    ///
+    /// # Errors
+    /// [`Error::UnknownIsa`] for a name outside [`Isa::NAMES`], [`Error::IsaUnavailable`] if this machine lacks it.
+    pub fn by_name(name: &str) -> Result<Self, Error> {
+        let name = *Self::NAMES.iter().find(|n| **n == name).ok_or(Error::UnknownIsa)?;
+        let token = match name {
+            "scalar" => Some(Token::Scalar),
+            "portable" => Some(Token::Portable),
+            #[cfg(target_arch = "x86_64")]
+            "avx2" => pulp::x86::V3::try_new().map(Token::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            "avx512" => pulp::x86::V4::try_new().map(Token::Avx512),
+            #[cfg(target_arch = "aarch64")]
+            "neon" => pulp::aarch64::Neon::try_new().map(Token::Neon),
+            _ => None,
+        };
+        token.map(Self).ok_or(Error::IsaUnavailable { name })
+    }
+
+    /// Its name, one of [`Isa::NAMES`].
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self.0 {
+            Token::Scalar => "scalar",
+            Token::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx2(_) => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512(_) => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Token::Neon(_) => "neon",
+        }
+    }
+
+    /// Residues per vector.
+    #[must_use]
+    pub const fn lanes(self) -> usize {
+        match self.0 {
+            Token::Scalar => 1,
+            Token::Portable => 8,
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx2(_) => 4,
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512(_) => 8,
+            #[cfg(target_arch = "aarch64")]
+            Token::Neon(_) => 2,
+        }
+    }
+
+    /// The ISA for a ring of degree 2^log_n: the transforms work on two groups of lanes² coefficients at once, so rings below
+    /// 2·lanes² (N < 128 for eight lanes, N < 32 for four) fall to the next narrower ISA.
+    pub(crate) fn for_degree(self, log_n: u32) -> Self {
+        if 1 << log_n >= 2 * self.lanes() * self.lanes() {
+            return self;
+        }
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512(v4) => Self(Token::Avx2(*v4)).for_degree(log_n),
+            _ => Self::SCALAR,
+        }
+    }
+
+    /// Runs `task` compiled for this ISA.
+    #[inline]
+    pub(crate) fn run<T: Task>(self, task: T) -> T::Output {
+        match self.0 {
+            Token::Scalar => task.run(scalar::Scalar),
+            Token::Portable => task.run(float::Fma(portable::Portable)),
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx2(v3) => v3.vectorize(x86::Avx2Call(v3, task)),
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512(v4) => v4.vectorize(x86::Avx512Call(v4, task)),
+            #[cfg(target_arch = "aarch64")]
+            Token::Neon(neon) => neon.vectorize(aarch64::NeonCall(neon, task)),
+        }
+    }
+}
+
+impl PartialEq for Isa {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Isa {}
+
+impl fmt::Debug for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Isa {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        Self::by_name(name)
+    }
+}
+
+/// Work that is written once over [`Lanes`] and compiled for each ISA. `run` must be `#[inline(always)]`, and so must
+/// everything it calls, or the callee is compiled without the ISA's instructions.
+pub(crate) trait Task {
+    type Output;
+    fn run<const L: usize, S: Lanes<L>>(self, simd: S) -> Self::Output;
+}
+
+/// L residues in a register, and what the kernel does with them.
+///
+/// A value x of type [`Lanes::V`] holds signed integers congruent to residues; β = |x| / q is its range. "Centred" means
+/// |x| ≤ q/2 + 2 ([`Lanes::reduce`]). Every bound below is proved in [the crate's documentation](crate#numbers-and-ranges).
+pub(crate) trait Lanes<const L: usize>: Copy {
+    /// L signed representatives.
+    type V: Copy;
+    /// Constants of one modulus, broadcast.
+    type Q: Copy;
+    /// A constant multiplier with its quotient by q, broadcast.
+    type W: Copy;
+    /// A sum of products, not reduced.
+    type Acc: Copy;
+    /// L real numbers (not residues).
+    type Real: Copy;
+
+    fn modulus(self, q: &Modulus) -> Self::Q;
+    /// A multiplier from `[w, w/q]`, |w| ≤ q/2.
+    fn multiplier(self, w: [f64; 2]) -> Self::W;
+    fn splat(self, x: f64) -> Self::V;
+    fn load(self, x: &[f64; L]) -> Self::V;
+    fn store(self, x: &mut [f64; L], v: Self::V);
+    /// Loads words whose *bits* are u64 below 2^52.
+    fn load_u64(self, x: &[f64; L]) -> Self::V;
+    /// Stores the canonical residues in [0, q) of a β < 8 as u64 bits.
+    fn store_u64(self, q: Self::Q, x: &mut [f64; L], v: Self::V);
+
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    /// Centres: |x| ≤ 2^53 in, |x| ≤ q/2 + 2 out.
+    fn reduce<const K: usize>(self, q: Self::Q, a: [Self::V; K]) -> [Self::V; K];
+    /// b·w mod q for |b| ≤ 2^53: |result| ≤ q/2 + |b|·q·2^−53. K products side by side hide each other's latency.
+    fn mul_const<const K: usize>(self, q: Self::Q, b: [Self::V; K], w: [Self::W; K]) -> [Self::V; K];
+    /// b·w mod q for |b| ≤ 2^53, |w| ≤ q/2 + 2: |result| ≤ q/2 + 1.5·|b|·q·2^−53 + 3.
+    fn mul<const K: usize>(self, q: Self::Q, b: [Self::V; K], w: [Self::V; K]) -> [Self::V; K];
+
+    /// Transposes an L×L block.
+    fn transpose(self, v: [Self::V; L]) -> [Self::V; L];
+
+    fn acc_zero(self) -> Self::Acc;
+    /// acc + a·b. At most [`MAX_TERMS`] products of centred residues between [`Lanes::acc_zero`] and [`Lanes::acc_finish`].
+    fn acc_mul(self, acc: Self::Acc, a: Self::V, b: Self::V) -> Self::Acc;
+    /// The centred residues of K accumulators.
+    fn acc_finish<const K: usize>(self, q: Self::Q, acc: [Self::Acc; K]) -> [Self::V; K];
+
+    fn real_zero(self) -> Self::Real;
+    /// r + v·c, in plain floating point.
+    fn real_add(self, r: Self::Real, v: Self::V, c: f64) -> Self::Real;
+    /// The nearest integers.
+    fn real_round(self, r: Self::Real) -> Self::V;
+}
+
+/// Products of centred residues that one accumulator holds: 8·(2^49 + 2)² < 2^101 · (1 + 2^−46), see
+/// [the crate's documentation](crate#sums-of-products).
+pub(crate) const MAX_TERMS: usize = 8;

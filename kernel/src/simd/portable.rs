@@ -1,0 +1,70 @@
+//! Eight `f64` in an array. The operations are those of the SIMD leaves, so results are the same bit for bit; libm supplies
+//! the fused multiply-add. For tests, Miri and as the readable model: never chosen by itself.
+
+use super::float::FloatLanes;
+
+#[derive(Clone, Copy)]
+pub(super) struct Portable;
+
+type V = [f64; 8];
+
+#[inline(always)]
+fn zip(a: V, b: V, f: impl Fn(f64, f64) -> f64) -> V {
+    core::array::from_fn(|i| f(a[i], b[i]))
+}
+
+impl FloatLanes<8> for Portable {
+    type V = V;
+    #[inline(always)]
+    fn splat(self, x: f64) -> V {
+        [x; 8]
+    }
+    #[inline(always)]
+    fn load(self, x: &V) -> V {
+        *x
+    }
+    #[inline(always)]
+    fn store(self, x: &mut V, v: V) {
+        *x = v;
+    }
+    #[inline(always)]
+    fn add(self, a: V, b: V) -> V {
+        zip(a, b, |a, b| a + b)
+    }
+    #[inline(always)]
+    fn sub(self, a: V, b: V) -> V {
+        zip(a, b, |a, b| a - b)
+    }
+    #[inline(always)]
+    fn mul(self, a: V, b: V) -> V {
+        zip(a, b, |a, b| a * b)
+    }
+    #[inline(always)]
+    fn fma(self, a: V, b: V, c: V) -> V {
+        core::array::from_fn(|i| libm::fma(a[i], b[i], c[i]))
+    }
+    #[inline(always)]
+    fn fnma(self, a: V, b: V, c: V) -> V {
+        core::array::from_fn(|i| libm::fma(-a[i], b[i], c[i]))
+    }
+    #[inline(always)]
+    fn round(self, a: V) -> V {
+        a.map(libm::rint)
+    }
+    #[inline(always)]
+    fn if_negative(self, x: V, y: V) -> V {
+        zip(x, y, |x, y| if x < 0.0 { y } else { 0.0 })
+    }
+    #[inline(always)]
+    fn or_bits(self, a: V, b: V) -> V {
+        zip(a, b, |a, b| f64::from_bits(a.to_bits() | b.to_bits()))
+    }
+    #[inline(always)]
+    fn xor_bits(self, a: V, b: V) -> V {
+        zip(a, b, |a, b| f64::from_bits(a.to_bits() ^ b.to_bits()))
+    }
+    #[inline(always)]
+    fn transpose(self, v: [V; 8]) -> [V; 8] {
+        core::array::from_fn(|i| core::array::from_fn(|j| v[j][i]))
+    }
+}
