@@ -26,7 +26,7 @@ impl GaloisElement {
     /// If log_n > 17.
     pub const fn new(g: u64, log_n: u32) -> Result<Self, Error> {
         assert!(log_n <= crate::MAX_LOG_N);
-        if g % 2 == 0 || g >> (log_n + 1) != 0 {
+        if g.is_multiple_of(2) || g >> (log_n + 1) != 0 {
             Err(Error::GaloisElement { element: g })
         } else {
             Ok(Self { g: g as u32, log_n })

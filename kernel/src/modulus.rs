@@ -4,7 +4,7 @@
 //! and as the peers that the vector code is tested against; the hot loops are in [`crate::ntt`].
 
 use crate::error::Error;
-use crate::primes;
+use crate::{MAX_LOG_N, primes};
 
 /// A prime 3 ≤ q < 2^50 with its constants.
 ///
@@ -12,7 +12,7 @@ use crate::primes;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct Modulus {
     q: u64,
-    /// floor(2^114 / q) for q's bit length folded in: see `reduce_u128`.
+    /// µ = ⌊2^(bits+63)/q⌋, see `reduce_u128`.
     barrett: u64,
     bits: u32,
 }
@@ -60,22 +60,21 @@ impl Modulus {
     #[inline]
     #[must_use]
     pub const fn add(&self, a: u64, b: u64) -> u64 {
-        let s = a + b;
-        if s >= self.q { s - self.q } else { s }
+        sub_if_not_below(a + b, self.q)
     }
 
     /// a − b mod q for canonical a, b.
     #[inline]
     #[must_use]
     pub const fn sub(&self, a: u64, b: u64) -> u64 {
-        if a >= b { a - b } else { a + self.q - b }
+        sub_if_not_below(a + self.q - b, self.q)
     }
 
     /// −a mod q for canonical a.
     #[inline]
     #[must_use]
     pub const fn neg(&self, a: u64) -> u64 {
-        if a == 0 { 0 } else { self.q - a }
+        sub_if_not_below(self.q - a, self.q)
     }
 
     /// a·b mod q for canonical a, b.
@@ -94,14 +93,8 @@ impl Modulus {
         debug_assert!(x >> (self.bits + 63) == 0);
         let t = (x >> (self.bits - 1)) as u64;
         let quotient = ((t as u128 * self.barrett as u128) >> 64) as u64;
-        let mut r = (x as u64).wrapping_sub(quotient.wrapping_mul(self.q));
-        if r >= 2 * self.q {
-            r -= 2 * self.q;
-        }
-        if r >= self.q {
-            r -= self.q;
-        }
-        r
+        let r = (x as u64).wrapping_sub(quotient.wrapping_mul(self.q));
+        sub_if_not_below(sub_if_not_below(r, 2 * self.q), self.q)
     }
 
     /// x mod q for any x.
@@ -115,15 +108,22 @@ impl Modulus {
     #[inline]
     #[must_use]
     pub const fn reduce_i64(&self, x: i64) -> u64 {
-        let r = self.reduce(x.unsigned_abs());
-        if x < 0 { self.neg(r) } else { r }
+        self.neg_if(self.reduce(x.unsigned_abs()), x >> 63)
+    }
+
+    /// −a mod q if `mask` is all ones, a if it is 0.
+    #[inline(always)]
+    pub(crate) const fn neg_if(&self, a: u64, mask: i64) -> u64 {
+        a ^ ((a ^ self.neg(a)) & mask as u64)
     }
 
     /// The representative of canonical a in [−(q−1)/2, (q−1)/2].
     #[inline]
     #[must_use]
     pub const fn centre(&self, a: u64) -> i64 {
-        if a > self.q / 2 { a as i64 - self.q as i64 } else { a as i64 }
+        // All ones if a > q/2.
+        let above = (((self.q / 2) as i64 - a as i64) >> 63) as u64;
+        a as i64 - (self.q & above) as i64
     }
 
     /// a^e mod q. Its time depends on e: for public exponents.
@@ -149,10 +149,13 @@ impl Modulus {
     /// The smallest-base primitive 2N-th root of unity: the first g = 2, 3, … with g^((q−1)/2N) of order 2N.
     ///
     /// # Errors
-    /// [`Error::NoRootOfUnity`] if q is not 1 modulo 2N.
+    /// [`Error::RingDegree`] if log_n > 17, [`Error::NoRootOfUnity`] if q is not 1 modulo 2N.
     pub fn root_of_unity(&self, log_n: u32) -> Result<u64, Error> {
+        if log_n > MAX_LOG_N {
+            return Err(Error::RingDegree { log_n });
+        }
         let two_n = 2u64 << log_n;
-        if (self.q - 1) % two_n != 0 {
+        if !(self.q - 1).is_multiple_of(two_n) {
             return Err(Error::NoRootOfUnity { modulus: self.q, log_n });
         }
         // An element has order exactly 2N = 2^k iff its N-th power is −1; half of all g give one.
@@ -161,4 +164,12 @@ impl Modulus {
             .find(|&psi| self.pow_vartime(psi, two_n / 2) == self.q - 1)
             .ok_or(Error::NoRootOfUnity { modulus: self.q, log_n })
     }
+}
+
+/// x − m if that is not negative, else x; for x, m < 2^63.
+#[inline(always)]
+const fn sub_if_not_below(x: u64, m: u64) -> u64 {
+    let d = x.wrapping_sub(m);
+    // The top bit says that it is negative.
+    d.wrapping_add(m & (d >> 63).wrapping_neg())
 }

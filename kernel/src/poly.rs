@@ -9,7 +9,7 @@ use core::marker::PhantomData;
 use aligned_vec::{AVec, ConstAlign};
 use zeroize::Zeroize;
 
-use crate::rns::{MAX_DIGIT, RnsBasis};
+use crate::rns::{GROUP, MAX_DIGIT, RnsBasis};
 use crate::scratch::limb_stride;
 
 mod private {
@@ -287,6 +287,31 @@ impl<'a, D: Domain> RnsPolyMut<'a, D> {
     pub fn limb_mut(&mut self, i: usize) -> &mut [f64] {
         let from = range_of(self.n, self.limbs, i, i + 1).start;
         &mut self.data[from..from + self.n]
+    }
+
+    /// Runs of `size` limbs (the last may be shorter), each with the number of its first limb: to convert several limbs at
+    /// once, or to spread them over threads.
+    ///
+    /// # Panics
+    /// If size is 0.
+    pub fn groups_mut(&mut self, size: usize) -> impl ExactSizeIterator<Item = (usize, RnsPolyMut<'_, D>)> {
+        let (n, stride) = (self.n, limb_stride(self.n));
+        self.data
+            .chunks_mut(size * stride)
+            .enumerate()
+            .map(move |(i, data)| (i * size, RnsPolyMut { n, limbs: data.len() / stride, data, domain: PhantomData }))
+    }
+
+    /// Calls `f` with the slices of all limbs; the list lives on the stack.
+    ///
+    /// # Panics
+    /// If there are more than [`GROUP`] limbs.
+    pub(crate) fn with_limbs_mut<R>(&mut self, f: impl FnOnce(&mut [&mut [f64]]) -> R) -> R {
+        let limbs = self.limbs;
+        assert!(limbs <= GROUP, "{limbs} limbs in a group of at most {GROUP}");
+        let mut list: [&mut [f64]; GROUP] = Default::default();
+        list.iter_mut().zip(self.reborrow().into_limbs_mut()).for_each(|(slot, limb)| *slot = limb);
+        f(&mut list[..limbs])
     }
 
     /// All limbs at once.

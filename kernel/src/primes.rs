@@ -70,6 +70,9 @@ impl Iterator for NttPrimes {
 ///
 /// # Errors
 /// [`Error::NotEnoughPrimes`] if fewer exist.
+///
+/// # Panics
+/// If log_n > 17.
 pub fn below_bits(log_n: u32, bits: u32, count: usize) -> Result<Vec<Modulus>, Error> {
     let found: Vec<_> =
         NttPrimes::new(log_n, 1 << bits.min(Modulus::MAX_BITS), Direction::Descending).take(count).collect();
@@ -87,7 +90,7 @@ pub fn is_prime(n: u64) -> bool {
         return false;
     }
     for b in BASES {
-        if n % b == 0 {
+        if n.is_multiple_of(b) {
             return n == b;
         }
     }

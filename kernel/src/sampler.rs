@@ -12,11 +12,15 @@
 //!
 //! *Constant time* means that no branch and no memory address depends on a sampled value or on the random words; the
 //! time depends on the length of the output (and on a fixed weight, which is public) alone. It is a property of this
-//! source and of the machine code looked at so far, not a promise of the language: a compiler is free to undo it.
+//! source and of the machine code that was looked at (x86-64, Rust 1.95), not a promise of the language: a compiler is
+//! free to undo it.
 //!
-//! The secret samplers ask for a [`CryptoRng`] and wipe their own buffers of random words (not what the compiler copies
-//! to registers and spill slots, which no safe code can reach); the output buffer belongs to the caller, who wipes it. Words are taken from the generator in order and none is skipped, so on a generator whose
-//! `fill_bytes` and `next_u64` read the same stream (ChaCha) the output is a portable function of the seed.
+//! The secret samplers ask for a [`CryptoRng`] and wipe their own buffers of random words, though not what the compiler
+//! copies to registers and spill slots, which no safe code can reach. The output buffer belongs to the caller, who wipes
+//! it.
+//!
+//! Words are taken from the generator in order and none is skipped, so on a generator whose `fill_bytes` and `next_u64`
+//! read the same stream (ChaCha) the output is a portable function of the seed.
 
 use pulp::{Arch, NullaryFnOnce};
 use rand_chacha::ChaCha20Rng;
@@ -26,7 +30,7 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 use crate::modulus::Modulus;
 
-/// Samples worked on at a time: vectorised block ciphers fill a buffer at several times the speed of single words.
+/// Samples worked on at a time, so that calls into the generator and into vector code are few.
 const BLOCK: usize = 64;
 
 /// Fills `out` with independent uniform residues modulo q, centred: integers in [−(q−1)/2, (q−1)/2].
@@ -110,7 +114,7 @@ pub fn ternary_fixed_weight_into(
 /// [HomomorphicEncryption.org standard](https://eprint.iacr.org/2019/939) (8/√(2π) = 3.19…, by custom 3.2).
 pub const SIGMA: f64 = 3.2;
 
-/// The largest magnitude that [`gaussian_into`] returns, 13.3·[`SIGMA`]. The exact distribution exceeds it with
+/// The largest magnitude that [`gaussian_into`] returns, 42 = 13.1·[`SIGMA`]. The exact distribution exceeds it with
 /// probability 2^−131.3 a coefficient.
 pub const GAUSSIAN_BOUND: i8 = MAGNITUDE_CDF.len() as i8;
 

@@ -99,6 +99,8 @@ fn extremes_and_powers_of_two() {
             let power = BigInt::from(1) << exponent;
             cases.extend([&power - 1, &power + 1, power]);
         }
+        // A word that is 0 when the last digit, −1, is added: the borrow goes through it.
+        cases.extend([64, 128].map(|exponent| (BigInt::from(moduli[0].value()) << exponent) - 1));
         for x in cases.iter().filter(|&x| *x <= half) {
             check(&moduli, &composer, x);
             check(&moduli, &composer, &-x);

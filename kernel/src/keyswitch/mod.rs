@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | prepare | [`Gadget::prepare_limb`] | l inverse NTT |
 //! | overflow | [`Gadget::overflow_limb`] | l·N multiply-adds |
-//! | ModUp | [`Gadget::digit_limb`] | D(l + k) − l conversions of α + 1 terms, as many NTT |
+//! | ModUp | [`Gadget::digit_limbs`] | D(l + k) − l conversions of α + 1 terms, as many NTT |
 //! | inner product | [`KeySwitchKey::accumulate_limb`] | 2D(l + k) limb products |
 //! | ModDown | [`ModDown`] | 2k inverse NTT, 2l conversions of k + 1 terms, 2l NTT |
 //!
@@ -27,13 +27,14 @@
 mod key;
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 pub use key::KeySwitchKey;
 
 use crate::error::Error;
 use crate::ntt::InverseScale;
 use crate::poly::{Coeff, Eval, RnsPoly, RnsPolyMut, RnsPolyRef};
-use crate::rns::{BaseConverter, MAX_DIGIT, ModDown, RnsBasis};
+use crate::rns::{BaseConverter, GROUP, MAX_DIGIT, ModDown, RnsBasis};
 use crate::scratch::limb_stride;
 
 /// The digit decomposition of one modulus chain: α, the special primes, and tables for every level.
@@ -140,7 +141,7 @@ impl Gadget {
         if j < limbs { j } else { j - limbs + self.q.len() }
     }
 
-    fn digit(&self, limbs: usize, d: usize) -> (core::ops::Range<usize>, &Digit) {
+    fn digit(&self, limbs: usize, d: usize) -> (Range<usize>, &Digit) {
         let range = d * self.alpha..limbs.min((d + 1) * self.alpha);
         let digit = &self.digits[d][range.len() - 1];
         (range, digit)
@@ -164,21 +165,46 @@ impl Gadget {
         prepared.range(range.start, range.end).with_limbs(None, |y| digit.converter.overflow_into(y, v));
     }
 
-    /// ModUp: limb j modulo QP of the lifted digit d, in values. `v` is the digit's overflow. The limbs of the digit itself are
-    /// those of c; they are not computed here.
+    /// The limbs modulo QP of a polynomial of `limbs` limbs, cut into runs of at most [`GROUP`] that [`Gadget::digit_limbs`] can
+    /// compute at once: no run crosses the border of a digit, or that between q and the special primes.
+    pub fn groups(&self, limbs: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (alpha, special) = (self.alpha, self.special());
+        let runs = |run: Range<usize>| {
+            // Of equal length: 3 + 2, not 4 + 1.
+            let size = run.len().div_ceil(run.len().div_ceil(GROUP));
+            run.clone().step_by(size).map(move |from| from..run.end.min(from + size))
+        };
+        (0..limbs)
+            .step_by(alpha)
+            .map(move |from| from..limbs.min(from + alpha))
+            .chain(core::iter::once(limbs..limbs + special))
+            .flat_map(runs)
+    }
+
+    /// ModUp: limbs first, first + 1, … modulo QP of the lifted digit d, in values; all in one of [`Gadget::groups`].
+    /// `v` is the digit's overflow. The limbs of the digit itself are those of c; they are not computed here.
     ///
     /// # Panics
-    /// If j is a limb of the digit, or d, j or a length is wrong.
-    pub fn digit_limb(&self, prepared: RnsPolyRef<'_, Coeff>, v: &[f64], d: usize, j: usize, out: &mut [f64]) {
-        let (range, digit) = self.digit(prepared.limbs(), d);
-        assert!(!range.contains(&j), "limb {j} belongs to digit {d}");
-        let target = self.qp_index(prepared.limbs(), j);
+    /// If a limb belongs to the digit, the limbs cross from q to the special primes, there are more than [`GROUP`], or numbers or
+    /// lengths are wrong.
+    pub fn digit_limbs(
+        &self,
+        prepared: RnsPolyRef<'_, Coeff>,
+        v: &[f64],
+        d: usize,
+        first: usize,
+        out: &mut RnsPolyMut<'_, Eval>,
+    ) {
+        let limbs = prepared.limbs();
+        let (range, digit) = self.digit(limbs, d);
+        let (end, target) = (first + out.limbs(), self.qp_index(limbs, first));
+        assert!(end <= range.start || range.end <= first, "limbs {first}..{end} include some of digit {d}");
+        assert!(end <= limbs || limbs <= first, "limbs {first}..{end} cross to the special primes at {limbs}");
         // One centred limb has no overflow.
         let v = (range.len() > 1).then_some(v);
-        prepared
-            .range(range.start, range.end)
-            .with_limbs(v, |y| digit.converter.convert_into(y, target, &mut [&mut *out]));
-        self.qp.table(target).forward(out);
+        let y = prepared.range(range.start, range.end);
+        out.with_limbs_mut(|out| y.with_limbs(v, |y| digit.converter.convert_into(y, target, out)));
+        (0..out.limbs()).for_each(|j| self.qp.table(target + j).forward(out.limb_mut(j)));
     }
 
     /// Prepare and overflow on one thread: fills `prepared` (as many limbs as c) and `overflow` (one limb per digit).
@@ -221,11 +247,12 @@ impl Gadget {
         for (d, out) in out.iter_mut().enumerate() {
             assert!(out.limbs() == limbs + self.special(), "{} limbs of digit {d}", out.limbs());
             let (own, _) = self.digit(limbs, d);
-            for (j, out) in out.limbs_mut().enumerate() {
-                if own.contains(&j) {
-                    out.copy_from_slice(c.limb(j));
+            for group in self.groups(limbs) {
+                let mut out = out.view_mut().split_at(group.end).0.split_at(group.start).1;
+                if own.contains(&group.start) {
+                    out.copy_from(c.range(group.start, group.end));
                 } else {
-                    self.digit_limb(prepared.view(), overflow.limb(d), d, j, out);
+                    self.digit_limbs(prepared.view(), overflow.limb(d), d, group.start, &mut out);
                 }
             }
         }
@@ -234,7 +261,7 @@ impl Gadget {
     /// Length of the workspace of [`Gadget::switch_lazy`] and [`Gadget::switch`] for a polynomial of `limbs` limbs.
     #[must_use]
     pub fn switch_scratch_len(&self, limbs: usize) -> usize {
-        (limbs + 2 * self.digits(limbs)) * limb_stride(self.q.n())
+        (limbs + (1 + GROUP) * self.digits(limbs) + 2 + GROUP) * limb_stride(self.q.n())
     }
 
     /// Σ_d ModUp(\[c\]_{Q_d})·key_d modulo QP, not divided by P: both parts of `out` get the limbs of c, then those of the
@@ -249,28 +276,17 @@ impl Gadget {
         out: [&mut RnsPolyMut<'_, Eval>; 2],
         scratch: &mut [f64],
     ) {
-        let (limbs, digits) = (c.limbs(), self.digits(c.limbs()));
-        let (mut prepared, scratch) = RnsPolyMut::from_scratch(scratch, c.n(), limbs);
-        let (mut overflow, scratch) = RnsPolyMut::from_scratch(scratch, c.n(), digits);
-        let (mut lifted, _) = RnsPolyMut::<Eval>::from_scratch(scratch, c.n(), digits);
-        self.prepare(c, &mut prepared, &mut overflow);
+        let (mut switching, _) = Switching::new(self, c, key, scratch);
         let [b, a] = out;
-        // Limb by limb modulo QP: the lifted limbs of all digits are used while they are in the cache.
-        for j in 0..limbs + self.special() {
-            let own = if j < limbs { j / self.alpha } else { digits };
-            for d in (0..digits).filter(|&d| d != own) {
-                self.digit_limb(prepared.view(), overflow.limb(d), d, j, lifted.limb_mut(d));
-            }
-            let mut list = [&[][..]; MAX_DIGIT];
-            for (d, slot) in list[..digits].iter_mut().enumerate() {
-                *slot = if d == own { c.limb(j) } else { lifted.limb(d) };
-            }
-            key.accumulate_limb(self, limbs, j, &list[..digits], [b.limb_mut(j), a.limb_mut(j)]);
+        for group in self.groups(c.limbs()) {
+            switching.accumulate(group, [b, a]);
         }
     }
 
     /// [`Gadget::switch_lazy`] and ModDown: the first limbs of both parts of `out` hold (b, a) with b + a·s′ ≈ c·s; the
     /// special limbs are used up.
+    ///
+    /// The special limbs are summed first, so that every other sum is divided while it is in the cache.
     ///
     /// # Panics
     /// As [`Gadget::switch_lazy`].
@@ -281,9 +297,74 @@ impl Gadget {
         out: [&mut RnsPolyMut<'_, Eval>; 2],
         scratch: &mut [f64],
     ) {
+        let limbs = c.limbs();
+        let (mut switching, scratch) = Switching::new(self, c, key, scratch);
+        let (mut overflow, scratch) = RnsPolyMut::<Coeff>::from_scratch(scratch, c.n(), 2);
+        let (mut converted, _) = RnsPolyMut::<Eval>::from_scratch(scratch, c.n(), GROUP);
         let [b, a] = out;
-        self.switch_lazy(c, key, [b, a], scratch);
-        self.mod_down.apply(b.reborrow(), scratch);
-        self.mod_down.apply(a.reborrow(), scratch);
+        for group in self.groups(limbs).filter(|group| group.start >= limbs) {
+            switching.accumulate(group, [b, a]);
+        }
+        for (i, sum) in [&mut *b, &mut *a].into_iter().enumerate() {
+            let mut special = sum.reborrow().split_at(limbs).1;
+            (0..special.limbs()).for_each(|k| self.mod_down.prepare_limb(k, special.limb_mut(k)));
+            self.mod_down.overflow_into(special.assume_domain().view(), overflow.limb_mut(i));
+        }
+        for group in self.groups(limbs).filter(|group| group.start < limbs) {
+            switching.accumulate(group.clone(), [b, a]);
+            for (i, sum) in [&mut *b, &mut *a].into_iter().enumerate() {
+                let (kept, special) = sum.reborrow().split_at(limbs);
+                let mut kept = kept.split_at(group.end).0.split_at(group.start).1;
+                let prepared = special.assume_domain();
+                self.mod_down.finish_limbs(group.start, prepared.view(), overflow.limb(i), &mut kept, &mut converted);
+            }
+        }
+    }
+}
+
+/// One key-switch under way, in the caller's workspace.
+struct Switching<'a> {
+    gadget: &'a Gadget,
+    c: RnsPolyRef<'a, Eval>,
+    key: &'a KeySwitchKey,
+    prepared: RnsPolyMut<'a, Coeff>,
+    overflow: RnsPolyMut<'a, Coeff>,
+    /// [`GROUP`] limbs for each digit.
+    lifted: RnsPolyMut<'a, Eval>,
+}
+
+impl<'a> Switching<'a> {
+    /// Prepares c. Returns the rest of the workspace.
+    fn new(
+        gadget: &'a Gadget,
+        c: RnsPolyRef<'a, Eval>,
+        key: &'a KeySwitchKey,
+        scratch: &'a mut [f64],
+    ) -> (Self, &'a mut [f64]) {
+        let digits = gadget.digits(c.limbs());
+        let (mut prepared, scratch) = RnsPolyMut::from_scratch(scratch, c.n(), c.limbs());
+        let (mut overflow, scratch) = RnsPolyMut::from_scratch(scratch, c.n(), digits);
+        let (lifted, scratch) = RnsPolyMut::from_scratch(scratch, c.n(), GROUP * digits);
+        gadget.prepare(c, &mut prepared, &mut overflow);
+        (Self { gadget, c, key, prepared, overflow, lifted }, scratch)
+    }
+
+    /// The sums at the limbs of one group: the lifted limbs of all digits are used while they are in the cache.
+    fn accumulate(&mut self, group: Range<usize>, [b, a]: [&mut RnsPolyMut<'_, Eval>; 2]) {
+        let Self { gadget, c, key, prepared, overflow, lifted } = self;
+        let digits = overflow.limbs();
+        let own = if group.start < c.limbs() { group.start / gadget.alpha } else { digits };
+        for (first, mut lifted) in lifted.groups_mut(GROUP).filter(|(first, _)| first / GROUP != own) {
+            let d = first / GROUP;
+            let mut lifted = lifted.reborrow().split_at(group.len()).0;
+            gadget.digit_limbs(prepared.view(), overflow.limb(d), d, group.start, &mut lifted);
+        }
+        for (i, j) in group.enumerate() {
+            let mut list = [&[][..]; MAX_DIGIT];
+            for (d, slot) in list[..digits].iter_mut().enumerate() {
+                *slot = if d == own { c.limb(j) } else { lifted.limb(GROUP * d + i) };
+            }
+            key.accumulate_limb(gadget, c.limbs(), j, &list[..digits], [b.limb_mut(j), a.limb_mut(j)]);
+        }
     }
 }

@@ -57,11 +57,11 @@ pub(super) fn seconds<const L: usize, V: Copy>(v: &Groups<V, L>, half: usize) ->
 /// a ± b of a forward layer, the products b already done.
 #[inline(always)]
 pub(super) fn forward_sums<const L: usize, S: Lanes<L>>(simd: S, v: &mut Groups<S::V, L>, half: usize, b: [S::V; L]) {
-    for k in 0..L {
+    for (k, &b) in b.iter().enumerate() {
         let (g, i, _) = butterfly::<L>(k, half);
         let a = v[g][i];
-        v[g][i] = simd.add(a, b[k]);
-        v[g][i + half] = simd.sub(a, b[k]);
+        v[g][i] = simd.add(a, b);
+        v[g][i + half] = simd.sub(a, b);
     }
 }
 
@@ -89,9 +89,9 @@ pub(super) fn inverse_sums<const L: usize, S: Lanes<L>, const REDUCE: bool>(
 /// Stores the products of an inverse layer.
 #[inline(always)]
 pub(super) fn set_seconds<const L: usize, V: Copy>(v: &mut Groups<V, L>, half: usize, b: [V; L]) {
-    for k in 0..L {
+    for (k, &b) in b.iter().enumerate() {
         let (g, i, _) = butterfly::<L>(k, half);
-        v[g][i + half] = b[k];
+        v[g][i + half] = b;
     }
 }
 

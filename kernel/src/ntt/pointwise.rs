@@ -291,7 +291,7 @@ impl<const D: usize, const OUT: usize> Task for Dot<'_, D, OUT> {
     type Output = ();
 
     #[inline(always)]
-    fn run<const L: usize, S: Lanes<L>>(self, simd: S) {
+    fn run<const L: usize, S: Lanes<L>>(mut self, simd: S) {
         let q = simd.modulus(&self.table.modulus);
         let vectors = self.table.n() / L;
         // Cut to one common length: the compiler then checks no index in the loop.
@@ -299,13 +299,13 @@ impl<const D: usize, const OUT: usize> Task for Dot<'_, D, OUT> {
         let b = array!(OUT, |k| array!(D, |j| &self.b[k][j].as_chunks::<L>().0[..vectors]));
         for i in 0..vectors {
             let terms = array!(D, |j| simd.load(&a[j][i]));
-            for k in 0..OUT {
+            for (out, b) in self.out.iter_mut().zip(&b) {
                 let mut acc = simd.acc_zero();
-                for j in 0..D {
-                    acc = simd.acc_mul(acc, terms[j], simd.load(&b[k][j][i]));
+                for (&term, b) in terms.iter().zip(b) {
+                    acc = simd.acc_mul(acc, term, simd.load(&b[i]));
                 }
                 let mut sum = simd.acc_finish(q, [acc]);
-                let out = &mut self.out[k].as_chunks_mut::<L>().0[i];
+                let out = &mut out.as_chunks_mut::<L>().0[i];
                 if self.add {
                     sum = simd.reduce(q, [simd.add(sum[0], simd.load(out))]);
                 }

@@ -195,7 +195,7 @@ fn round(number: &[u64]) -> f64 {
             let window = (u128::from(top) << 64 | u128::from(next)) << shift;
             let sticky = window as u64 != 0 || low.iter().any(|&word| word != 0);
             let exponent = 64 * (low.len() as u64 + 1) - u64::from(shift);
-            let power = f64::from_bits((exponent.min(1024) + 1023) << 52);
+            let power = f64::from_bits((exponent.min(1023) + 1023) << 52);
             ((window >> 64) as u64 | u64::from(sticky)) as f64 * power
         }
     }

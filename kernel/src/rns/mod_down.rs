@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::modulus::Modulus;
 use crate::ntt::InverseScale;
 use crate::poly::{Coeff, Eval, RnsPolyMut, RnsPolyRef};
-use crate::rns::{BaseConverter, MAX_DIGIT, RnsBasis};
+use crate::rns::{BaseConverter, GROUP, MAX_DIGIT, RnsBasis};
 use crate::scratch::limb_stride;
 
 /// Tables to divide by the primes of one basis, modulo the primes of another.
@@ -76,30 +76,34 @@ impl ModDown {
         prepared.with_limbs(None, |y| self.converter.overflow_into(y, v));
     }
 
-    /// Step 3, for each kept limb j, in place: (x − \[x\]_P)/P mod qⱼ, in values. `scratch` is N words.
+    /// Step 3, for kept limbs first, first + 1, … in place: (x − \[x\]_P)/P mod qⱼ, in values. At most [`GROUP`] at a time,
+    /// which read the prepared limbs once; `scratch` has at least as many limbs as x.
     ///
     /// # Panics
-    /// If j, the number of limbs or a length is wrong.
-    pub fn finish_limb(
+    /// If there are more than [`GROUP`] limbs, or their numbers or lengths are wrong.
+    pub fn finish_limbs(
         &self,
-        j: usize,
+        first: usize,
         prepared: RnsPolyRef<'_, Coeff>,
         v: &[f64],
-        x: &mut [f64],
-        scratch: &mut [f64],
+        x: &mut RnsPolyMut<'_, Eval>,
+        scratch: &mut RnsPolyMut<'_, Eval>,
     ) {
         // One centred limb has no overflow: it is its own conversion.
         let v = (self.dropped.len() > 1).then_some(v);
-        prepared.with_limbs(v, |y| self.converter.convert_into(y, j, &mut [&mut *scratch]));
-        let table = self.kept.table(j);
-        table.forward(scratch);
-        table.sub_mul_scalar_assign(x, scratch, self.inverses[j]);
+        let mut converted = scratch.reborrow().split_at(x.limbs()).0;
+        converted.with_limbs_mut(|out| prepared.with_limbs(v, |y| self.converter.convert_into(y, first, out)));
+        for j in 0..x.limbs() {
+            let table = self.kept.table(first + j);
+            table.forward(converted.limb_mut(j));
+            table.sub_mul_scalar_assign(x.limb_mut(j), converted.limb(j), self.inverses[first + j]);
+        }
     }
 
     /// Length of the workspace of [`ModDown::apply`].
     #[must_use]
     pub fn scratch_len(&self) -> usize {
-        2 * limb_stride(self.kept.n())
+        (1 + GROUP) * limb_stride(self.kept.n())
     }
 
     /// All steps on one thread. x has l kept limbs (the first l of the basis), then the dropped ones; the quotient is left
@@ -115,14 +119,14 @@ impl ModDown {
             self.kept.len(),
             self.dropped.len()
         );
-        let (kept, mut dropped) = x.split_at(limbs - self.dropped.len());
+        let (mut kept, mut dropped) = x.split_at(limbs - self.dropped.len());
         (0..dropped.limbs()).for_each(|i| self.prepare_limb(i, dropped.limb_mut(i)));
         let prepared = dropped.assume_domain::<Coeff>();
         let (mut v, scratch) = RnsPolyMut::<Coeff>::from_scratch(scratch, self.kept.n(), 1);
-        let (mut converted, _) = RnsPolyMut::<Eval>::from_scratch(scratch, self.kept.n(), 1);
+        let (mut converted, _) = RnsPolyMut::<Eval>::from_scratch(scratch, self.kept.n(), GROUP);
         self.overflow_into(prepared.view(), v.limb_mut(0));
-        for (j, limb) in kept.into_limbs_mut().enumerate() {
-            self.finish_limb(j, prepared.view(), v.limb(0), limb, converted.limb_mut(0));
+        for (first, mut group) in kept.groups_mut(GROUP) {
+            self.finish_limbs(first, prepared.view(), v.limb(0), &mut group, &mut converted);
         }
     }
 }

@@ -12,7 +12,7 @@ pub(super) struct Scalar;
 fn product(q: Modulus, a: i64, b: i64) -> i64 {
     // |a| ≤ 2^53, |b| ≤ q/2 + 2: the product is far below the 2^(bits + 63) that `reduce_u128` takes.
     let r = q.reduce_u128(u128::from(a.unsigned_abs()) * u128::from(b.unsigned_abs()));
-    q.centre(if (a < 0) == (b < 0) { r } else { q.neg(r) })
+    q.centre(q.neg_if(r, (a ^ b) >> 63))
 }
 
 impl Lanes<1> for Scalar {
@@ -89,7 +89,7 @@ impl Lanes<1> for Scalar {
             let x = acc.unsigned_abs();
             let high = q.reduce((x >> 52) as u64);
             let r = q.reduce_u128((u128::from(high) << 52) + (x & ((1 << 52) - 1)));
-            q.centre(if acc < 0 { q.neg(r) } else { r })
+            q.centre(q.neg_if(r, (acc >> 127) as i64))
         })
     }
     #[inline(always)]
