@@ -1,4 +1,109 @@
-//! Ring arithmetic for homomorphic encryption.
+//! Ring arithmetic for homomorphic encryption: negacyclic NTT, residue number systems and hybrid key-switching over primes
+//! below 2^50, vectorised for AVX2, AVX-512 and NEON. `no_std` (with `alloc`), no `unsafe`, no threads, no clocks, no files.
+//!
+//! It knows rings, not schemes: CKKS, BGV or BFV can be built on it. Everything is `Send + Sync`, allocates nothing in hot
+//! operations, and works limb by limb, so that callers can spread limbs and digits over cores.
+//!
+//! # Example
+//!
+//! The product of two polynomials modulo two primes, and of one of them with a secret through a key-switch:
+//!
+//! ```
+//! use hetal_kernel::{Coeff, Eval, Gadget, KeySwitchKey, RnsBasis, RnsPoly, Scratch, primes, sampler};
+//! # use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
+//! let log_n = 12;
+//! let moduli = primes::below_bits(log_n, 50, 3)?;
+//! let q = RnsBasis::new(log_n, &moduli[..2])?; // ciphertext primes
+//! let p = RnsBasis::new(log_n, &moduli[2..])?; // special prime
+//! let gadget = Gadget::new(&q, &p, 1)?; // digits of one limb
+//!
+//! // (1 + X)² modulo X^N + 1.
+//! let mut small = vec![0; q.n()];
+//! (small[0], small[1]) = (1, 1);
+//! let a = RnsPoly::<Coeff>::from_small(&small, 2).into_eval(&q);
+//! let mut square = a.clone();
+//! square.view_mut().mul_assign(&q, a.view());
+//! assert_eq!(square.into_coeff(&q).limb(0)[..4], [1.0, 2.0, 1.0, 0.0]);
+//!
+//! // A secret s, a key for s² → s, and a ↦ (b, c) with b + c·s ≈ a·s².
+//! let mut rng = ChaCha20Rng::seed_from_u64(1); // in earnest: a generator seeded by the operating system
+//! sampler::ternary_into(&mut rng, &mut small);
+//! let s = RnsPoly::<Coeff>::from_small(&small, 3).into_eval(gadget.qp());
+//! let key = KeySwitchKey::relinearisation(&gadget, s.view(), &mut rng);
+//! let (mut b, mut c) = (RnsPoly::<Eval>::zero(q.n(), 3), RnsPoly::<Eval>::zero(q.n(), 3));
+//! let mut scratch = Scratch::new(gadget.switch_scratch_len(2));
+//! gadget.switch(a.view(), &key, [&mut b.view_mut(), &mut c.view_mut()], &mut scratch);
+//! # Ok::<(), hetal_kernel::Error>(())
+//! ```
+//!
+//! Embedders with plain residues use [`NttTable::forward_u64`] and its siblings on `&mut [u64]`.
+//!
+//! # Where things are
+//!
+//! | module | what |
+//! |---|---|
+//! | [`modulus`], [`primes`] | one prime and its scalar arithmetic; search for primes; roots of unity |
+//! | [`simd`] | [`Isa`]: which vector code runs; the lanes behind it |
+//! | [`ntt`] | [`NttTable`]: transforms, pointwise arithmetic, sums of products |
+//! | [`rns`] | [`RnsBasis`], base conversion, ModDown and rescaling, big-integer CRT |
+//! | [`poly`], [`galois`] | [`RnsPoly`] with its domain in the type, prefix views by level; automorphisms |
+//! | [`keyswitch`] | [`Gadget`], [`KeySwitchKey`]: digits, hoisting, lazy sums, compressed keys |
+//! | [`sampler`] | uniform, ternary and Gaussian polynomials, in constant time; seeds |
+//! | [`bytes`], [`scratch`], [`error`] | residues as bytes; workspace; the error type |
+//!
+//! # Backends
+//!
+//! [`simd`] has the table. [`Isa::detect`] chooses when a table is built; [`Isa::by_name`] and the `with_isa` constructors force
+//! one. The vector backends agree bit for bit with each other, the integer fallback agrees with them modulo q.
+//!
+//! # Numbers and ranges
+//!
+//! Between operations, a residue is a signed integer stored as `f64`: *centred* means |x| ≤ q/2 + 2, and every public
+//! operation returns centred residues unless it says otherwise. They are representatives, not unique ones (x and
+//! x ± q can both be centred within 2 of q/2); the unique form is the canonical u64 in [0, q) of the `_u64` functions,
+//! [`NttTable::to_u64`] and [`bytes`]. Inputs may be centred or, where said, anything up to ±q.
+//!
+//! All products are exact. Let RN be rounding to nearest `f64` and q < 2^50 an odd prime. For integers |b| ≤ 2^53 and
+//! |w| ≤ q/2 + 2 < 2^49 (an NTT prime is at most 2^50 − 31), the code computes
+//!
+//! h = RN(bw),  k = rint(RN(h·RN(1/q))) or rint(RN(b·RN(w/q))),  n = h − bw,  r = (h − kq) − n
+//!
+//! with one fused multiply-add for n, one for h − kq:
+//!
+//! 1. |bw| < 2^102, so the spacing of `f64` at h is at most 2^50 and |n| ≤ 2^49; n is an integer, hence exact.
+//! 2. k differs from bw/q by at most 1/2 plus the relative errors of its roundings, three of 2^−53 in the first form and two in the
+//!    second, times |bw/q| ≤ |b|/2: |k − bw/q| ≤ 1/2 + c·|b|·2^−53 with c = 3/2 and c = 1. Rounding is by instruction, not by adding
+//!    1.5·2^52, which would fail silently for quotients below −2^51.
+//! 3. |r| = |bw − kq| ≤ q(1/2 + c·|b|·2^−53) ≤ 2q, and h − kq = r + n is an integer below 2^52: both last operations are
+//!    exact.
+//!
+//! A reduction, r = x − rint(RN(x·RN(1/q)))·q for |x| ≤ 2^53, has a quotient error of 1/2 + |x/q|·2^−52: |r| ≤ q/2 + 2.
+//! How far sums in a transform may grow between reductions is [computed for each prime](ntt) from these bounds.
+//!
+//! # Sums of products
+//!
+//! An inner product keeps a high sum H and a low sum ℓ. H starts at 1.5·2^102; for each product H′ = RN(ab + H), and
+//! ℓ ← ℓ − ((H′ − H) − ab): two fused multiply-adds, two additions. While |Σ ab| ≤ 2^101, H stays in [2^102, 2^103\], a range of spacing
+//! 2^50; so H′ − H is an exact multiple of 2^50, and each ab − (H′ − H) an integer of at most 2^49. Centred
+//! residues are below 2^49 in size: eight products fit, and beside them the overflow term of a base conversion (at most
+//! 2^5 · 2^49). At the end |ℓ| ≤ 9·2^49, H − 1.5·2^102 is reduced exactly (its quotient is below 2^52), and the sum of both is below
+//! 2^53 and is reduced once more. Longer sums are cut after eight terms.
+//!
+//! # Costs
+//!
+//! Memory: a limb takes 8(N + 136) bytes ([`scratch::limb_stride`]), the tables of one prime about 20·N bytes
+//! ([`NttTable::table_bytes`]), a key [`KeySwitchKey::memory_bytes`]. Operation counts of a key-switch are in [`keyswitch`].
+//! The workspace's `benches` measure everything, beside another library in the same process.
+//!
+//! # Security notes
+//!
+//! Samplers, key generation and transforms have no branches or addresses that depend on secret values; functions whose time
+//! depends on their data say `_vartime` or that they are for public data. Secret polynomials implement `Zeroize`; callers wipe them. The
+//! crate chooses no parameters: which N, q and P are secure is the scheme's business.
+//!
+//! # Versions of rand_core
+//!
+//! `rand_core` 0.10 and its traits are part of the public interface: a new major version of it is a breaking change here.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -11,8 +11,20 @@
 //! with one twiddle per vector use multipliers with a precomputed quotient, layers with one twiddle per lane compute the
 //! quotient, which halves their table.
 //!
-//! **Ranges.** Butterflies leave sums unreduced as long as [`range`] proves that they stay below 2^53; the reductions it
-//! asks for are planned when the table is built. Transforms take |x| ≤ q and return centred values, |x| ≤ q/2 + 2.
+//! # Ranges
+//!
+//! Transforms take |x| ≤ q and return centred values, |x| ≤ q/2 + 2. In between, all values are signed integers in `f64`,
+//! exact as long as they stay within ±2^53. Write β for |x|/q and δ = q·2^−53 ≤ 1/8. A product with a constant of the
+//! table satisfies |r| ≤ q(1/2 + cδβ), where c = 1 if the constant comes with its quotient by q and c = 3/2 if not
+//! ([proof](crate#numbers-and-ranges)). Hence, with β the bound on all inputs of a layer,
+//!
+//! * a forward butterfly (a + wb, a − wb) leaves β′ = β_a + 1/2 + cδβ, where β_a = 1/2 if the leg a was reduced;
+//! * an inverse butterfly (a + b, (a − b)w) leaves 2β in the sum and 1/2 + 2cδβ in the product.
+//!
+//! When a table is built, these recurrences are walked through for its prime, and a reduction is planned only where the
+//! next layers would otherwise exceed 2^53/q. For q just below 2^50 that is once in 6 to 8 forward layers, and one of the
+//! four outputs of an inverse radix-4 butterfly: its bound B = max(y₁) = 1 + 4δB has the fixed point 2, at which
+//! 4B = 8 ≤ 2^53/q just fits. Primes of up to 46 bits need next to no reductions.
 
 mod block;
 mod forward;
@@ -37,9 +49,9 @@ const LOG_BLOCK: u32 = 12;
 /// Tables of one ring Z_q\[X\]/(X^N + 1) for one ISA: twiddles and the plan of passes and reductions.
 ///
 /// ```
-/// use hetal_kernel::{Modulus, NttTable};
-/// let table = NttTable::new(Modulus::new(0x3_ffff_ffe8_0001)?, 12)?;
-/// let mut a = vec![0; 4096];
+/// use hetal_kernel::{NttTable, primes};
+/// let table = NttTable::new(primes::below_bits(12, 50, 1)?[0], 12)?;
+/// let mut a = vec![0; table.n()];
 /// a[1] = 1; // X
 /// let mut b = a.clone();
 /// table.forward_u64(&mut a);

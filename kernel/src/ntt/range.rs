@@ -1,17 +1,5 @@
-//! Which sums of a transform have to be reduced, decided by a bound on every intermediate value.
-//!
-//! All values are signed integers in `f64`, exact as long as they stay within ±2^53. Write β for |x|/q and
-//! δ = q·2^−53 ≤ 1/8. A product with a constant of the table satisfies |r| ≤ q(1/2 + cδβ) where c = 1 if the
-//! constant comes with its quotient by q (`mul_const`) and c = 3/2 if not (`mul`): see
-//! [the crate's documentation](crate#numbers-and-ranges). Hence, with β the bound on all inputs of a layer,
-//!
-//! * a forward butterfly (a + wb, a − wb) leaves β′ = β_a + 1/2 + cδβ, where β_a = 1/2 if the leg a was reduced;
-//! * an inverse butterfly (a + b, (a − b)w) leaves 2β in the sum and 1/2 + 2cδβ in the product.
-//!
-//! [`Plan::new`] walks through the layers with these recurrences and sets a reduction only where the next layers would
-//! otherwise exceed 2^53/q. For q just below 2^50 that is once in 6 to 8 forward layers, and one of the four outputs of
-//! an inverse radix-4 butterfly: its bound B = max(y₁) = 1 + 4δB has the fixed point 2, at which 4B = 8 = 2^53/q just
-//! fits. Primes of up to 46 bits need next to no reductions.
+//! Which sums of a transform have to be reduced, decided by a bound on every intermediate value: the recurrences of the
+//! section "Ranges" in [`crate::ntt`], walked through when a table is built.
 
 use alloc::vec::Vec;
 

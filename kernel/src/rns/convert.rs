@@ -156,7 +156,10 @@ impl BaseConverter {
 
 #[track_caller]
 fn check_lengths(y: &[&[f64]], len: usize) {
-    assert!(len.is_multiple_of(8) && y.iter().all(|y| y.len() == len), "limbs of unequal length, or not a multiple of 8");
+    assert!(
+        len.is_multiple_of(8) && y.iter().all(|y| y.len() == len),
+        "limbs of unequal length, or not a multiple of 8"
+    );
 }
 
 /// out ← (out +) Σ yᵢ·wᵢ for K inputs.
