@@ -48,28 +48,27 @@ impl<const U64: bool> Task for Forward<'_, U64> {
         let (outer, inner) = plan.passes.split_at(plan.outer);
 
         let mut blocks = 1;
-        for pass in outer {
-            let kind = (pass.layers, pass.reduce_forward, U64 && blocks == 1);
-            sweep(simd, q, x, blocks, tw, blocks, kind);
-            blocks <<= pass.layers;
-        }
-        let len = x.len() / blocks;
-        let lanes_per_block = lane.len() / blocks;
-        for (b, x) in x.chunks_exact_mut(len).enumerate() {
-            let mut parts = 1;
-            for pass in inner {
-                let kind = (pass.layers, pass.reduce_forward, U64 && blocks * parts == 1);
-                sweep(simd, q, x, parts, tw, (blocks + b) * parts, kind);
-                parts <<= pass.layers;
+        for (passes, to_the_end) in [(outer, false), (inner, true)] {
+            let (len, lanes) = (x.len() / blocks, lane.len() / blocks);
+            for (b, x) in x.chunks_exact_mut(len).enumerate() {
+                let mut parts = 1;
+                for pass in passes {
+                    let kind = (pass.layers, pass.reduce_forward, U64 && blocks * parts == 1);
+                    sweep(simd, q, x, parts, tw, (blocks + b) * parts, kind);
+                    parts <<= pass.layers;
+                }
+                if to_the_end {
+                    let lane = &lane[b * lanes..(b + 1) * lanes];
+                    let first = (blocks + b) * parts;
+                    match plan.reduce_group {
+                        [false, false] => groups::<L, S, false, false, U64>(simd, q, x, tw, first, lane),
+                        [false, true] => groups::<L, S, false, true, U64>(simd, q, x, tw, first, lane),
+                        [true, false] => groups::<L, S, true, false, U64>(simd, q, x, tw, first, lane),
+                        [true, true] => groups::<L, S, true, true, U64>(simd, q, x, tw, first, lane),
+                    }
+                }
             }
-            let lane = &lane[b * lanes_per_block..(b + 1) * lanes_per_block];
-            let first = (blocks + b) * parts;
-            match plan.reduce_group {
-                [false, false] => groups::<L, S, false, false, U64>(simd, q, x, tw, first, lane),
-                [false, true] => groups::<L, S, false, true, U64>(simd, q, x, tw, first, lane),
-                [true, false] => groups::<L, S, true, false, U64>(simd, q, x, tw, first, lane),
-                [true, true] => groups::<L, S, true, true, U64>(simd, q, x, tw, first, lane),
-            }
+            blocks <<= passes.iter().map(|pass| pass.layers).sum::<u32>();
         }
     }
 }

@@ -4,6 +4,7 @@ use core::array::from_mut;
 
 use super::NttTable;
 use super::block::{Groups, halves, inverse_sums, lane_twiddles, set_seconds, vector_twiddles};
+use super::range::Pass;
 use crate::modulus::Modulus;
 use crate::simd::{Lanes, Task, array};
 
@@ -86,33 +87,28 @@ impl<const U64: bool> Task for Inverse<'_, U64> {
         let tw = &tw.vector[..];
         let (outer, inner) = plan.passes.split_at(plan.outer);
 
-        let mut blocks = 1 << outer.iter().map(|pass| pass.layers).sum::<u32>();
-        let len = x.len() / blocks;
-        let lanes_per_block = lane.len() / blocks;
-        for (b, x) in x.chunks_exact_mut(len).enumerate() {
-            let mut parts = 1 << inner.iter().map(|pass| pass.layers).sum::<u32>();
-            let lane = &lane[b * lanes_per_block..(b + 1) * lanes_per_block];
-            let first = (blocks + b) * parts;
-            if plan.reduce_group_inverse {
-                groups::<L, S, true, U64>(simd, q, x, tw, first, lane);
-            } else {
-                groups::<L, S, false, U64>(simd, q, x, tw, first, lane);
-            }
-            for pass in inner.iter().rev() {
-                parts >>= pass.layers;
-                if blocks * parts == 1 {
-                    last_sweep::<L, S, U64>(simd, q, x, tw, pass.layers, scale);
-                } else {
-                    sweep(simd, q, x, parts, tw, (blocks + b) * parts, (pass.layers, pass.reduce_inverse));
+        let layers = |passes: &[Pass]| passes.iter().map(|pass| pass.layers).sum::<u32>();
+        for (passes, blocks, from_the_start) in [(inner, 1 << layers(outer), true), (outer, 1, false)] {
+            let (len, lanes) = (x.len() / blocks, lane.len() / blocks);
+            for (b, x) in x.chunks_exact_mut(len).enumerate() {
+                let mut parts = 1 << layers(passes);
+                if from_the_start {
+                    let lane = &lane[b * lanes..(b + 1) * lanes];
+                    let first = (blocks + b) * parts;
+                    if plan.reduce_group_inverse {
+                        groups::<L, S, true, U64>(simd, q, x, tw, first, lane);
+                    } else {
+                        groups::<L, S, false, U64>(simd, q, x, tw, first, lane);
+                    }
                 }
-            }
-        }
-        for pass in outer.iter().rev() {
-            blocks >>= pass.layers;
-            if blocks == 1 {
-                last_sweep::<L, S, U64>(simd, q, x, tw, pass.layers, scale);
-            } else {
-                sweep(simd, q, x, blocks, tw, blocks, (pass.layers, pass.reduce_inverse));
+                for pass in passes.iter().rev() {
+                    parts >>= pass.layers;
+                    if blocks * parts == 1 {
+                        last_sweep::<L, S, U64>(simd, q, x, tw, pass.layers, scale);
+                    } else {
+                        sweep(simd, q, x, parts, tw, (blocks + b) * parts, (pass.layers, pass.reduce_inverse));
+                    }
+                }
             }
         }
     }

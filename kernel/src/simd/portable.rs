@@ -13,6 +13,17 @@ fn zip(a: V, b: V, f: impl Fn(f64, f64) -> f64) -> V {
     core::array::from_fn(|i| f(a[i], b[i]))
 }
 
+/// libm's code is long, and would be copied into every butterfly.
+#[inline(never)]
+fn fma(a: f64, b: f64, c: f64) -> f64 {
+    libm::fma(a, b, c)
+}
+
+#[inline(never)]
+fn rint(a: f64) -> f64 {
+    libm::rint(a)
+}
+
 impl FloatLanes<8> for Portable {
     type V = V;
     #[inline(always)]
@@ -41,15 +52,15 @@ impl FloatLanes<8> for Portable {
     }
     #[inline(always)]
     fn fma(self, a: V, b: V, c: V) -> V {
-        core::array::from_fn(|i| libm::fma(a[i], b[i], c[i]))
+        core::array::from_fn(|i| fma(a[i], b[i], c[i]))
     }
     #[inline(always)]
     fn fnma(self, a: V, b: V, c: V) -> V {
-        core::array::from_fn(|i| libm::fma(-a[i], b[i], c[i]))
+        core::array::from_fn(|i| fma(-a[i], b[i], c[i]))
     }
     #[inline(always)]
     fn round(self, a: V) -> V {
-        a.map(libm::rint)
+        a.map(rint)
     }
     #[inline(always)]
     fn if_negative(self, x: V, y: V) -> V {
