@@ -13,17 +13,7 @@ fn zip(a: V, b: V, f: impl Fn(f64, f64) -> f64) -> V {
     core::array::from_fn(|i| f(a[i], b[i]))
 }
 
-/// libm's code is long, and would be copied into every butterfly.
-#[inline(never)]
-fn fma(a: f64, b: f64, c: f64) -> f64 {
-    libm::fma(a, b, c)
-}
-
-#[inline(never)]
-fn rint(a: f64) -> f64 {
-    libm::rint(a)
-}
-
+// Kept out of line: inlined, eight scalar operations each, they would make up half of the crate's compile time.
 impl FloatLanes<8> for Portable {
     type V = V;
     #[inline(always)]
@@ -38,43 +28,43 @@ impl FloatLanes<8> for Portable {
     fn store(self, x: &mut V, v: V) {
         *x = v;
     }
-    #[inline(always)]
+    #[inline(never)]
     fn add(self, a: V, b: V) -> V {
         zip(a, b, |a, b| a + b)
     }
-    #[inline(always)]
+    #[inline(never)]
     fn sub(self, a: V, b: V) -> V {
         zip(a, b, |a, b| a - b)
     }
-    #[inline(always)]
+    #[inline(never)]
     fn mul(self, a: V, b: V) -> V {
         zip(a, b, |a, b| a * b)
     }
-    #[inline(always)]
+    #[inline(never)]
     fn fma(self, a: V, b: V, c: V) -> V {
-        core::array::from_fn(|i| fma(a[i], b[i], c[i]))
+        core::array::from_fn(|i| libm::fma(a[i], b[i], c[i]))
     }
-    #[inline(always)]
+    #[inline(never)]
     fn fnma(self, a: V, b: V, c: V) -> V {
-        core::array::from_fn(|i| fma(-a[i], b[i], c[i]))
+        core::array::from_fn(|i| libm::fma(-a[i], b[i], c[i]))
     }
-    #[inline(always)]
+    #[inline(never)]
     fn round(self, a: V) -> V {
-        a.map(rint)
+        a.map(libm::rint)
     }
-    #[inline(always)]
+    #[inline(never)]
     fn if_negative(self, x: V, y: V) -> V {
         zip(x, y, |x, y| if x < 0.0 { y } else { 0.0 })
     }
-    #[inline(always)]
+    #[inline(never)]
     fn or_bits(self, a: V, b: V) -> V {
         zip(a, b, |a, b| f64::from_bits(a.to_bits() | b.to_bits()))
     }
-    #[inline(always)]
+    #[inline(never)]
     fn xor_bits(self, a: V, b: V) -> V {
         zip(a, b, |a, b| f64::from_bits(a.to_bits() ^ b.to_bits()))
     }
-    #[inline(always)]
+    #[inline(never)]
     fn transpose(self, v: [V; 8]) -> [V; 8] {
         core::array::from_fn(|i| core::array::from_fn(|j| v[j][i]))
     }

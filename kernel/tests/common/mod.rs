@@ -7,8 +7,9 @@ use std::fmt::{Debug, Display};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
 
+use hetal_kernel::poly::Domain;
 use hetal_kernel::primes::{Direction, NttPrimes};
-use hetal_kernel::{Isa, Modulus, RnsBasis};
+use hetal_kernel::{Coeff, Eval, Isa, Modulus, RnsBasis, RnsPoly, RnsPolyRef};
 use num_bigint::{BigInt, BigUint, Sign};
 use proptest::prelude::ProptestConfig;
 use rand_chacha::ChaCha20Rng;
@@ -333,6 +334,31 @@ impl Crt {
 /// The primes of a basis as a composer.
 pub(crate) fn crt(basis: &RnsBasis) -> Crt {
     Crt::new(&basis.moduli())
+}
+
+/// By how much Σ yᵢ/qᵢ of `terms` terms in `f64` may be wrong, in units of 2^−55: each product with the rounded 1/qᵢ by
+/// 2^−53, the k-th addition, of a sum of at most k/2 + 2^−40, by half its spacing, at most k·2^−54.
+pub(crate) fn overflow_error(terms: usize) -> u64 {
+    (terms * (terms + 4) + 4) as u64
+}
+
+/// A polynomial with these coefficients modulo every prime of the basis.
+pub(crate) fn to_coeff(basis: &RnsBasis, x: &[BigInt]) -> RnsPoly<Coeff> {
+    let mut poly = RnsPoly::zero(basis.n(), basis.len());
+    for (limb, q) in poly.limbs_mut().zip(basis.moduli()) {
+        limb.iter_mut().zip(x).for_each(|(limb, x)| *limb = centre(q.value(), modulo(x, q.value())));
+    }
+    poly
+}
+
+/// [`to_coeff`], transformed.
+pub(crate) fn to_eval(basis: &RnsBasis, x: &[BigInt]) -> RnsPoly<Eval> {
+    to_coeff(basis, x).into_eval(basis)
+}
+
+/// The residues of every limb.
+pub(crate) fn limb_residues<D: Domain>(basis: &RnsBasis, poly: RnsPolyRef<'_, D>) -> Vec<Vec<u64>> {
+    (0..poly.limbs()).map(|i| check_centred(basis.modulus(i).value(), poly.limb(i))).collect()
 }
 
 /// a·b modulo X^N + 1 over the integers, term by term.
