@@ -24,12 +24,12 @@ fn main() -> Result<(), Error> {
     c.limbs_mut().enumerate().for_each(|(i, limb)| sampler::uniform_into(&moduli[i], &mut rng, limb));
 
     // Coefficients of every limb; the overflow of every digit.
-    let mut prepared = c.clone().assume_domain::<Coeff>();
+    let mut prepared = RnsPoly::<Coeff>::zero(n, limbs);
     let mut overflow = RnsPoly::<Coeff>::zero(n, digits);
     scope(|s| {
         for (i, limb) in prepared.limbs_mut().enumerate() {
-            let gadget = &gadget;
-            s.spawn(move || gadget.prepare_limb(limbs, i, limb));
+            let (gadget, c) = (&gadget, c.view());
+            s.spawn(move || gadget.prepare_limb(limbs, i, c.limb(i), limb));
         }
     });
     scope(|s| {

@@ -147,13 +147,13 @@ impl Gadget {
         (range, digit)
     }
 
-    /// Prepare, for each limb i of c at `limbs` limbs: from values to coefficients ready for conversion, in place.
+    /// Prepare, for each limb i of c at `limbs` limbs: from values to coefficients ready for conversion.
     ///
     /// # Panics
     /// If i or a length is wrong.
-    pub fn prepare_limb(&self, limbs: usize, i: usize, limb: &mut [f64]) {
+    pub fn prepare_limb(&self, limbs: usize, i: usize, c: &[f64], out: &mut [f64]) {
         let (range, digit) = self.digit(limbs, i / self.alpha);
-        self.q.table(i).inverse_scaled(limb, &digit.scales[i - range.start]);
+        self.q.table(i).inverse_scaled_into(c, out, &digit.scales[i - range.start]);
     }
 
     /// Overflow of digit d of the prepared polynomial.
@@ -220,8 +220,7 @@ impl Gadget {
         let limbs = c.limbs();
         assert!(prepared.limbs() == limbs && limbs <= self.q.len(), "{limbs} limbs, {} prepared", prepared.limbs());
         for i in 0..limbs {
-            prepared.limb_mut(i).copy_from_slice(c.limb(i));
-            self.prepare_limb(limbs, i, prepared.limb_mut(i));
+            self.prepare_limb(limbs, i, c.limb(i), prepared.limb_mut(i));
         }
         (0..self.digits(limbs)).for_each(|d| self.overflow_limb(prepared.view(), d, overflow.limb_mut(d)));
     }

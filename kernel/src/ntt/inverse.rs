@@ -47,7 +47,7 @@ impl NttTable {
     #[track_caller]
     pub fn inverse_u64(&self, x: &mut [u64]) {
         self.check(x.len());
-        self.isa.run(Inverse::<true> { table: self, x: bytemuck::cast_slice_mut(x), scale: &self.scale });
+        self.isa.run(Inverse::<true> { table: self, source: None, x: bytemuck::cast_slice_mut(x), scale: &self.scale });
     }
 
     /// Prepares the constant c for [`NttTable::inverse_scaled`].
@@ -63,13 +63,26 @@ impl NttTable {
     #[track_caller]
     pub fn inverse_scaled(&self, x: &mut [f64], scale: &InverseScale) {
         self.check(x.len());
-        self.isa.run(Inverse::<false> { table: self, x, scale });
+        self.isa.run(Inverse::<false> { table: self, source: None, x, scale });
+    }
+
+    /// [`NttTable::inverse_scaled`] from one slice to another: cheaper than a copy before it, since the copy is made in the
+    /// first-level cache.
+    ///
+    /// # Panics
+    /// If a length is not N.
+    #[track_caller]
+    pub fn inverse_scaled_into(&self, source: &[f64], out: &mut [f64], scale: &InverseScale) {
+        self.check(source.len());
+        self.check(out.len());
+        self.isa.run(Inverse::<false> { table: self, source: Some(source), x: out, scale });
     }
 }
 
-/// The inverse transform of `x`; U64: its bits are canonical u64 before and after.
+/// The inverse transform of `source`, or of `x` itself, in `x`; U64: its bits are canonical u64 before and after.
 struct Inverse<'a, const U64: bool> {
     table: &'a NttTable,
+    source: Option<&'a [f64]>,
     x: &'a mut [f64],
     scale: &'a InverseScale,
 }
@@ -93,6 +106,9 @@ impl<const U64: bool> Task for Inverse<'_, U64> {
             for (b, x) in x.chunks_exact_mut(len).enumerate() {
                 let mut parts = 1 << layers(passes);
                 if from_the_start {
+                    if let Some(source) = self.source {
+                        x.copy_from_slice(&source.as_chunks::<L>().0[b * len..(b + 1) * len]);
+                    }
                     let lane = &lane[b * lanes..(b + 1) * lanes];
                     let first = (blocks + b) * parts;
                     if plan.reduce_group_inverse {
