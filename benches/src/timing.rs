@@ -1,0 +1,105 @@
+//! Thread CPU time, and samples of competitors taken in turn.
+
+use std::time::Duration;
+
+/// CPU time that this thread has used: the time in which others had the core does not count. Where the platform
+/// does not tell, the wall clock.
+#[must_use]
+pub fn thread_time() -> Duration {
+    #[cfg(unix)]
+    {
+        use rustix::time::{ClockId, clock_gettime};
+        clock_gettime(ClockId::ThreadCPUTime).try_into().expect("CPU time is not negative")
+    }
+    #[cfg(not(unix))]
+    {
+        use std::sync::LazyLock;
+        use std::time::Instant;
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        START.elapsed()
+    }
+}
+
+/// The CPU time of `f`.
+pub fn time(f: impl FnOnce()) -> Duration {
+    let start = thread_time();
+    f();
+    thread_time() - start
+}
+
+/// How long to measure.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// No further round starts after this much CPU time.
+    pub time: Duration,
+    /// Rounds at least.
+    pub rounds: usize,
+}
+
+impl Budget {
+    /// For numbers that are to be quoted.
+    pub const FULL: Self = Self { time: Duration::from_millis(2000), rounds: 15 };
+    /// To see that everything runs.
+    pub const QUICK: Self = Self { time: Duration::from_millis(50), rounds: 3 };
+}
+
+/// A sample repeats its call until it takes about this long, which is far above the cost of reading the clock.
+const SAMPLE: Duration = Duration::from_micros(300);
+
+/// Calls shorter than this find their data in a cache if they ran just before; an untimed call puts it there.
+const WARM: Duration = Duration::from_millis(3);
+
+/// The median times, in nanoseconds a call, of K competitors: `run(i)` is one call of competitor i.
+///
+/// A round takes one short sample of each, so whatever slows the machine for a while slows all of them. Before each sample of
+/// a short call comes an untimed one, so that it finds its operands where its own last call left them and not where the other
+/// competitors pushed them: times are *warm*. Medians drop the samples that an interrupt or a migration hit.
+pub fn interleaved<const K: usize>(budget: Budget, mut run: impl FnMut(usize)) -> [f64; K] {
+    let plan: [(usize, bool); K] = std::array::from_fn(|i| {
+        run(i);
+        let once = time(|| run(i)).max(Duration::from_nanos(1));
+        ((SAMPLE.as_nanos() / once.as_nanos()).max(1) as usize, once < WARM)
+    });
+    let mut samples = [const { Vec::new() }; K];
+    let start = thread_time();
+    while samples[0].len() < budget.rounds || thread_time() - start < budget.time {
+        for (i, (repeats, warm)) in plan.into_iter().enumerate() {
+            if warm {
+                run(i);
+            }
+            let taken = time(|| (0..repeats).for_each(|_| run(i)));
+            samples[i].push(taken.as_nanos() as f64 / repeats as f64);
+        }
+    }
+    samples.map(median)
+}
+
+/// # Panics
+/// If there are no samples.
+fn median(mut samples: Vec<f64>) -> f64 {
+    samples.sort_by(f64::total_cmp);
+    let middle = samples.len() / 2;
+    if samples.len() % 2 == 1 { samples[middle] } else { f64::midpoint(samples[middle - 1], samples[middle]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians() {
+        assert_eq!(median(vec![9.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![9.0, 1.0, 2.0, 4.0]), 3.0);
+    }
+
+    #[test]
+    fn competitors_take_turns() {
+        let mut calls = [0; 2];
+        let budget = Budget { time: Duration::ZERO, rounds: 4 };
+        let times: [f64; 2] = interleaved(budget, |i| {
+            calls[i] += 1;
+            std::hint::black_box((0..1000 << (4 * i)).fold(1u64, |x, k| std::hint::black_box(x ^ k)));
+        });
+        assert!(times[0] < times[1] && calls[0] > calls[1], "{times:?} ns, {calls:?} calls");
+    }
+}
