@@ -293,11 +293,12 @@ proptest! {
 /// Searches for inputs that make the sums inside a transform grow. A sum that leaves ±2^53 is rounded, and that shows in
 /// the result, so these are the inputs that a missing reduction does not survive.
 ///
-/// The value that a forward transform leaves in a slot is x₀ + r₀ + r₁ + …, where rₗ is the product with a twiddle of
-/// a value of layer l, which itself is such a sum over 2^l coefficients of its own. So a coefficient of that sum can be
-/// chosen for any residue of the value, hence for any residue of rₗ: the search takes the one whose rₗ, computed as the
-/// kernel computes it, is largest. Residues a little above q/2 make it exceed q/2, if the error in the quotient allows.
-/// All values of one layer use the same twiddles as far as they go, so there is one search a layer.
+/// The value that a forward transform leaves in a slot is x₀ ± r₀ ± r₁ ± …, where rₗ is the product with a twiddle of
+/// a value of layer l, its partner, which is such a sum over 2^l coefficients of its own. So one coefficient of the
+/// partner can be chosen for any residue of it, hence for any residue of rₗ: the search takes the one whose rₗ, computed
+/// as the kernel computes it, is largest, and negates the partner if the sign is wrong. Residues a little beyond q/2 make
+/// rₗ exceed q/2, if the error in the quotient allows. All values of one layer use the same twiddles as far as they go,
+/// so there is one search a layer.
 struct Growth<'a> {
     ring: &'a Ring,
     /// The last layers forward, the first backward: log2 of the lanes have twiddles without a quotient.
@@ -306,8 +307,9 @@ struct Growth<'a> {
 }
 
 impl Growth<'_> {
-    fn twiddle(&self, root: u64, i: usize) -> u64 {
-        pow_mod(self.ring.q, root, reverse(i, self.ring.log_n) as u64)
+    /// Twiddle i of a transform, centred.
+    fn twiddle(&self, root: u64, i: usize) -> f64 {
+        centre(self.ring.q, pow_mod(self.ring.q, root, reverse(i, self.ring.log_n) as u64))
     }
 
     /// A product as the `f64` ISAs compute it.
@@ -318,19 +320,46 @@ impl Growth<'_> {
         (-quotient).mul_add(q, h) - (-b).mul_add(w, h)
     }
 
-    /// A residue near q/2 or beyond it, as far as the quotient of a product with |b| may be wrong.
-    fn about_half(&self, b: f64, rng: &mut impl Rng) -> u64 {
+    /// The error in the quotient, for b = 1, that comes from the rounding of w/q or 1/q.
+    fn constant_error(&self, w: f64, inside_lanes: bool) -> f64 {
         let q = self.ring.q as f64;
-        let reach = (1.5 * b.abs() * q * 2f64.powi(-53)).min(0.49 * q);
+        let error = if inside_lanes { w * (1.0 / q).mul_add(q, -1.0) } else { (w / q).mul_add(q, -w) };
+        error.abs() / q
+    }
+
+    /// An integer near ±q/2, or beyond it as far as the quotient of a product with |b| may be wrong.
+    fn about_half(&self, b: f64, rng: &mut impl Rng) -> f64 {
+        let (q, word) = (self.ring.q as f64, rng.next_u64());
+        let reach = (b.abs() * q * 2f64.powi(-53)).min(0.49 * q);
         // In [-1/8, 1): below 1/2, with errors of the quotient that only reduce products there.
-        let fraction = (rng.next_u64() >> 11) as f64 * 2f64.powi(-53) * 1.125 - 0.125;
-        (q / 2.0 + reach * fraction) as u64
+        let fraction = (word >> 11) as f64 * 2f64.powi(-53) * 1.125 - 0.125;
+        let r = (q / 2.0 + reach * fraction).trunc();
+        if word % 2 == 0 { r } else { -r }
+    }
+
+    fn layer_twiddle(&self, slot: usize, layer: u32) -> (f64, bool) {
+        let Ring { log_n, psi, .. } = *self.ring;
+        let block = slot >> (log_n - layer);
+        (self.twiddle(psi, (1 << layer) + block), layer + self.lane_layers >= log_n)
+    }
+
+    /// Of some slots, the one on whose way the constants have the largest errors.
+    fn worst_slot(&self, rng: &mut impl Rng) -> usize {
+        let error = |slot: usize| -> f64 {
+            let weighted = |layer| {
+                let (w, inside_lanes) = self.layer_twiddle(slot, layer);
+                self.constant_error(w, inside_lanes) * f64::from(layer + 2)
+            };
+            (0..self.ring.log_n).map(weighted).sum()
+        };
+        let slots = (0..500).map(|_| rng.next_u64() as usize % self.ring.n());
+        slots.max_by(|&a, &b| error(a).total_cmp(&error(b))).expect("500 slots")
     }
 
     /// For one slot; `reduced`: before this layer the first operands are reduced. Returns the coefficients for two
     /// values of x₀ (one of which makes a sum odd) and the largest sum.
     fn forward(&self, slot: usize, reduced: Option<u32>, rng: &mut impl Rng) -> ([Vec<f64>; 2], f64) {
-        let Self { ring: &Ring { q, log_n, psi }, .. } = *self;
+        let Ring { q, log_n, .. } = *self.ring;
         let q_f64 = q as f64;
         let value = |x0: f64, steps: &[f64]| {
             let add = |sum: f64, (layer, r): (u32, &f64)| {
@@ -345,60 +374,75 @@ impl Growth<'_> {
             partners.iter().fold(vec![x0], |x, partner| x.iter().zip(partner).flat_map(|(&a, &b)| [a, b]).collect())
         };
         for layer in 0..log_n {
-            let negative = slot >> (log_n - 1 - layer) & 1 == 1;
-            let w = self.twiddle(psi, (1 << layer) + (slot >> (log_n - layer)));
-            let (w_inv, inside_lanes) = (inv_mod(q, w), layer + self.lane_layers >= log_n);
-            let sum = steps.iter().fold(0, |sum, &r| (sum + residue(q, r)) % q);
-            let mut best = (0.0, 0.0);
-            for _ in 0..self.tries {
-                let r = self.about_half(value(q_f64, &steps), rng);
-                let b = mul_mod(q, w_inv, if negative { q - r } else { r });
+            let (w, inside_lanes) = self.layer_twiddle(slot, layer);
+            let w_inv = inv_mod(q, residue(q, w));
+            let (sum, largest) = (steps.iter().fold(0, |sum, &r| (sum + residue(q, r)) % q), value(q_f64, &steps));
+            let search = (0..self.tries).map(|_| {
+                let b = mul_mod(q, w_inv, residue(q, self.about_half(largest, rng)));
                 let x0 = ((b + q - sum) % q) as f64;
-                let r = self.product(value(x0, &steps), centre(q, w), inside_lanes);
-                let r = if negative { -r } else { r };
-                if r > best.0 {
-                    best = (r, x0);
-                }
-            }
-            partners.push(interleave(best.1, &partners));
-            steps.push(best.0);
+                (self.product(value(x0, &steps), w, inside_lanes), x0)
+            });
+            let (r, x0) = search.max_by(|a, b| a.0.abs().total_cmp(&b.0.abs())).expect("some tries");
+            let partner = interleave(x0, &partners);
+            // In the second half of its block, the value gets −r.
+            let subtracted = slot >> (log_n - 1 - layer) & 1 == 1;
+            let negate = (r < 0.0) != subtracted;
+            partners.push(with_signs(partner, |_| negate));
+            steps.push(r.abs());
         }
         let peak = (0..=steps.len()).map(|layers| value(q_f64, &steps[..layers])).fold(0.0, f64::max);
         ([q_f64, q_f64 - 1.0].map(|x0| interleave(x0, &partners)), peak)
     }
 
-    /// For the coefficient at X^(2^layer): it is a sum, layer by layer, of one product for every 2^(layer + 1) values.
-    fn inverse(&self, layer: u32, rng: &mut impl Rng) -> Vec<f64> {
-        let Self { ring: &Ring { q, log_n, psi }, .. } = *self;
+    /// For the coefficient at X^(2^layer): it is a sum, layer by layer, of one product for every 2^(layer + 1) values. Only
+    /// every `spacing`-th value is not 0: from the second on, earlier layers leave them alone, so that there is nothing to
+    /// reduce before the product.
+    fn inverse(&self, layer: u32, spacing: usize, rng: &mut impl Rng) -> Vec<f64> {
+        let Ring { q, log_n, psi } = *self.ring;
         let psi_inv = inv_mod(q, psi);
         let (blocks, half) = ((1usize << log_n) >> (layer + 1), 1usize << layer);
         let mut x = near_maximal(q, 1 << log_n, rng);
         for (i, x) in x.chunks_exact_mut(2 * half).enumerate() {
-            x[half..].iter_mut().for_each(|x| *x = 0.0 - *x);
-            // At most 4q.
-            let difference: f64 = x[..half].iter().sum::<f64>() - x[half..].iter().sum::<f64>();
-            let w = self.twiddle(psi_inv, blocks + i);
-            let (w_inv, inside_lanes) = (inv_mod(q, w), layer < self.lane_layers);
-            let mut best = (0.0, 0.0);
-            for _ in 0..self.tries {
-                let b = mul_mod(q, w_inv, self.about_half(difference, rng));
-                let less = ((residue(q, difference) + q - b) % q) as f64;
-                let r = self.product(difference - less, centre(q, w), inside_lanes);
-                if r > best.0 {
-                    best = (r, less);
-                }
+            for (j, x) in x.iter_mut().enumerate() {
+                // What a reduction leaves alone is at most q/2.
+                let size = if spacing == 1 { *x } else { (*x / 2.0).trunc() };
+                *x = match j {
+                    j if j % spacing != 0 => 0.0,
+                    j if j < half => size,
+                    _ => 0.0 - size,
+                };
             }
-            x[0] -= best.1;
+            // At most 4q.
+            let difference = x[..half].iter().sum::<f64>() - x[half..].iter().sum::<f64>();
+            let w = self.twiddle(psi_inv, blocks + i);
+            let (w_inv, inside_lanes) = (inv_mod(q, residue(q, w)), layer < self.lane_layers);
+            let search = (0..self.tries).map(|_| {
+                let b = mul_mod(q, w_inv, residue(q, self.about_half(difference, rng)));
+                let less = ((residue(q, difference) + q - b) % q) as f64;
+                (self.product(difference - less, w, inside_lanes), less)
+            });
+            let (r, less) = search.max_by(|a, b| a.0.abs().total_cmp(&b.0.abs())).expect("some tries");
+            x[0] -= less;
+            if r < 0.0 {
+                x.iter_mut().for_each(|x| *x = 0.0 - *x);
+            }
         }
         x
     }
 }
 
-/// Primes just below powers of two, where the bound 2^53/q is tightest for the number of reductions, and one just above.
+/// Primes just below powers of two and a little above: the sums of 2^k values near q just fit into 2^53, or just do not.
 fn tight_moduli(log_n: u32) -> Vec<Modulus> {
-    let mut moduli: Vec<_> = [44, 45, 46, 47, 48, 49, 50].map(|bits| below(log_n, bits)).to_vec();
-    moduli.push(above(log_n, 1 << 49));
-    moduli
+    let below = (44..=50).map(|bits| below(log_n, bits));
+    let above = (44..=49).map(|bits| above(log_n, (1 << bits) + (1 << (bits - 6))));
+    below.chain(above).collect()
+}
+
+/// Of the largest primes, the one with the largest relative error in 1/q.
+fn worst_inverse(log_n: u32) -> Modulus {
+    let error = |q: &Modulus| (1.0 / q.as_f64()).mul_add(q.as_f64(), -1.0).abs();
+    let primes = moduli_below(log_n, 50, 50, 0);
+    primes.into_iter().max_by(|a, b| error(a).total_cmp(&error(b))).expect("primes")
 }
 
 /// log2 of the lanes of the tables.
@@ -411,11 +455,10 @@ fn lane_layers(subject: &Subject) -> Vec<u32> {
 
 fn check_forward_growth(modulus: Modulus, log_n: u32) {
     let subject = Subject::new(modulus, log_n);
-    let n = 1usize << log_n;
     let mut rng = rng(modulus.value());
     for lane_layers in lane_layers(&subject) {
         let growth = Growth { ring: &subject.ring, lane_layers, tries: 1000 };
-        for slot in [0, n - 1, rng.next_u64() as usize % n] {
+        for slot in [0, (1 << log_n) - 1, growth.worst_slot(&mut rng)] {
             for reduced in [None, Some(2), Some(4), Some(6), Some(8)] {
                 let (inputs, peak) = growth.forward(slot, reduced, &mut rng);
                 if reduced.is_none() {
@@ -434,7 +477,7 @@ fn check_forward_growth(modulus: Modulus, log_n: u32) {
 #[test]
 fn growth_of_forward_sums() {
     for log_n in [8, 10] {
-        for modulus in [below(log_n, 47), below(log_n, 49), below(log_n, 50), above(log_n, 1 << 49)] {
+        for modulus in [below(log_n, 47), below(log_n, 49), worst_inverse(log_n), above(log_n, 1 << 49)] {
             check_forward_growth(modulus, log_n);
         }
     }
@@ -444,7 +487,7 @@ fn growth_of_forward_sums() {
 fn growth_of_forward_sums_in_large_rings() {
     for log_n in [12, 13] {
         if log_n <= log_n_max() {
-            check_forward_growth(below(log_n, 50), log_n);
+            check_forward_growth(worst_inverse(log_n), log_n);
         }
     }
 }
@@ -461,8 +504,9 @@ fn growth_of_inverse_sums() {
             subject.check("near q", &near_maximal(modulus.value(), 1 << log_n, &mut rng));
             for lane_layers in lane_layers(&subject) {
                 let growth = Growth { ring: &subject.ring, lane_layers, tries: 40 };
-                for layer in [0, 1] {
-                    let x = growth.inverse(layer, &mut rng);
+                let ways = [(0, 1), (1, 1), (2, 4), (3, 4), (4, 16), (5, 16), (6, 64), (7, 64)];
+                for (layer, spacing) in ways.into_iter().filter(|(layer, _)| *layer < log_n) {
+                    let x = growth.inverse(layer, spacing, &mut rng);
                     subject.check(&format!("growth from layer {layer}, lanes 2^{lane_layers}"), &x);
                 }
             }
@@ -487,6 +531,9 @@ fn constants_of_the_inverse() {
                     let mut y = x.clone();
                     table.inverse_scaled(&mut y, &table.inverse_scale(c));
                     bits.check(table.isa(), &y);
+                    let mut out = vec![f64::NAN; n];
+                    table.inverse_scaled_into(&x, &mut out, &table.inverse_scale(c));
+                    assert_eq!(out, y);
                     let found = ring.forward(&check_centred(q, &y));
                     let expected: Vec<_> = values.iter().map(|&x| mul_mod(q, x, c)).collect();
                     assert_same(&found, &expected, format!("times {c}, q = {q}, N = {n}, {}", table.isa()));
@@ -513,6 +560,8 @@ fn lengths_are_checked() {
             assert!(panics(|| table.forward(&mut x)));
             assert!(panics(|| table.inverse(&mut x)));
             assert!(panics(|| table.inverse_scaled(&mut x, &scale)));
+            assert!(panics(|| table.inverse_scaled_into(&x, &mut vec![0.0; 128], &scale)));
+            assert!(panics(|| table.inverse_scaled_into(&vec![0.0; 128], &mut x, &scale)));
             assert!(panics(|| table.forward_u64(&mut u)));
             assert!(panics(|| table.inverse_u64(&mut u)));
         }

@@ -122,13 +122,16 @@ impl KeySwitchKey {
     /// of the lifted digit d.
     ///
     /// # Panics
-    /// If j, the number of digits or a length is wrong.
+    /// If j, the number of digits or a length is wrong, or the key has not the shape of the gadget.
     pub fn accumulate_limb(&self, gadget: &Gadget, limbs: usize, j: usize, digits: &[&[f64]], out: [&mut [f64]; 2]) {
+        assert!(digits.len() == gadget.digits(limbs), "{} digits at {limbs} limbs", digits.len());
         assert!(
-            digits.len() == gadget.digits(limbs) && digits.len() <= self.parts.len(),
-            "{} digits at {limbs} limbs, key for {}",
-            digits.len(),
-            self.parts.len()
+            self.parts.len() == gadget.digits(gadget.q().len()) && self.parts[0][0].limbs() == gadget.qp().len(),
+            "a key of {} digits and {} limbs for a gadget of {} and {}",
+            self.parts.len(),
+            self.parts[0][0].limbs(),
+            gadget.digits(gadget.q().len()),
+            gadget.qp().len()
         );
         let at = gadget.qp_index(limbs, j);
         let mut keys = [[&[][..]; MAX_DIGIT]; 2];

@@ -89,6 +89,7 @@ impl ModDown {
         x: &mut RnsPolyMut<'_, Eval>,
         scratch: &mut RnsPolyMut<'_, Eval>,
     ) {
+        assert!(prepared.limbs() == self.dropped.len(), "{} prepared limbs", prepared.limbs());
         // One centred limb has no overflow: it is its own conversion.
         let v = (self.dropped.len() > 1).then_some(v);
         let mut converted = scratch.reborrow().split_at(x.limbs()).0;

@@ -1,0 +1,119 @@
+//! Which ISAs this machine has, and that the suites run on them.
+
+mod common;
+
+use std::io::Write;
+
+use common::*;
+use hetal_kernel::{Error, Isa, NttTable};
+
+/// HETAL_REQUIRE_ISA=avx2,avx512 makes the absence of one of these a failure, so that no machine leaves one out in silence.
+#[test]
+fn required_isas_are_available() {
+    let (available, absent): (Vec<&str>, Vec<&str>) =
+        Isa::NAMES.into_iter().partition(|name| Isa::by_name(name).is_ok());
+    let (executed, absent) = (available.join(" "), absent.join(" "));
+    let line = format!("ISAs executed here: {executed}; not executed here: {absent}; detected: {}\n", Isa::detect());
+    // Not eprintln, which the test harness keeps to itself.
+    std::io::stderr().write_all(line.as_bytes()).expect("stderr");
+    let required = std::env::var("HETAL_REQUIRE_ISA").unwrap_or_default();
+    for name in required.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        assert!(Isa::by_name(name).is_ok(), "HETAL_REQUIRE_ISA={required}: {name} gives {:?}", Isa::by_name(name));
+    }
+}
+
+#[test]
+fn scalar_and_portable_are_everywhere() {
+    let available = isas();
+    assert_eq!(available[..2], [Isa::SCALAR, Isa::PORTABLE]);
+    assert_eq!((Isa::SCALAR.name(), Isa::PORTABLE.name()), ("scalar", "portable"));
+    // In the order of the names, each once.
+    let names: Vec<_> = available.iter().map(|isa| isa.name()).collect();
+    assert!(Isa::NAMES.iter().filter(|name| names.contains(name)).eq(&names));
+}
+
+#[test]
+fn names_round_trip() {
+    for isa in isas() {
+        assert_eq!(Isa::by_name(isa.name()), Ok(isa));
+        assert_eq!(isa.name().parse(), Ok(isa));
+        assert_eq!((isa.to_string(), format!("{isa:?}")), (isa.name().into(), isa.name().into()));
+        for other in isas() {
+            assert_eq!(isa == other, isa.name() == other.name());
+        }
+    }
+    let lanes: Vec<_> = isas().iter().map(|isa| (isa.name(), isa.lanes())).collect();
+    let known = [("scalar", 1), ("portable", 8), ("avx2", 4), ("avx512", 8), ("neon", 2)];
+    assert!(lanes.iter().all(|lanes| known.contains(lanes)), "{lanes:?}");
+}
+
+#[test]
+fn other_names_are_refused() {
+    for name in ["", "Scalar", "avx", "avx2 ", "avx512f", "sse2", "NEON", "scalar\0"] {
+        assert_eq!(Isa::by_name(name), Err(Error::UnknownIsa), "{name}");
+        assert_eq!(name.parse::<Isa>(), Err(Error::UnknownIsa), "{name}");
+    }
+    for name in Isa::NAMES {
+        match Isa::by_name(name) {
+            Ok(isa) => assert!(isas().contains(&isa)),
+            Err(error) => {
+                assert_eq!(error, Error::IsaUnavailable { name });
+                assert!(isas().iter().all(|isa| isa.name() != name));
+            }
+        }
+    }
+}
+
+#[test]
+fn detection_takes_the_fastest() {
+    let order = ["neon", "avx512", "avx2", "scalar"];
+    let fastest = order.iter().find_map(|name| Isa::by_name(name).ok());
+    assert_eq!(Some(Isa::detect()), fastest);
+    assert_eq!(Isa::detect(), Isa::detect());
+}
+
+/// What the standard library finds on this CPU, the kernel has to find as well.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn detection_agrees_with_the_standard_library() {
+    // pulp wants some more of the instructions that came with AVX2, on every such CPU.
+    let avx2 = is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("bmi2")
+        && is_x86_feature_detected!("lzcnt")
+        && is_x86_feature_detected!("popcnt");
+    let avx512 = avx2
+        && is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512cd")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl");
+    assert_eq!((Isa::by_name("avx2").is_ok(), Isa::by_name("avx512").is_ok()), (avx2, avx512));
+    assert_eq!(Isa::by_name("neon"), Err(Error::IsaUnavailable { name: "neon" }));
+}
+
+#[cfg(target_arch = "aarch64")]
+#[test]
+fn neon_is_part_of_aarch64() {
+    assert!(Isa::by_name("neon").is_ok());
+    assert_eq!(Isa::by_name("avx2"), Err(Error::IsaUnavailable { name: "avx2" }));
+}
+
+/// Transforms need two groups of lanes² coefficients, N ≥ 128 for eight lanes and N ≥ 32 for four; below, tables say which
+/// ISA they take instead.
+#[test]
+fn small_rings_fall_back() {
+    let effective = |isa: Isa, log_n: u32| match (isa.name(), log_n) {
+        ("scalar" | "portable", 0..=6) => "scalar",
+        ("avx512", 5 | 6) => "avx2",
+        ("avx512" | "avx2", 4) => "scalar",
+        (name, _) => name,
+    };
+    for isa in isas() {
+        for log_n in [4, 5, 6, 7, 8, log_n_max()] {
+            let table = NttTable::with_isa(below(log_n, 45), log_n, isa).expect("a table");
+            assert_eq!(table.isa().name(), effective(isa, log_n), "{isa} at N = 2^{log_n}");
+        }
+    }
+}
