@@ -52,7 +52,7 @@ fn shapes(log_n: u32) -> Vec<Shape> {
         largest(4, 4, 4),
         of(mixed_moduli(log_n, 5, 2, 0), moduli_below(log_n, 49, 2, 0), 2),
     ];
-    if log_n_max() >= 12 {
+    if thorough() {
         shapes.extend([
             Shape::tight(log_n, 30, 10, 1, 1),
             largest(5, 2, 2),
@@ -197,7 +197,7 @@ fn ciphertexts(gadget: &Gadget, limbs: usize, rng: &mut impl Rng) -> Vec<(&'stat
         ("digits (Q_d - 1)/2", of_digits(&|_, _, q| q >> 1u8)),
         ("digits next to -Q_d/2", of_digits(&|_, k, q| k - (q >> 1u8))),
     ];
-    if log_n_max() < 12 {
+    if !thorough() {
         cases.truncate(2);
     }
     cases
@@ -278,7 +278,7 @@ fn check_shape(shape: &Shape) {
         .collect();
 
     for limbs in 1..=shape.q.len() {
-        if log_n_max() < 12 && ![1, 2, shape.q.len()].contains(&limbs) {
+        if !thorough() && ![1, 2, shape.q.len()].contains(&limbs) {
             continue;
         }
         let mut rng = rng(limbs as u64);
@@ -414,10 +414,7 @@ fn keys_for_a_level() {
 /// Larger rings, where the noise is checked in values, slot by slot in u128.
 #[test]
 fn switching_in_large_rings() {
-    for log_n in [10, 13] {
-        if log_n > log_n_max() {
-            continue;
-        }
+    for log_n in degrees([10, 13]) {
         let shape = Shape::tight(log_n, 45, 5, 2, 2);
         let mut bits = [SameBits::default(), SameBits::default()];
         for isa in isas() {
@@ -592,7 +589,7 @@ fn limbs_in_threads() {
             let (_, from) = secret(gadget, &mut rng(1));
             let (_, to) = secret(gadget, &mut rng(2));
             let key = &KeySwitchKey::generate(gadget, from.prefix(shape.q.len()), to.view(), &mut rng(3));
-            let (_, c) = ciphertexts(&gadget, limbs, &mut rng(4)).swap_remove(0);
+            let (_, c) = ciphertexts(gadget, limbs, &mut rng(4)).swap_remove(0);
             let c = &c;
             let expected = switch(gadget, c.view(), key);
 

@@ -219,9 +219,9 @@ fn worst_cases_in_small_rings() {
 
 #[test]
 fn worst_cases_in_middle_rings() {
-    for log_n in [9, 10, 11] {
-        let moduli = [above(log_n, 0), below(log_n, 47), below(log_n, 48), below(log_n, 49), below(log_n, 50)];
-        for modulus in moduli {
+    for log_n in degrees(9..=11) {
+        let moduli = [below(log_n, 50), below(log_n, 47), above(log_n, 0), below(log_n, 48), below(log_n, 49)];
+        for modulus in moduli.into_iter().take(if thorough() { 5 } else { 2 }) {
             let subject = Subject::new(modulus, log_n);
             let mut rng = rng(modulus.value());
             for (what, x) in worst_cases(modulus.value(), 1 << log_n, &mut rng) {
@@ -234,7 +234,7 @@ fn worst_cases_in_middle_rings() {
 /// From 2^12 coefficients on, transforms go block by block.
 #[test]
 fn worst_cases_in_large_rings() {
-    for log_n in 12..=log_n_max() {
+    for log_n in degrees(12..=17) {
         for modulus in [below(log_n, 47), below(log_n, 50)] {
             let subject = Subject::new(modulus, log_n);
             let mut rng = rng(modulus.value());
@@ -457,8 +457,10 @@ fn check_forward_growth(modulus: Modulus, log_n: u32) {
     let subject = Subject::new(modulus, log_n);
     let mut rng = rng(modulus.value());
     for lane_layers in lane_layers(&subject) {
-        let growth = Growth { ring: &subject.ring, lane_layers, tries: 1000 };
-        for slot in [0, (1 << log_n) - 1, growth.worst_slot(&mut rng)] {
+        let growth = Growth { ring: &subject.ring, lane_layers, tries: if thorough() { 1000 } else { 50 } };
+        let slots =
+            if thorough() { vec![0, (1 << log_n) - 1, growth.worst_slot(&mut rng)] } else { vec![(1 << log_n) / 3] };
+        for slot in slots {
             for reduced in [None, Some(2), Some(4), Some(6), Some(8)] {
                 let (inputs, peak) = growth.forward(slot, reduced, &mut rng);
                 if reduced.is_none() {
@@ -476,8 +478,10 @@ fn check_forward_growth(modulus: Modulus, log_n: u32) {
 
 #[test]
 fn growth_of_forward_sums() {
-    for log_n in [8, 10] {
-        for modulus in [below(log_n, 47), below(log_n, 49), worst_inverse(log_n), above(log_n, 1 << 49)] {
+    for log_n in degrees([8, 10]) {
+        let others = [below(log_n, 47), below(log_n, 49), above(log_n, 1 << 49)];
+        check_forward_growth(worst_inverse(log_n), log_n);
+        for modulus in others.into_iter().filter(|_| thorough()) {
             check_forward_growth(modulus, log_n);
         }
     }
@@ -485,25 +489,20 @@ fn growth_of_forward_sums() {
 
 #[test]
 fn growth_of_forward_sums_in_large_rings() {
-    for log_n in [12, 13] {
-        if log_n <= log_n_max() {
-            check_forward_growth(worst_inverse(log_n), log_n);
-        }
+    for log_n in degrees([12, 13]) {
+        check_forward_growth(worst_inverse(log_n), log_n);
     }
 }
 
 #[test]
 fn growth_of_inverse_sums() {
-    for log_n in [5, 7, 8, 10, 12] {
-        if log_n > log_n_max() {
-            continue;
-        }
+    for log_n in degrees(if thorough() { vec![5, 7, 8, 10, 12] } else { vec![5, 7, 8] }) {
         for modulus in tight_moduli(log_n) {
             let subject = Subject::new(modulus, log_n);
             let mut rng = rng(modulus.value());
             subject.check("near q", &near_maximal(modulus.value(), 1 << log_n, &mut rng));
             for lane_layers in lane_layers(&subject) {
-                let growth = Growth { ring: &subject.ring, lane_layers, tries: 40 };
+                let growth = Growth { ring: &subject.ring, lane_layers, tries: if thorough() { 40 } else { 4 } };
                 let ways = [(0, 1), (1, 1), (2, 4), (3, 4), (4, 16), (5, 16), (6, 64), (7, 64)];
                 for (layer, spacing) in ways.into_iter().filter(|(layer, _)| *layer < log_n) {
                     let x = growth.inverse(layer, spacing, &mut rng);
@@ -518,7 +517,7 @@ fn growth_of_inverse_sums() {
 
 #[test]
 fn constants_of_the_inverse() {
-    for log_n in [4, 5, 6, 7, 8, 9, 12, 13] {
+    for log_n in degrees([4, 5, 6, 7, 8, 9, 12, 13]) {
         for modulus in [above(log_n, 0), below(log_n, 40), below(log_n, 50)] {
             let Subject { ring, tables } = Subject::new(modulus, log_n);
             let (q, n) = (ring.q, ring.n());

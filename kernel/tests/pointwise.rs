@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use rand_core::Rng;
 
 type Binary = fn(&NttTable, &mut [f64], &[f64]);
+type Definition = fn(i128, i128) -> i128;
 
 /// x mod q of an exact result.
 fn reduced(q: u64, x: i128) -> u64 {
@@ -84,7 +85,7 @@ fn constants(q: u64) -> [u64; 7] {
 
 fn check_all(tables: &[(Isa, NttTable)], operands: &[[Vec<f64>; 3]]) {
     let q = tables[0].1.modulus().value();
-    let binary: [(&str, Binary, fn(i128, i128) -> i128); 4] = [
+    let binary: [(&str, Binary, Definition); 4] = [
         ("add_assign", NttTable::add_assign, |a, b| a + b),
         ("sub_assign", NttTable::sub_assign, |a, b| a - b),
         ("sub_reverse_assign", NttTable::sub_reverse_assign, |a, b| b - a),
@@ -266,34 +267,33 @@ fn check_dots(what: &str, tables: &[(Isa, NttTable)], a: &[Vec<f64>], b: &[Vec<f
     check_dot::<3>(what, tables, a, b);
 }
 
-/// Two factors close to `extreme` whose product is as far as possible from a multiple of 2^`bits`, always on the same
-/// side: an accumulator whose spacing is 2^`bits` then rounds all of them in one direction, and the part that collects
-/// what was rounded off grows fastest.
-fn hard_to_round(extreme: f64, bits: u32, rng: &mut impl Rng) -> [f64; 2] {
-    let extreme = extreme as u64;
-    let near = (extreme / 16).clamp(1, 1 << 24);
-    let modulus = 1u128 << bits;
-    (0..400)
-        .map(|_| [extreme - rng.next_u64() % near, extreme - rng.next_u64() % near])
-        .max_by_key(|[a, b]| {
-            let rest = u128::from(*a) * u128::from(*b) % modulus;
-            if rest < modulus / 2 { rest } else { 0 }
-        })
-        .expect("400 candidates")
-        .map(|x| x as f64)
+/// Factors close to `extreme` whose products are rounded by as much as possible, and always in the same direction, when
+/// they are added up as the kernel's documentation says ("Sums of products"): the sum of what was rounded off then grows
+/// fastest.
+fn hard_to_round(extreme: f64, terms: usize, rng: &mut impl Rng) -> Vec<[f64; 2]> {
+    let near = ((extreme / 16.0) as u64).clamp(1, 1 << 40);
+    let (mut high, mut low) = (1.5 * 2f64.powi(102), 0.0);
+    let term = |_| {
+        let candidates = (0..200).map(|_| [(); 2].map(|()| extreme - (rng.next_u64() % near) as f64));
+        let added = |&[a, b]: &[f64; 2]| {
+            let sum = a.mul_add(b, high);
+            (sum, low - (-a).mul_add(b, sum - high))
+        };
+        let best = candidates.max_by(|x, y| added(x).1.total_cmp(&added(y).1)).expect("candidates");
+        (high, low) = added(&best);
+        best
+    };
+    (0..terms).map(term).collect()
 }
 
 #[test]
 fn sums_of_maximal_products() {
-    let (log_n, largest) = (7, if log_n_max() < 12 { 10 } else { 20 });
+    let (log_n, largest) = (7, if thorough() { 20 } else { 10 });
     for modulus in [below(log_n, 50), above(log_n, 1 << 49), below(log_n, 49), below(log_n, 30), above(log_n, 0)] {
         let (q, n) = (modulus.value(), 1 << log_n);
         let tables = tables(modulus, log_n);
         let mut rng = rng(q);
-        // The first 8 terms for a spacing of 2^50, later ones for one of 2^51, where a longer sum would have got to.
-        let pairs: Vec<Vec<_>> = (0..largest)
-            .map(|j| (0..n).map(|_| hard_to_round(extreme(q), if j < 8 { 50 } else { 51 }, &mut rng)).collect())
-            .collect();
+        let pairs: Vec<_> = (0..n).map(|_| hard_to_round(extreme(q), largest, &mut rng)).collect();
         for terms in 1..=largest {
             for sign in [1.0, -1.0] {
                 let all = |x: f64| vec![vec![x; n]; terms];
@@ -302,7 +302,7 @@ fn sums_of_maximal_products() {
                 check_dots("(q - 1)/2", &tables, &all(half), &all(sign * half));
                 // One order of the factors only: they were searched as pairs.
                 let part = |k: usize, sign: f64| -> Vec<Vec<f64>> {
-                    pairs[..terms].iter().map(|pairs| pairs.iter().map(|pair| sign * pair[k]).collect()).collect()
+                    (0..terms).map(|j| pairs.iter().map(|pairs| sign * pairs[j][k]).collect()).collect()
                 };
                 check_dot::<1>("hard to round", &tables, &part(0, 1.0), &part(1, sign));
             }

@@ -142,7 +142,7 @@ fn check_conversion(from: &[Modulus], to: &[Modulus], y: &[Vec<f64>], isas: &[Is
 fn extreme_inputs(from: &[Modulus], len: usize, rng: &mut impl Rng) -> Vec<Vec<f64>> {
     let column = |i: usize, limb: usize, q: u64, rng: &mut dyn FnMut() -> u64| {
         let half = (q / 2) as f64;
-        let alternating = if limb % 2 == 0 { 1.0 } else { -1.0 };
+        let alternating = if limb.is_multiple_of(2) { 1.0 } else { -1.0 };
         match i {
             0 => 0.0,
             1 => half,
@@ -153,7 +153,7 @@ fn extreme_inputs(from: &[Modulus], len: usize, rng: &mut impl Rng) -> Vec<Vec<f
             6 => alternating * extreme(q),
             7 => half - 1.0,
             8 => 1.0 - half,
-            _ if i % 3 == 0 => half - (rng() % (q / 2).min(1 << 16)) as f64,
+            _ if i.is_multiple_of(3) => half - (rng() % (q / 2).min(1 << 16)) as f64,
             _ if i % 3 == 1 => (rng() % (q / 2).min(1 << 16)) as f64 - half,
             _ => centre(q, rng() % q),
         }
@@ -168,13 +168,12 @@ const LENGTHS: [usize; 3] = [8, 24, 520];
 
 #[test]
 fn conversions_of_every_size() {
-    let thorough = log_n_max() >= 12;
     for inputs in 1..=22 {
-        if !thorough && ![1, 2, 8, 9, 17].contains(&inputs) {
+        if !thorough() && ![1, 2, 8, 9, 17].contains(&inputs) {
             continue;
         }
         for (case, outputs) in [1, 2 + inputs * 5 % 27].into_iter().enumerate() {
-            let len = LENGTHS[(inputs + case) % if thorough { 3 } else { 2 }];
+            let len = LENGTHS[(inputs + case) % if thorough() { 3 } else { 2 }];
             let mut rng = rng((inputs * 100 + outputs) as u64);
             // All sizes on both sides; the largest primes only; from large to small and back.
             let sides = [
@@ -306,7 +305,7 @@ fn overflows_that_are_hard_to_sum() {
             let below = i128::from(rng.next_u64() % (overflow_error(inputs) << 20));
             let q = from[inputs - 1].value();
             let rest = (1i128 << 74) - below - exact.rem_euclid(1 << 75);
-            let last = (rest >> 25) * i128::from(q) >> 50;
+            let last = ((rest >> 25) * i128::from(q)) >> 50;
             y[inputs - 1][i] = last as f64;
             assert!(last.unsigned_abs() <= u128::from(q / 2));
         }
@@ -438,10 +437,9 @@ fn dividends(kept: &BigInt, dropped: &BigInt, n: usize, rng: &mut impl Rng) -> V
 
 #[test]
 fn division_of_every_shape() {
-    let thorough = log_n_max() >= 12;
     for log_n in [4, 5, 7] {
         for (kept, dropped) in [(1, 1), (3, 1), (2, 2), (4, 3), (2, 5), (1, 8), (3, 9), (1, 17)] {
-            if !thorough && (log_n == 5 || dropped > 9) {
+            if !thorough() && (log_n == 5 || dropped > 9) {
                 continue;
             }
             let shapes = [

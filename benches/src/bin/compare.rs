@@ -1,6 +1,7 @@
 //! This project and its peers, timed in turn in one process; prints a JSON object a line.
 
 use std::error::Error;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
@@ -76,7 +77,7 @@ struct Reporter {
 
 impl Record<'_> {
     fn print(&self) -> Result<(), Box<dyn Error>> {
-        println!("{}", serde_json::to_string(self)?);
+        writeln!(io::stdout(), "{}", serde_json::to_string(self)?)?;
         Ok(())
     }
 }
@@ -218,6 +219,10 @@ fn main() -> ExitCode {
     }
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
+        // A reader such as `head` has seen enough.
+        Err(error) if error.downcast_ref().is_some_and(|e: &io::Error| e.kind() == io::ErrorKind::BrokenPipe) => {
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("compare: {error}");
             ExitCode::FAILURE

@@ -36,6 +36,16 @@ pub(crate) fn log_n_large() -> u32 {
     env("HETAL_TEST_LOG_N_MAX").unwrap_or(17).clamp(8, 17)
 }
 
+/// Those of these sizes that are to be run.
+pub(crate) fn degrees(log_n: impl IntoIterator<Item = u32>) -> impl Iterator<Item = u32> {
+    log_n.into_iter().filter(|&log_n| log_n <= log_n_max())
+}
+
+/// Whether there is time for every case. In emulators there is not.
+pub(crate) fn thorough() -> bool {
+    log_n_max() >= 12
+}
+
 /// The properties' configuration: `cases` unless PROPTEST_CASES says otherwise.
 pub(crate) fn config(cases: u32) -> ProptestConfig {
     ProptestConfig {
