@@ -82,11 +82,11 @@
 //!
 //! # Sums of products
 //!
-//! An inner product keeps a high sum H and a low sum ℓ. H starts at 1.5·2^102; for each product H′ = RN(ab + H), and
-//! ℓ ← ℓ − ((H′ − H) − ab): two fused multiply-adds, two additions. While |Σ ab| ≤ 2^101, H stays in [2^102, 2^103\], a range of spacing
-//! 2^50; so H′ − H is an exact multiple of 2^50, and each ab − (H′ − H) an integer of at most 2^49. Centred
+//! An inner product keeps a high sum H and an excess ℓ. H starts at 1.5·2^102; for each product H′ = RN(ab + H), and
+//! ℓ ← ℓ + ((H′ − H) − ab): two fused multiply-adds, two additions. While |Σ ab| ≤ 2^101, H stays in [2^102, 2^103\], a range of spacing
+//! 2^50; so H′ − H is an exact multiple of 2^50, and each (H′ − H) − ab an integer of at most 2^49. Centred
 //! residues are below 2^49 in size: eight products fit, and beside them the overflow term of a base conversion (at most
-//! 2^5 · 2^49). At the end |ℓ| ≤ 9·2^49, H − 1.5·2^102 is reduced exactly (its quotient is below 2^52), and the sum of both is below
+//! 2^5 · 2^49). At the end |ℓ| ≤ 9·2^49, H − 1.5·2^102 is reduced exactly (its quotient is below 2^52), and the difference of both is below
 //! 2^53 and is reduced once more. Longer sums are cut after eight terms.
 //!
 //! # Costs

@@ -300,8 +300,8 @@ impl<const D: usize, const OUT: usize> Task for Dot<'_, D, OUT> {
         for i in 0..vectors {
             let terms = array!(D, |j| simd.load(&a[j][i]));
             for (out, b) in self.out.iter_mut().zip(&b) {
-                let mut acc = simd.acc_zero();
-                for (&term, b) in terms.iter().zip(b) {
+                let mut acc = simd.acc_first(terms[0], simd.load(&b[0][i]));
+                for (&term, b) in terms.iter().zip(b).skip(1) {
                     acc = simd.acc_mul(acc, term, simd.load(&b[i]));
                 }
                 let mut sum = simd.acc_finish(q, [acc]);

@@ -213,8 +213,8 @@ fn sums<const L: usize, S: Lanes<L>, const K: usize, const U: usize>(
     out: &mut [[f64; L]; U],
     add: bool,
 ) {
-    let mut acc = [simd.acc_zero(); U];
-    for k in 0..K {
+    let mut acc = array!(U, |u| simd.acc_first(simd.load(&y[0][u]), w[0]));
+    for k in 1..K {
         for u in 0..U {
             acc[u] = simd.acc_mul(acc[u], simd.load(&y[k][u]), w[k]);
         }

@@ -36,11 +36,11 @@ pub(crate) struct FloatModulus<V> {
     inv: V,
 }
 
-/// Sum of products in two parts: `hi` carries [`BIAS`] and is a multiple of 2^50, `lo` is the exact rest.
+/// Sum of products in two parts: `hi` carries [`BIAS`] and is a multiple of 2^50; the sum is exactly hi − BIAS − excess.
 #[derive(Clone, Copy)]
 pub(crate) struct FloatAcc<V> {
     hi: V,
-    lo: V,
+    excess: V,
 }
 
 /// A u64 below 2^52 or-ed into the bits of 2^52 is the f64 2^52 + x.
@@ -130,8 +130,10 @@ impl<const L: usize, P: FloatLanes<L>> Lanes<L> for Fma<P> {
     }
 
     #[inline(always)]
-    fn acc_zero(self) -> Self::Acc {
-        FloatAcc { hi: self.0.splat(BIAS), lo: self.0.splat(0.0) }
+    fn acc_first(self, a: P::V, b: P::V) -> Self::Acc {
+        let bias = self.0.splat(BIAS);
+        let hi = self.0.fma(a, b, bias);
+        FloatAcc { hi, excess: self.0.fnma(a, b, self.0.sub(hi, bias)) }
     }
 
     #[inline(always)]
@@ -139,7 +141,7 @@ impl<const L: usize, P: FloatLanes<L>> Lanes<L> for Fma<P> {
         let hi = self.0.fma(a, b, acc.hi);
         let step = self.0.sub(hi, acc.hi);
         // step − a·b is what the rounding of `hi` added.
-        FloatAcc { hi, lo: self.0.sub(acc.lo, self.0.fnma(a, b, step)) }
+        FloatAcc { hi, excess: self.0.add(acc.excess, self.0.fnma(a, b, step)) }
     }
 
     #[inline(always)]
@@ -147,7 +149,7 @@ impl<const L: usize, P: FloatLanes<L>> Lanes<L> for Fma<P> {
         let bias = self.0.splat(BIAS);
         let h = array!(K, |i| self.0.sub(acc[i].hi, bias));
         let high = self.reduce(q, h);
-        self.reduce(q, array!(K, |i| self.0.add(high[i], acc[i].lo)))
+        self.reduce(q, array!(K, |i| self.0.sub(high[i], acc[i].excess)))
     }
 
     #[inline(always)]

@@ -239,8 +239,9 @@ pub(crate) trait Lanes<const L: usize>: Copy {
     /// Transposes an L×L block.
     fn transpose(self, v: [Self::V; L]) -> [Self::V; L];
 
-    fn acc_zero(self) -> Self::Acc;
-    /// acc + a·b. At most [`MAX_TERMS`] products of centred residues between [`Lanes::acc_zero`] and [`Lanes::acc_finish`].
+    /// a·b, the first of a sum.
+    fn acc_first(self, a: Self::V, b: Self::V) -> Self::Acc;
+    /// acc + a·b. A sum has at most [`MAX_TERMS`] products of centred residues before [`Lanes::acc_finish`].
     fn acc_mul(self, acc: Self::Acc, a: Self::V, b: Self::V) -> Self::Acc;
     /// The centred residues of K accumulators.
     fn acc_finish<const K: usize>(self, q: Self::Q, acc: [Self::Acc; K]) -> [Self::V; K];

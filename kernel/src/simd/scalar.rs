@@ -75,8 +75,8 @@ impl Lanes<1> for Scalar {
         v
     }
     #[inline(always)]
-    fn acc_zero(self) -> i128 {
-        0
+    fn acc_first(self, a: i64, b: i64) -> i128 {
+        i128::from(a) * i128::from(b)
     }
     #[inline(always)]
     fn acc_mul(self, acc: i128, a: i64, b: i64) -> i128 {
