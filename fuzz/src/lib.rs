@@ -1,1 +1,37 @@
-//! Bodies of the fuzz targets.
+//! Bodies of the fuzz targets: functions of bytes that panic where the kernel is wrong.
+//!
+//! Every body reads a structured case from its input with [`input::Input`] (bytes that are missing read as 0, so every
+//! input is a case) and compares the kernel with an oracle of its own: `u128` with `%`, or big integers. The kernel's
+//! own scalar arithmetic never supplies an expected value.
+//!
+//! `.ci/fuzz SECONDS [TARGET]...` fuzzes; `cargo test` replays `corpus/TARGET/*` and `crashes/TARGET/*` without a
+//! fuzzer. The corpora hold hand-made cases with names (`cargo run -p hetal-fuzz --example seeds` writes them again) and
+//! a minimised selection of what fuzzing found, named by hash. An input that once failed belongs in `crashes/TARGET`.
+#![forbid(unsafe_code)]
+
+mod bytes;
+mod conversion;
+mod crt;
+pub mod input;
+mod keyswitch;
+mod ntt;
+mod oracle;
+
+pub use bytes::{bytes_key, bytes_limb};
+pub use conversion::base_conversion;
+pub use crt::crt;
+pub use keyswitch::keyswitch;
+pub use ntt::ntt;
+
+/// A target's name and body.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets, in the order of the manifest.
+pub const TARGETS: [Target; 6] = [
+    ("ntt", ntt),
+    ("base_conversion", base_conversion),
+    ("keyswitch", keyswitch),
+    ("bytes_limb", bytes_limb),
+    ("bytes_key", bytes_key),
+    ("crt", crt),
+];

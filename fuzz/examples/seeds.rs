@@ -1,0 +1,289 @@
+//! Writes the hand-made cases of the corpora: `cargo run -p hetal-fuzz --example seeds`. What a byte means is told at each
+//! target.
+
+use std::fs;
+use std::path::Path;
+
+use hetal_fuzz::input::{FIRST_50, FIRST_RNS, OTHER_PRIMES, PRIMES};
+
+const SCALAR: u8 = 0;
+const PORTABLE: u8 = 1;
+const AVX2: u8 = 2;
+const AVX512: u8 = 3;
+const ISAS: [u8; 4] = [SCALAR, PORTABLE, AVX2, AVX512];
+
+// Codes of residues.
+const ZERO: u8 = 0;
+const ONE: u8 = 1;
+const MAX: u8 = 2;
+const HALF: u8 = 3;
+const HALF_UP: u8 = 4;
+const RANDOM: u8 = 31;
+/// As the representative ±q, where there is a choice.
+const PLUS_Q: u8 = 32;
+const MINUS_Q: u8 = 64;
+/// As the centred representative farther from 0.
+const FARTHER: u8 = 128;
+
+/// Index of the n-th prime of 50 bits among those of the big rings, and of the first of 40.
+const Q50: u8 = (FIRST_50 - FIRST_RNS) as u8;
+const Q40: u8 = 33;
+const Q13: u8 = 0;
+
+type Case = (String, Vec<u8>);
+
+fn pattern(codes: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![codes.len() as u8 - 1, 0];
+    bytes.extend(codes);
+    bytes
+}
+
+fn case(name: &str, parts: &[&[u8]]) -> Case {
+    (name.to_owned(), parts.concat())
+}
+
+/// One coefficient of 2^log_n.
+fn monomial(log_n: u32, at: usize) -> Vec<u8> {
+    let mut codes = vec![ZERO; 1 << log_n];
+    codes[at] = ONE;
+    pattern(&codes)
+}
+
+fn ntt() -> Vec<Case> {
+    let largest = (PRIMES.len() - 1) as u8;
+    let mut cases = vec![
+        case("smallest-prime", &[&[AVX2, 0, 0, MAX, 3, 5, 9], &pattern(&[RANDOM]), &pattern(&[RANDOM, MAX])]),
+        case(
+            "smallest-prime-of-degree-128",
+            &[&[AVX512, 3, 2, HALF, 1, 127, 8], &pattern(&[RANDOM]), &pattern(&[HALF])],
+        ),
+        case("no-root", &[&[SCALAR, 1, 0]]),
+        case("empty", &[]),
+        case("x-to-the-n", &[&[AVX2, 1, 40, ONE, 0, 31, 1], &monomial(5, 31), &monomial(5, 1)]),
+        case("constant-one", &[&[SCALAR, 0, largest, 0, 0, 0, 0], &monomial(4, 0), &pattern(&[RANDOM])]),
+        case("above-2-49", &[&[AVX512, 4, 60, HALF_UP, 7, 200, 17], &pattern(&[HALF, HALF_UP]), &pattern(&[MAX])]),
+        case("46-bits", &[&[AVX2, 4, 54, 6, 9, 99, 16], &pattern(&[PLUS_Q]), &pattern(&[RANDOM, PLUS_Q])]),
+        case("minus-zero", &[&[PORTABLE, 3, largest, 0, 1, 2, 3], &pattern(&[96, 96, RANDOM]), &pattern(&[96])]),
+        case("2-to-the-53", &[&[AVX512, 4, largest, 2, 3, 4, 0], &pattern(&[MAX, MAX + 64, 6, 70]), &pattern(&[2])]),
+    ];
+    for isa in ISAS {
+        let head = [isa, 4, largest, MAX, 0, 255, 8 + isa];
+        let name = ["scalar", "portable", "avx2", "avx512"][usize::from(isa)];
+        cases.extend([
+            case(&format!("{name}-all-plus-q"), &[&head, &pattern(&[PLUS_Q]), &pattern(&[PLUS_Q])]),
+            case(&format!("{name}-signs-of-q"), &[&head, &pattern(&[PLUS_Q, MINUS_Q]), &pattern(&[MINUS_Q])]),
+            case(
+                &format!("{name}-halves"),
+                &[&head, &pattern(&[HALF + FARTHER]), &pattern(&[HALF_UP, HALF_UP + FARTHER])],
+            ),
+            case(&format!("{name}-random"), &[&head, &pattern(&[RANDOM]), &pattern(&[RANDOM + 32, RANDOM + 64])]),
+        ]);
+    }
+    cases
+}
+
+fn base_conversion() -> Vec<Case> {
+    let convert = |name: &str, isa: u8, from: &[u8], to: &[u8], len: u8, codes: &[u8]| {
+        let counts = [from.len() as u8 - 1, to.len() as u8 - 1];
+        case(name, &[&[0, isa, counts[0]], from, &[counts[1]], to, &[len, 0, counts[1]], &pattern(codes)])
+    };
+    let all50: Vec<u8> = (0..9).map(|i| FIRST_50 as u8 + i).collect();
+    let twelve: Vec<u8> = (58..70).collect();
+    let edges = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20];
+    let divide = |name: &str, isa: u8, log_n: u8, level: u8, kept: &[u8], dropped: &[u8], codes: &[u8]| {
+        let head = [1, isa, log_n, kept.len() as u8 - 1, dropped.len() as u8 - 1, level - 1];
+        case(name, &[&head, kept, dropped, &pattern(codes)])
+    };
+    let mut cases = vec![
+        convert("one-limb", AVX512, &[69], &[0, 40, 69], 3, &edges),
+        convert("one-tiny-limb-beyond-half", AVX2, &[0], &[1, 69], 3, &[19, 147, 148, 20]),
+        convert("nine-terms", AVX512, &all50[..8], &all50, 6, &[16, 17, 18, 19]),
+        convert("ten-limbs-two-runs", AVX2, &[&all50[..], &[40]].concat(), &[41, 0, 69], 7, &edges),
+        convert("twelve-largest", AVX512, &twelve, &twelve[..8], 4, &[16, 17, 7, 8]),
+        convert("twelve-smallest", PORTABLE, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], &[12, 69], 5, &edges),
+        convert("mixed-sizes", SCALAR, &[69, 0, 40, 20, 7, 61], &[0, 61, 30, 69, 1], 2, &edges),
+        convert("ties", AVX2, &all50, &[0, 61], 6, &[7, 8, 3, 4, 13]),
+        case("cut-in-two", &[&[2, AVX512, 2, 61, 40, 30, 1, 41, 62, 7, 0, 1], &pattern(&edges)]),
+        divide("rescale-by-one", AVX512, 3, 2, &[Q50, Q40], &[Q40 + 1], &edges),
+        divide("rescale-by-the-smallest", AVX2, 2, 1, &[Q50, Q40], &[Q13], &[16, 17, 18, 19, 3, 4, 31]),
+        divide("six-by-six", SCALAR, 1, 6, &[54, 55, 56, 57, 58, 59], &[60, 61, 62, 33, 34, 35], &edges),
+        divide("lower-level", AVX512, 3, 2, &[54, 55, 56, 57], &[60, 61, 62], &[16, 17, 18, 19, 3, 4, 31]),
+        divide("more-dropped-than-kept", PORTABLE, 3, 1, &[Q13], &[54, 55, 56, 33, 20, 7], &edges),
+    ];
+    for isa in ISAS {
+        let name = ["scalar", "portable", "avx2", "avx512"][usize::from(isa)];
+        cases.push(convert(&format!("{name}-largest-sums"), isa, &all50[..8], &all50[..4], 6, &[16, 17, 19]));
+        cases.push(divide(&format!("{name}-division"), isa, 3, 3, &[54, 55, 33], &[56, 57], &[16, 17, 18, 31]));
+    }
+    cases
+}
+
+/// Kinds of key; flags: any special primes, the largest errors, of one sign.
+const RELINEARISATION: u8 = 0;
+const GALOIS: u8 = 1;
+const ANY: u8 = 2;
+const ANY_SPECIAL: u8 = 4;
+const LARGEST: u8 = 8;
+const POSITIVE: u8 = 16;
+
+fn keyswitch() -> Vec<Case> {
+    // Sizes: log2 N, digit size, level.
+    let switch = |name: &str, isa: u8, sizes: [u8; 3], kind: u8, q: &[u8], p: &[u8], g: u8, codes: [&[u8]; 3]| {
+        let head = [isa, sizes[0] - 4, q.len() as u8 - 1, p.len() as u8 - 1, sizes[1] - 1, sizes[2] - 1, kind];
+        let patterns = codes.map(pattern).concat();
+        case(name, &[&head, q, p, &[g / 2, 1], &patterns])
+    };
+    let (ternary, ones): (&[u8], &[u8]) = (&[3], &[1]);
+    let (halves, random): (&[u8], &[u8]) = (&[HALF], &[RANDOM]);
+    let big: Vec<u8> = (0..6).map(|i| Q50 - 1 - i).collect();
+    let q40: Vec<u8> = (0..6).map(|i| Q40 + i).collect();
+    // P hardly larger than a digit, and all terms of the noise of one sign: it comes close to its bound.
+    let largest: Vec<u8> = (0..6).map(|i| Q50 + i).collect();
+    let worst = |name: &str, isa, log_n| {
+        switch(name, isa, [log_n, 1, 6], ANY | LARGEST | POSITIVE, &largest, &[8], 5, [ternary, ones, halves])
+    };
+    let worst_of_three = |name: &str, isa, log_n| {
+        let kind = GALOIS | LARGEST | POSITIVE;
+        switch(name, isa, [log_n, 3, 3], kind, &largest[..3], &[6, 7, 8], 5, [ternary, ones, halves])
+    };
+    vec![
+        worst("worst-scalar", SCALAR, 4),
+        worst("worst-avx2", AVX2, 6),
+        worst("worst-avx512", AVX512, 7),
+        worst("worst-portable", PORTABLE, 7),
+        worst_of_three("worst-digit-of-three-avx2", AVX2, 6),
+        worst_of_three("worst-digit-of-three-avx512", AVX512, 7),
+        switch("one-limb", AVX2, [5, 1, 1], RELINEARISATION, &[Q50], &[1], 1, [ternary, ternary, random]),
+        switch("one-digit", AVX2, [5, 3, 3], RELINEARISATION, &q40[..3], &[0, 1, 2], 1, [ternary, ternary, random]),
+        switch("digits-of-one", AVX2, [6, 1, 6], GALOIS, &q40, &[3], 5, [ternary, ternary, random]),
+        switch("short-last-digit", AVX512, [7, 2, 5], GALOIS, &q40[..5], &[3, 4], 255, [ternary, ternary, halves]),
+        switch("lower-level", AVX2, [6, 2, 3], GALOIS, &q40, &[3, 4], 127, [ternary, ternary, &[HALF_UP + FARTHER]]),
+        switch("lowest-level", AVX2, [6, 3, 1], ANY, &q40, &[3, 4, 5], 3, [ternary, ternary, &[MAX, RANDOM]]),
+        switch("special-too-small", SCALAR, [4, 3, 1], ANY, &big[..3], &[0], 1, [ternary, ternary, random]),
+        switch(
+            "special-two-bits-smaller",
+            SCALAR,
+            [4, 1, 2],
+            ANY | ANY_SPECIAL | LARGEST,
+            &[Q50, Q50 + 1],
+            &[49],
+            1,
+            [ternary, ones, halves],
+        ),
+        switch("smallest-primes", SCALAR, [4, 2, 4], ANY, &[0, 1, 2, 3], &[0], 7, [ternary, ternary, random]),
+        switch(
+            "smallest-special-primes",
+            AVX2,
+            [5, 1, 2],
+            ANY | ANY_SPECIAL | LARGEST,
+            &[0, 1],
+            &[2],
+            9,
+            [ternary, ones, halves],
+        ),
+        switch("mixed-sizes", AVX2, [5, 2, 4], ANY, &[0, Q50, 20, Q40], &[5, 6], 33, [ternary, ternary, random]),
+        switch("large-secrets", AVX2, [6, 2, 4], ANY | LARGEST, &q40[..4], &[5, 6], 11, [&[250], &[253], halves]),
+        switch("zero-secrets", AVX2, [5, 2, 2], RELINEARISATION, &q40[..2], &[5, 6], 11, [&[0], &[0], &[MAX]]),
+        switch("zero-target", AVX512, [7, 2, 4], ANY, &q40[..4], &[5, 6], 7, [ternary, &[0], random]),
+        switch("zero-polynomial", AVX2, [5, 2, 2], GALOIS, &q40[..2], &[5, 6], 63, [ternary, ternary, &[ZERO]]),
+        switch("all-50-bits", AVX512, [7, 2, 6], GALOIS | LARGEST, &big, &[7, 8], 3, [ternary, ones, &[HALF, HALF_UP]]),
+    ]
+}
+
+fn bytes_limb() -> Vec<Case> {
+    let mut cases = vec![
+        case("no-residues", &[&[0, 0, 3, 0]]),
+        case("no-bytes", &[&[69, 4, 3, 0]]),
+        case("one-byte-short", &[&[69, 4, 3, 0], &[0; 27]]),
+        case("one-byte-long", &[&[69, 4, 3, 0], &[0; 29]]),
+        case("second-residue-wrong", &[&[69, 3, 200, 1], &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4]]),
+        case("all-valid-kinds", &[&[69, 79, 0, 2, 0], &pattern(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, RANDOM])]),
+        case("last-residue-wrong", &[&[69, 79, 255, 2, 1, 40, 2, 255], &pattern(&[RANDOM])]),
+        case("two-wrong", &[&[69, 40, 1, 2, 2, 13, 0, 255, 34, 0, 255], &pattern(&[RANDOM])]),
+    ];
+    // Of every second prime q − 1, 0 and the middle; of the others what is just or much too large.
+    for (i, q) in OTHER_PRIMES.into_iter().enumerate() {
+        let width = (u64::BITS - q.leading_zeros()).div_ceil(8) as usize;
+        let (name, values) = match i % 4 {
+            0 | 2 => ("edges", [q - 1, 0, q / 2, q / 2 + 1]),
+            1 => ("itself", [q - 1, q - 1, q, 0]),
+            _ => ("all-bits", [q - 1, q - 1, u64::MAX, 0]),
+        };
+        let bytes: Vec<_> = values.iter().flat_map(|x| x.to_le_bytes()[..width].to_vec()).collect();
+        cases.push(case(&format!("{name}-of-{q}"), &[&[(PRIMES.len() + i) as u8, 4, 1, 0], &bytes]));
+    }
+    cases
+}
+
+fn bytes_key() -> Vec<Case> {
+    let head = |limbs: u8, special: u8, alpha: u8, q: &[u8], p: &[u8]| {
+        [&[limbs - 1, special - 1, alpha - 1][..], q, p].concat()
+    };
+    let small = head(1, 1, 1, &[0], &[0]);
+    let large = head(3, 2, 2, &[Q50, Q40, 0], &[1, 2]);
+    let digits = head(3, 1, 1, &[Q40, Q40 + 1, 5], &[3]);
+    // 32 bytes of seed, 16 residues of 2 and of 7 bytes.
+    let valid = [&[7; 32][..], &[0, 30].repeat(16), &[255, 255, 255, 255, 255, 255, 3].repeat(15), &[1; 7]].concat();
+    vec![
+        case("no-bytes", &[&small, &[0]]),
+        case("seed-only", &[&small, &[0], &[9; 32]]),
+        case("zeros", &[&small, &[1]]),
+        case("one-byte-short", &[&small, &[0], &[0; 32 + 16 * 9 - 1]]),
+        case("one-byte-long", &[&small, &[0], &[0; 32 + 16 * 9 + 1]]),
+        case("ones", &[&small, &[0], &[1; 32 + 16 * 9]]),
+        case("first-special-residue-wrong", &[&small, &[0], &valid]),
+        case("all-bits", &[&small, &[0], &[255; 32 + 16 * 9]]),
+        case("equal-to-the-modulus", &[&small, &[1], &[3; 32], &[0, 30].repeat(15), &[1, 30]]),
+        case("valid-random", &[&large, &[2, 0], &pattern(&[RANDOM])]),
+        case("valid-edges", &[&large, &[2, 0], &pattern(&[MAX, HALF, HALF_UP, ZERO, ONE])]),
+        case("valid-three-digits", &[&digits, &[2, 0], &pattern(&[RANDOM, MAX])]),
+        case("wrong-in-the-second-digit", &[&digits, &[2, 1, 0x98, 2, 255], &pattern(&[RANDOM])]),
+        case("other-seed-byte", &[&digits, &[2, 1, 3, 0, 255], &pattern(&[RANDOM])]),
+        case("two-wrong", &[&large, &[2, 2, 2, 2, 255, 52, 0, 255], &pattern(&[RANDOM])]),
+    ]
+}
+
+fn crt() -> Vec<Case> {
+    let compose = |name: &str, primes: &[u8], codes: &[u8], words: &[u64]| {
+        let words: Vec<_> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let head = [&[primes.len() as u8 - 1], primes, &[codes.len().max(words.len() / 8) as u8 - 1]].concat();
+        case(name, &[&head, &pattern(codes), &words])
+    };
+    let largest: Vec<u8> = (42..70).collect();
+    let other = PRIMES.len() as u8;
+    let exponents: Vec<u64> = (0..16).map(|i| 11 * i + 1).collect();
+    vec![
+        compose("three", &[other], &[0, 1, 2, 3, 4, 128, 129, 131], &[0, 1, 2, 3, 4, 1, 2, 1]),
+        compose("three-and-five-and-seven", &[other, other + 1, other + 2], &[1, 129, 0, 128, 17], &[0, 1, 52, 53, 0]),
+        compose("largest-prime", &[other + 17], &[1, 129, 17, 18, 4], &[0, 0, 0, 1, u64::MAX]),
+        compose("two-halves", &[69, 68], &[1, 129, 2, 130, 17, 18, 145], &[0, 0, 1, 1, 0, 1, 0]),
+        compose("powers-of-two", &largest[..12], &[5, 6, 7, 133, 134, 135], &exponents),
+        compose("ties-even-and-odd", &largest[..20], &[8, 9, 10, 136, 137, 138, 11], &exponents),
+        compose("carry-into-the-exponent", &largest[..8], &[12, 140], &exponents),
+        compose("largest-float", &largest, &[13, 14, 141, 142], &[0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]),
+        compose("infinite", &largest, &[1, 129, 3, 4], &[0, 0, 1, 2]),
+        compose("products-of-first-primes", &largest[..10], &[15, 16, 143, 144], &[1, 2, 3, 4, 5, 6, 7, 8, 9]),
+        compose("zero-words-inside", &largest[..9], &[19, 147], &[0, 0, 1, 1]),
+        compose("longer-than-the-product", &[69, other, 5], &[20, 148, 21, 149], &[5, 63, 39, 17]),
+        compose("mixed-sizes", &[other, 69, 0, 40, other + 16, 20], &[22, 150, 17, 18, 1, 129], &[0, 9, 99, 0, 0, 0]),
+        compose("random", &largest[..25], &[31, 159], &[0, 300, 600, 900, 1200, 1400, 1499, 1000]),
+    ]
+}
+
+fn main() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+    let all = [
+        ("ntt", ntt()),
+        ("base_conversion", base_conversion()),
+        ("keyswitch", keyswitch()),
+        ("bytes_limb", bytes_limb()),
+        ("bytes_key", bytes_key()),
+        ("crt", crt()),
+    ];
+    for (target, cases) in all {
+        fs::create_dir_all(corpus.join(target)).expect("a directory");
+        for (name, bytes) in cases {
+            fs::write(corpus.join(target).join(name), bytes).expect("a file");
+        }
+    }
+}
