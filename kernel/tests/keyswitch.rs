@@ -55,6 +55,8 @@ fn shapes(log_n: u32) -> Vec<Shape> {
     if thorough() {
         shapes.extend([
             Shape::tight(log_n, 30, 10, 1, 1),
+            // More limbs in a digit and more special primes than an accumulator holds.
+            Shape::tight(log_n, 48, 10, 9, 9),
             largest(5, 2, 2),
             of(moduli_below(log_n, 47, 6, 0), below_two_thirds, 3),
             of(moduli_below(log_n, 45, 3, 0), moduli_below(log_n, 45, 3, 3), 8),

@@ -20,8 +20,7 @@ impl NttTable {
     /// [`NttTable::forward`] on canonical residues in [0, q), in place.
     ///
     /// # Panics
-    /// If the length is not N. Words of q or more are not detected: below 2^50 they are taken as residues, others give
-    /// unspecified residues.
+    /// If the length is not N. Words of q or more are not detected; they give unspecified words.
     #[track_caller]
     pub fn forward_u64(&self, x: &mut [u64]) {
         self.check(x.len());

@@ -43,7 +43,7 @@ impl NttTable {
     /// [`NttTable::inverse`] on canonical residues in [0, q), in place.
     ///
     /// # Panics
-    /// If the length is not N. Words of q or more are not detected, as in [`NttTable::forward_u64`].
+    /// If the length is not N. Words of q or more are not detected; they give unspecified words.
     #[track_caller]
     pub fn inverse_u64(&self, x: &mut [u64]) {
         self.check(x.len());

@@ -6,8 +6,8 @@
 //! * Σ yᵢ·\[Q/qᵢ\]_p is x̃ + vQ: the *fast* conversion, right up to a small multiple of Q;
 //! * with the term v·\[−Q\]_p it is x̃: the *centred* conversion. v is one more input limb, computed once for all p.
 //!
-//! v is summed in `f64` with an error below L·2^−51; it is off by one only if x̃ lies within that fraction of Q of ±Q/2,
-//! and the result is then the representative on the other side, as small to 50 bits.
+//! v is summed in `f64` with an error of at most (L(L + 1)/16 + L/4)·2^−51, 2^−48.3 for L = 8; it is off by one only if x̃
+//! lies within that fraction of Q of ±Q/2, and the result is then the representative on the other side.
 
 use alloc::vec::Vec;
 
