@@ -1,7 +1,7 @@
 //! Exact division by a product of primes: ModDown after a key-switch, and rescaling by one limb or several.
 //!
 //! With P the product of the dropped primes, the result is round(x/P) for the representative x in (−PQ/2, PQ/2\]: the
-//! conversion of x mod P is centred, so that (x − \[x\]_P)/P differs from x/P by at most 1/2 (plus 2^−45 where
+//! conversion of x mod P is centred, so that (x − \[x\]_P)/P differs from x/P by at most 1/2 (plus 2^−42 where
 //! \[x\]_P is within that fraction of ±P/2; see [`BaseConverter`]).
 
 use alloc::vec::Vec;
