@@ -107,9 +107,11 @@ impl<D: Domain> RnsPoly<D> {
         self.view_mut().split_at(limbs).0
     }
 
-    /// Forgets all limbs but the first `limbs`: the polynomial modulo fewer primes. The memory is kept.
+    /// Forgets all limbs but the first `limbs`: the polynomial modulo fewer primes. The memory is kept; the forgotten limbs
+    /// are overwritten with zeros, since a later `zeroize` will not reach them.
     pub fn truncate(&mut self, limbs: usize) {
         self.limbs = self.limbs.min(limbs);
+        self.data[self.limbs * limb_stride(self.n)..].zeroize();
         self.data.truncate(self.limbs * limb_stride(self.n));
     }
 

@@ -179,3 +179,109 @@ impl Plan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! Plans against the bounds of the section "Ranges" of [`crate::ntt`], in integers, layer by layer, and backwards for
+    //! every coefficient by itself.
+
+    use alloc::boxed::Box;
+    use alloc::vec;
+
+    use super::*;
+    use crate::primes::{Direction, NttPrimes};
+
+    /// Integers up to here are exact in `f64`.
+    const EXACT: u128 = 1 << 53;
+
+    /// q/2 + 2, rounded up.
+    fn centred(q: u128) -> u128 {
+        q / 2 + 3
+    }
+
+    /// q/2 + c·|b|·q·2^−53 and a little more, for c = `halves`/2 and |b| ≤ 2^53.
+    fn product(q: u128, halves: u128, b: u128) -> u128 {
+        assert!(b <= EXACT, "a factor of {b}");
+        centred(q) + ((halves * b * q) >> 54)
+    }
+
+    fn check_forward(plan: &Plan, q: u128, log_n: u32, lanes: usize) {
+        let group = lanes.trailing_zeros();
+        let passes = plan.passes.iter().flat_map(|pass| (0..pass.layers).map(|l| (l == 0 && pass.reduce_forward, 2)));
+        let across = (0..group).map(|l| (l == 0 && plan.reduce_group[0], 2));
+        let inside = (0..group).map(|l| (l == 0 && plan.reduce_group[1], 3));
+        let layers: Vec<(bool, u128)> = passes.chain(across).chain(inside).collect();
+        assert_eq!(layers.len(), log_n as usize);
+        let mut bound = q;
+        for (reduce, halves) in layers {
+            bound = if reduce { centred(q) } else { bound } + product(q, halves, bound);
+            assert!(bound <= EXACT, "forward sums of {bound}, q = {q}, N = 2^{log_n}, {lanes} lanes");
+        }
+    }
+
+    fn check_inverse(plan: &Plan, q: u128, log_n: u32, lanes: usize) {
+        let (n, group) = (1usize << log_n, lanes.trailing_zeros());
+        // For each layer, whether it is inside lanes and which sums it reduces.
+        type Reduces<'a> = Box<dyn Fn(usize) -> bool + 'a>;
+        let mut layers: Vec<(bool, Reduces<'_>)> = Vec::new();
+        for layer in 0..2 * group {
+            // Inside runs the vectors are places in a run, across vectors they are runs.
+            let (first, half) = if layer < group { (1, 1 << layer) } else { (lanes, 1 << (layer - group)) };
+            let reduces = move |j: usize| plan.reduce_group_inverse && reduced_sum(layer, j / first % lanes, half);
+            layers.push((layer < group, Box::new(reduces)));
+        }
+        for pass in plan.passes.iter().rev() {
+            let from = layers.len() as u32;
+            for layer in from..from + pass.layers {
+                // The sum of all inputs, at the end; the last pass multiplies every output instead.
+                let all = (1usize << (from + pass.layers)) - (1 << from);
+                let last = layer + 1 == from + pass.layers && layer + 1 < log_n;
+                layers.push((false, Box::new(move |j| pass.reduce_inverse && last && j & all == 0)));
+            }
+        }
+        assert_eq!(layers.len(), log_n as usize);
+        let mut bounds = vec![q; n];
+        for (layer, (inside_lanes, reduces)) in layers.iter().enumerate() {
+            let half = 1 << layer;
+            for j in (0..n).filter(|j| j & half == 0) {
+                let sum = bounds[j] + bounds[j + half];
+                assert!(sum <= EXACT, "inverse sum of {sum} at {j}, q = {q}, N = 2^{log_n}, {lanes} lanes");
+                bounds[j] = if reduces(j) { centred(q) } else { sum };
+                bounds[j + half] = product(q, if *inside_lanes { 3 } else { 2 }, sum);
+            }
+        }
+    }
+
+    #[test]
+    fn no_sum_exceeds_what_is_exact() {
+        for log_n in crate::MIN_LOG_N..=crate::MAX_LOG_N {
+            let below = (44..=50).map(|bits| (1 << bits, Direction::Descending));
+            let above = (44..=49).map(|bits| ((1 << bits) + (1 << (bits - 6)), Direction::Ascending));
+            for (size, direction) in below.chain(above).chain([(0, Direction::Ascending)]) {
+                let modulus = NttPrimes::new(log_n, size, direction).next().expect("a prime");
+                let q = u128::from(modulus.value());
+                for lanes in [1usize, 2, 4, 8].into_iter().filter(|lanes| 1 << log_n >= 2 * lanes * lanes) {
+                    let plan = Plan::new(&modulus, log_n, lanes);
+                    check_forward(&plan, q, log_n, lanes);
+                    if log_n <= 13 || q >> 48 != 0 {
+                        check_inverse(&plan, q, log_n, lanes);
+                    }
+                    assert!(plan.max_beta.into_iter().all(|beta| beta * modulus.as_f64() <= EXACT as f64));
+                }
+            }
+        }
+    }
+
+    /// Reductions only where they are needed.
+    #[test]
+    fn small_primes_are_hardly_reduced() {
+        for lanes in [1, 2, 4, 8] {
+            let modulus = NttPrimes::new(17, 1 << 46, Direction::Descending).next().expect("a prime");
+            let plan = Plan::new(&modulus, 17, lanes);
+            assert!(plan.passes.iter().all(|pass| !pass.reduce_forward) && plan.reduce_group == [false; 2]);
+            let modulus = NttPrimes::new(17, 1 << 36, Direction::Descending).next().expect("a prime");
+            let plan = Plan::new(&modulus, 17, lanes);
+            assert!(plan.passes.iter().all(|pass| !pass.reduce_inverse) && !plan.reduce_group_inverse);
+        }
+    }
+}

@@ -349,7 +349,7 @@ pub(crate) fn crt(basis: &RnsBasis) -> Crt {
 /// By how much Σ yᵢ/qᵢ of `terms` terms in `f64` may be wrong, in units of 2^−55: each product with the rounded 1/qᵢ by
 /// 2^−53, the k-th addition, of a sum of at most k/2 + 2^−40, by half its spacing, at most k·2^−54.
 pub(crate) fn overflow_error(terms: usize) -> u64 {
-    (terms * (terms + 4) + 4) as u64
+    (terms * (terms + 5)) as u64
 }
 
 /// A polynomial with these coefficients modulo every prime of the basis.
