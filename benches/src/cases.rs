@@ -441,7 +441,8 @@ impl KeySwitch {
 
     /// The inner product of the decomposed digits with the key.
     pub fn accumulate(&mut self) {
-        self.key.accumulate(&self.gadget, &self.digits, self.out.each_mut());
+        let [b, a] = &mut self.out;
+        self.key.accumulate(&self.gadget, &self.digits, [&mut b.view_mut(), &mut a.view_mut()]);
     }
 
     /// The division of both parts of the result by P.

@@ -253,7 +253,8 @@ impl Case<'_> {
         scratch.fill(f64::NAN);
         let [b, a] = lazy.each_mut().map(RnsPoly::view_mut);
         gadget.switch_lazy(c.view(), key, [&mut { b }, &mut { a }], &mut scratch);
-        key.accumulate(gadget, lifted, hoisted.each_mut());
+        let [b, a] = hoisted.each_mut().map(RnsPoly::view_mut);
+        key.accumulate(gadget, lifted, [&mut { b }, &mut { a }]);
         assert_same_bits(&lazy, &hoisted, limbs);
         self.check_sums(lifted, &lazy);
 

@@ -36,9 +36,9 @@ pub enum Error {
         /// The repeated prime.
         modulus: u64,
     },
-    /// A number of limbs, digits or special primes is outside its range.
+    /// A number of limbs or digits is outside its range.
     Count {
-        /// What was counted: "limbs", "digits", "special primes", "digit size".
+        /// What was counted: "limbs", "limbs in a digit", "digits", "dropped limbs".
         what: &'static str,
         /// The refused count.
         value: usize,

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use crate::error::Error;
 use crate::poly::{Coeff, Eval, RnsPolyMut, RnsPolyRef};
+use crate::{MAX_LOG_N, MIN_LOG_N};
 
 /// An odd g in [1, 2N): names the automorphism X → X^g.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,9 +24,10 @@ impl GaloisElement {
     /// [`Error::GaloisElement`] for an even or too large g.
     ///
     /// # Panics
-    /// If log_n > 17.
+    /// If log_n is outside 4 … 17.
+    #[track_caller]
     pub const fn new(g: u64, log_n: u32) -> Result<Self, Error> {
-        assert!(log_n <= crate::MAX_LOG_N);
+        check_degree(log_n);
         if g.is_multiple_of(2) || g >> (log_n + 1) != 0 {
             Err(Error::GaloisElement { element: g })
         } else {
@@ -34,8 +36,13 @@ impl GaloisElement {
     }
 
     /// The element 5^k mod 2N: rotates the slots of the canonical embedding by k (to the left for k > 0).
+    ///
+    /// # Panics
+    /// If log_n is outside 4 … 17.
     #[must_use]
+    #[track_caller]
     pub fn rotation(k: i64, log_n: u32) -> Self {
+        check_degree(log_n);
         // 5 has order N/2.
         let mut e = k.rem_euclid(1 << (log_n - 1));
         let mask = (2u32 << log_n) - 1;
@@ -51,8 +58,13 @@ impl GaloisElement {
     }
 
     /// The element 2N − 1: complex conjugation of the slots.
+    ///
+    /// # Panics
+    /// If log_n is outside 4 … 17.
     #[must_use]
+    #[track_caller]
     pub const fn conjugation(log_n: u32) -> Self {
+        check_degree(log_n);
         Self { g: (2 << log_n) - 1, log_n }
     }
 
@@ -90,6 +102,11 @@ impl GaloisElement {
         assert!(self.log_n == other.log_n, "Galois elements of different rings");
         Self { g: self.g.wrapping_mul(other.g) & ((2 << self.log_n) - 1), log_n: self.log_n }
     }
+}
+
+#[track_caller]
+const fn check_degree(log_n: u32) {
+    assert!(MIN_LOG_N <= log_n && log_n <= MAX_LOG_N, "ring degree outside 2^4 to 2^17");
 }
 
 /// The slot permutation of one automorphism in [`Eval`] form: 4N bytes, made once for a Galois element.

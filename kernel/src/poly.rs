@@ -59,10 +59,16 @@ pub struct RnsPolyMut<'a, D: Domain> {
     domain: PhantomData<D>,
 }
 
-/// The data of limbs `from..to`, which may end without the last pad.
+/// Where the data of limbs `from..to` are, pads included.
 fn range_of(n: usize, limbs: usize, from: usize, to: usize) -> core::ops::Range<usize> {
     assert!(from <= to && to <= limbs, "limbs {from}..{to} of a polynomial of {limbs} limbs");
     from * limb_stride(n)..to * limb_stride(n)
+}
+
+/// Where the residues of limb i are.
+fn limb_of(n: usize, limbs: usize, i: usize) -> core::ops::Range<usize> {
+    let from = range_of(n, limbs, i, i + 1).start;
+    from..from + n
 }
 
 impl<D: Domain> RnsPoly<D> {
@@ -115,6 +121,30 @@ impl<D: Domain> RnsPoly<D> {
         self.data.truncate(self.limbs * limb_stride(self.n));
     }
 
+    /// Keeps the first `limbs` limbs, or appends limbs of zeros until there are as many. Where the memory suffices it is kept:
+    /// a polynomial that was made or resized for the most limbs allocates no more. Where it does not, the limbs move, and
+    /// what they leave is not overwritten.
+    pub fn resize(&mut self, limbs: usize) {
+        self.truncate(limbs);
+        let len = limbs * limb_stride(self.n);
+        self.data.reserve_exact(len - self.data.len());
+        self.data.resize(len, 0.0);
+        self.limbs = limbs;
+    }
+
+    /// Becomes a copy of `source`, whatever the shape was. The memory is kept where it suffices, forgotten limbs are
+    /// overwritten with zeros, both as in [`RnsPoly::resize`].
+    pub fn copy_from(&mut self, source: RnsPolyRef<'_, D>) {
+        let len = source.data.len();
+        if let Some(forgotten) = self.data.get_mut(len..) {
+            forgotten.zeroize();
+        }
+        self.data.clear();
+        self.data.reserve_exact(len);
+        self.data.extend_from_slice(source.data);
+        (self.n, self.limbs) = (source.n, source.limbs);
+    }
+
     /// Ring degree N.
     #[must_use]
     pub const fn n(&self) -> usize {
@@ -133,8 +163,7 @@ impl<D: Domain> RnsPoly<D> {
     /// If i is out of range.
     #[must_use]
     pub fn limb(&self, i: usize) -> &[f64] {
-        let from = range_of(self.n, self.limbs, i, i + 1).start;
-        &self.data[from..from + self.n]
+        &self.data[limb_of(self.n, self.limbs, i)]
     }
 
     /// Limb i, exclusive. Callers keep the residues integral and centred.
@@ -142,8 +171,7 @@ impl<D: Domain> RnsPoly<D> {
     /// # Panics
     /// If i is out of range.
     pub fn limb_mut(&mut self, i: usize) -> &mut [f64] {
-        let from = range_of(self.n, self.limbs, i, i + 1).start;
-        &mut self.data[from..from + self.n]
+        &mut self.data[limb_of(self.n, self.limbs, i)]
     }
 
     /// All limbs at once, to spread them over threads.
@@ -201,8 +229,7 @@ impl<'a, D: Domain> RnsPolyRef<'a, D> {
     /// If i is out of range.
     #[must_use]
     pub fn limb(&self, i: usize) -> &'a [f64] {
-        let from = range_of(self.n, self.limbs, i, i + 1).start;
-        &self.data[from..from + self.n]
+        &self.data[limb_of(self.n, self.limbs, i)]
     }
 
     /// Calls `f` with the slices of all limbs and, after them, `extra`; the list lives on the stack.
@@ -244,8 +271,7 @@ impl<'a, D: Domain> RnsPolyMut<'a, D> {
     /// If i is out of range.
     #[must_use]
     pub fn limb(&self, i: usize) -> &[f64] {
-        let from = range_of(self.n, self.limbs, i, i + 1).start;
-        &self.data[from..from + self.n]
+        &self.data[limb_of(self.n, self.limbs, i)]
     }
 
     /// The same limbs, shared.
@@ -294,8 +320,7 @@ impl<'a, D: Domain> RnsPolyMut<'a, D> {
     /// # Panics
     /// If i is out of range.
     pub fn limb_mut(&mut self, i: usize) -> &mut [f64] {
-        let from = range_of(self.n, self.limbs, i, i + 1).start;
-        &mut self.data[from..from + self.n]
+        &mut self.data[limb_of(self.n, self.limbs, i)]
     }
 
     /// Runs of `size` limbs (the last may be shorter), each with the number of its first limb: to convert several limbs at
@@ -327,6 +352,11 @@ impl<'a, D: Domain> RnsPolyMut<'a, D> {
     pub fn into_limbs_mut(self) -> impl ExactSizeIterator<Item = &'a mut [f64]> {
         let n = self.n;
         self.data.chunks_exact_mut(limb_stride(n)).map(move |limb| &mut limb[..n])
+    }
+
+    /// a ← 0.
+    pub fn fill_zero(&mut self) {
+        self.data.fill(0.0);
     }
 
     /// Overwrites with the limbs of `source`.

@@ -1,6 +1,7 @@
 //! Composition against big integers.
 
 use hetal_kernel::primes::{Direction, NttPrimes};
+use hetal_kernel::rns::MAX_LIMBS;
 use hetal_kernel::rns::crt::CrtComposer;
 use hetal_kernel::{Error, Modulus};
 use num_bigint::{BigInt, BigUint, Sign};
@@ -203,9 +204,9 @@ fn many_moduli_of_the_largest_size() {
 #[test]
 fn refused_sets() {
     let q = moduli(5, 0);
-    let count = |value| Error::Count { what: "limbs", value, min: 1, max: 1024 };
+    let count = |value| Error::Count { what: "limbs", value, min: 1, max: MAX_LIMBS };
     assert_eq!(CrtComposer::new(&[]).err(), Some(count(0)));
-    assert_eq!(CrtComposer::new(&vec![q[0]; 1025]).err(), Some(count(1025)));
+    assert_eq!(CrtComposer::new(&[q[0]; MAX_LIMBS + 1]).err(), Some(count(MAX_LIMBS + 1)));
     for (i, j) in [(0, 1), (0, 4), (3, 4)] {
         let mut repeated = q.clone();
         repeated[j] = repeated[i];

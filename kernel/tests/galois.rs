@@ -241,7 +241,11 @@ fn elements_are_checked() {
             assert_eq!(GaloisElement::new(g, log_n), Err(Error::GaloisElement { element: g }));
         }
     }
-    assert!(panics(|| GaloisElement::new(1, 18)));
+    for log_n in [0, 1, 3, 18, 31, 32, u32::MAX] {
+        assert!(panics(|| GaloisElement::new(1, log_n)));
+        assert!(panics(|| GaloisElement::rotation(1, log_n)));
+        assert!(panics(|| GaloisElement::conjugation(log_n)));
+    }
     assert!(panics(|| element(3, 4).compose(element(3, 5))));
 }
 

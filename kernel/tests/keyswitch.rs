@@ -376,7 +376,7 @@ fn check_hoisted(
         }
     }
     let [mut b, mut a] = [(); 2].map(|()| RnsPoly::zero(n, limbs + gadget.special()));
-    key.accumulate(gadget, &lifted, [&mut b, &mut a]);
+    key.accumulate(gadget, &lifted, [&mut b.view_mut(), &mut a.view_mut()]);
     let mut scratch = Scratch::new(gadget.mod_down().scratch_len());
     for (x, expected) in [&mut b, &mut a].into_iter().zip(result) {
         gadget.mod_down().apply(x.view_mut(), &mut scratch);
@@ -570,7 +570,7 @@ fn one_decomposition_serves_all_keys() {
         let key = KeySwitchKey::galois(&gadget, values.view(), GaloisElement::rotation(k, 7), &mut rng(3));
         let expected = switch(&gadget, c.view(), &key);
         let [mut b, mut a] = [(); 2].map(|()| RnsPoly::zero(128, 6));
-        key.accumulate(&gadget, &lifted, [&mut b, &mut a]);
+        key.accumulate(&gadget, &lifted, [&mut b.view_mut(), &mut a.view_mut()]);
         let mut scratch = Scratch::new(gadget.mod_down().scratch_len());
         for (x, expected) in [&mut b, &mut a].into_iter().zip(&expected) {
             gadget.mod_down().apply(x.view_mut(), &mut scratch);
@@ -877,7 +877,7 @@ fn shapes_are_checked() {
     let accumulate = |count: usize, digit_limbs: usize, out: [usize; 2]| {
         let digits = vec![RnsPoly::zero(32, digit_limbs); count];
         let [mut b, mut a] = out.map(|limbs| RnsPoly::zero(32, limbs));
-        key.accumulate(gadget, &digits, [&mut b, &mut a]);
+        key.accumulate(gadget, &digits, [&mut b.view_mut(), &mut a.view_mut()]);
     };
     accumulate(2, 5, [5, 5]);
     assert!(panics(|| accumulate(1, 5, [5, 5])));

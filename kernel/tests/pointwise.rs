@@ -133,6 +133,12 @@ fn check_all(tables: &[(Isa, NttTable)], operands: &[[Vec<f64>; 3]]) {
             x
         };
         check("sub_mul_scalar_assign", tables, operands, run, |a, b, _| (a - b) * c);
+        let run = |table: &NttTable, [a, b, _]: &[Vec<f64>; 3]| {
+            let mut x = a.clone();
+            table.mul_scalar_add_assign(&mut x, b, constant);
+            x
+        };
+        check("mul_scalar_add_assign", tables, operands, run, |a, b, _| a + b * c);
     }
 }
 
@@ -342,12 +348,13 @@ fn lengths_are_checked() {
         for wrong in [0, 8, n - 1, n + 1, 2 * n] {
             let mut bad = vec![0.0; wrong];
             let (mut good, mut bad_words, mut good_words) = (vec![0.0; n], vec![0; wrong], vec![0; n]);
-            let binary: [Binary; 9] = [
+            let binary: [Binary; 10] = [
                 NttTable::add_assign,
                 NttTable::sub_assign,
                 NttTable::sub_reverse_assign,
                 NttTable::mul_assign,
                 |table, a, b| table.sub_mul_scalar_assign(a, b, 3),
+                |table, a, b| table.mul_scalar_add_assign(a, b, 3),
                 |table, a, b| table.mul_add_assign(a, b, &vec![0.0; table.n()]),
                 |table, a, b| table.mul_add_assign(a, &vec![0.0; table.n()], b),
                 |table, a, b| table.dot_into([a], &[b], [&[&vec![0.0; table.n()]]]),

@@ -122,6 +122,90 @@ fn limbs_are_copied_and_forgotten() {
     assert_eq!(eval.limb(3), poly.limb(3));
 }
 
+/// Checks that limb i is filled with i + 1, and with zeros from limb `known` on.
+fn assert_numbered(poly: &RnsPoly<Coeff>, known: usize) {
+    for i in 0..poly.limbs() {
+        let x = if i < known { (i + 1) as f64 } else { 0.0 };
+        assert!(poly.limb(i).iter().all(|y| y.to_bits() == x.to_bits()), "limb {i} of {}", poly.limbs());
+    }
+}
+
+#[test]
+fn limbs_are_resized() {
+    for n in [16, 512] {
+        let mut poly = numbered(n, 5);
+        let at = poly.limb(0).as_ptr();
+        // What was there before does not come back, and nothing is allocated below the largest number of limbs so far.
+        let mut expected = vec![1.0, 2.0, 3.0, 4.0, 5.0];
+        for limbs in [5, 3, 5, 4, 1, 2, 5, 0, 3, 5] {
+            poly.resize(limbs);
+            expected.resize(limbs, 0.0);
+            assert_eq!((poly.n(), poly.limbs(), poly.limbs_mut().len()), (n, limbs, limbs));
+            expected.iter().enumerate().for_each(|(i, &x)| assert_eq!(poly.limb(i), vec![x; n]));
+            assert!(limbs == 0 || poly.limb(0).as_ptr() == at);
+            assert!(panics(|| poly.limb(limbs).len()));
+            if let Some(last) = expected.last_mut() {
+                *last += 7.0;
+                poly.limb_mut(limbs - 1).fill(*last);
+            }
+        }
+        poly.truncate(2);
+        poly.resize(4);
+        assert_numbered(&poly, 0);
+
+        for limbs in [5, 6, 40] {
+            let mut poly = numbered(n, 5);
+            poly.resize(limbs);
+            assert_eq!(poly.limbs(), limbs);
+            assert_numbered(&poly, 5);
+            assert_eq!(poly.limb(limbs - 1).as_ptr().addr() % 64, 0);
+        }
+        let mut poly = RnsPoly::<Coeff>::zero(n, 0);
+        poly.resize(2);
+        assert_eq!(poly, RnsPoly::zero(n, 2));
+    }
+}
+
+#[test]
+fn polynomials_take_over_others() {
+    let sources = [numbered(512, 3), numbered(16, 5), numbered(32, 0), numbered(1024, 2), numbered(16, 1)];
+    for source in &sources {
+        for mut poly in sources.clone() {
+            poly.copy_from(source.view());
+            assert_eq!(poly, *source);
+            assert_eq!((poly.n(), poly.limbs(), poly.limbs_mut().len()), (source.n(), source.limbs(), source.limbs()));
+            // What was forgotten does not come back.
+            poly.resize(6);
+            assert_numbered(&poly, source.limbs());
+        }
+    }
+    let mut poly = RnsPoly::zero(64, 7);
+    let at = poly.limb(0).as_ptr();
+    for range in [1..3, 0..0, 2..5, 4..5, 0..5] {
+        poly.copy_from(numbered(64, 5).view().range(range.start, range.end));
+        assert_eq!((poly.n(), poly.limbs()), (64, range.len()));
+        range.enumerate().for_each(|(i, x)| assert_eq!(poly.limb(i), [(x + 1) as f64; 64]));
+        poly.resize(7);
+        assert_eq!(poly.limb(0).as_ptr(), at);
+    }
+    poly.copy_from(numbered(16, 9).view());
+    assert_eq!((poly.limb(0).as_ptr(), poly), (at, numbered(16, 9)));
+}
+
+#[test]
+fn parts_are_filled_with_zeros() {
+    let mut poly = numbered(16, 4);
+    poly.view_mut().split_at(3).0.split_at(1).1.fill_zero();
+    let first: Vec<_> = (0..4).map(|i| poly.limb(i).to_vec()).collect();
+    assert_eq!(first, [1.0, 0.0, 0.0, 4.0].map(|x| vec![x; 16]));
+    poly.view_mut().split_at(0).0.fill_zero();
+    assert_eq!(poly.limb(0), [1.0; 16]);
+    poly.limb_mut(2).fill(-0.0);
+    poly.limb_mut(3).fill(f64::NAN);
+    poly.view_mut().fill_zero();
+    assert_numbered(&poly, 0);
+}
+
 #[test]
 fn polynomials_in_a_workspace() {
     let mut scratch = Scratch::new(3 * limb_stride(16) + 5);

@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use hetal_kernel::poly::{Coeff, Eval, RnsPoly};
-use hetal_kernel::rns::{BaseConverter, GROUP, MAX_DIGIT, ModDown, RnsBasis};
+use hetal_kernel::rns::{BaseConverter, GROUP, MAX_DIGIT, MAX_LIMBS, ModDown, RnsBasis};
 use hetal_kernel::scratch::limb_stride;
 use hetal_kernel::{Error, Isa, Modulus, NttTable, Scratch};
 use num_bigint::BigInt;
@@ -42,8 +42,9 @@ fn parts_of_a_basis() {
 #[test]
 fn bases_are_checked() {
     let moduli = mixed_moduli(5, 4, 0, 0);
-    let empty = Err(Error::Count { what: "limbs", value: 0, min: 1, max: usize::MAX });
-    assert_eq!(RnsBasis::new(5, &[]).map(|_| ()), empty);
+    let count = |value| Err(Error::Count { what: "limbs", value, min: 1, max: MAX_LIMBS });
+    assert_eq!(RnsBasis::new(5, &[]).map(|_| ()), count(0));
+    assert_eq!(RnsBasis::new(5, &[moduli[0]; MAX_LIMBS + 1]).map(|_| ()), count(MAX_LIMBS + 1));
     let repeated = Error::RepeatedModulus { modulus: moduli[1].value() };
     assert_eq!(RnsBasis::new(5, &[moduli[1], moduli[0], moduli[1]]).map(|_| ()), Err(repeated));
     let modulus = Modulus::new(97).expect("prime");
@@ -55,6 +56,9 @@ fn bases_are_checked() {
     assert_eq!(basis.range(0..2).concat(&basis.range(1..3)).map(|_| ()), Err(repeated));
     let other = RnsBasis::new(4, &moduli_below(5, 45, 1, 0)).expect("a basis");
     assert_eq!(basis.concat(&other).map(|_| ()), Err(Error::RingDegree { log_n: 4 }));
+    let most = RnsBasis::new(4, &moduli_below(4, 40, MAX_LIMBS, 0)).expect("a basis");
+    assert_eq!(most.len(), MAX_LIMBS);
+    assert_eq!(most.concat(&other).map(|_| ()), count(MAX_LIMBS + 1));
     assert!(panics(|| basis.range(2..2)));
     assert!(panics(|| basis.range(2..5)));
     assert!(panics(|| basis.modulus(4)));
@@ -351,8 +355,10 @@ fn conversions_are_checked() {
     for isa in isas() {
         let error =
             |from: &[Modulus], to: &[Modulus]| BaseConverter::new(from, to, isa).map(|_| ()).expect_err("refused");
-        let empty = Error::Count { what: "limbs", value: 0, min: 1, max: usize::MAX };
-        assert_eq!((error(&[], &to), error(&from, &[])), (empty, empty));
+        let count = |value| Error::Count { what: "limbs", value, min: 1, max: MAX_LIMBS };
+        assert_eq!((error(&[], &to), error(&from, &[])), (count(0), count(0)));
+        let many = [from[0]; MAX_LIMBS + 1];
+        assert_eq!((error(&many, &to), error(&from, &many)), (count(MAX_LIMBS + 1), count(MAX_LIMBS + 1)));
         let repeated = Error::RepeatedModulus { modulus: from[0].value() };
         assert_eq!(error(&[from[0], from[1], from[0]], &to), repeated);
         assert_eq!(error(&to, &[from[0], from[0]]), repeated);
@@ -514,6 +520,13 @@ fn division_step_by_step() {
             let prepared = tail.assume_domain::<Coeff>();
             let mut v = vec![f64::NAN; 128];
             mod_down.overflow_into(prepared.view(), &mut v);
+            let mut at_once = original.view().range(kept.len(), all.len()).to_owned();
+            let mut overflow = vec![f64::NAN; 128];
+            assert_eq!(
+                mod_down.prepare(at_once.view_mut(), &mut overflow).view().to_owned(),
+                prepared.view().to_owned()
+            );
+            assert_eq!(overflow, v);
             let mut scratch = RnsPoly::<Eval>::zero(128, GROUP + 1);
             scratch.limbs_mut().for_each(|limb| limb.fill(f64::NAN));
             for first in (0..kept.len()).step_by(size).rev() {
@@ -562,6 +575,16 @@ fn divisions_are_checked() {
     let mut x = [0.0; 32];
     assert!(panics(|| mod_down.overflow_into(prepared.prefix(1), &mut x)));
     assert!(panics(|| mod_down.overflow_into(prepared.view(), &mut x[..16])));
+    // Limbs, degree, length of the overflow.
+    let prepare = |limbs: usize, n: usize, v: usize| {
+        let mut dropped = RnsPoly::<Eval>::zero(n, limbs);
+        assert_eq!(mod_down.prepare(dropped.view_mut(), &mut vec![0.0; v]).limbs(), limbs);
+    };
+    prepare(2, 32, 32);
+    assert!(panics(|| prepare(1, 32, 32)));
+    assert!(panics(|| prepare(3, 32, 32)));
+    assert!(panics(|| prepare(2, 16, 16)));
+    assert!(panics(|| prepare(2, 32, 24)));
 
     // The first limb, limbs and degree of x, limbs and degree of the workspace, length of the overflow.
     let mod_down = ModDown::new(&basis.range(0..4), &basis.range(4..6)).expect("coprime bases");

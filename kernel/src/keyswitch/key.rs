@@ -10,7 +10,7 @@ use super::Gadget;
 use crate::bytes;
 use crate::error::Error;
 use crate::galois::{Automorphism, GaloisElement};
-use crate::poly::{Coeff, Eval, RnsPoly, RnsPolyRef};
+use crate::poly::{Coeff, Eval, RnsPoly, RnsPolyMut, RnsPolyRef};
 use crate::rns::MAX_DIGIT;
 use crate::sampler::{self, Seed};
 
@@ -146,7 +146,7 @@ impl KeySwitchKey {
     ///
     /// # Panics
     /// If a shape does not fit.
-    pub fn accumulate(&self, gadget: &Gadget, digits: &[RnsPoly<Eval>], out: [&mut RnsPoly<Eval>; 2]) {
+    pub fn accumulate(&self, gadget: &Gadget, digits: &[RnsPoly<Eval>], out: [&mut RnsPolyMut<'_, Eval>; 2]) {
         let [b, a] = out;
         let limbs = b.limbs() - gadget.special();
         for j in 0..b.limbs() {

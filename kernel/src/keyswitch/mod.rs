@@ -59,9 +59,9 @@ impl Gadget {
     /// Digits of `alpha` limbs of `q`, special primes `p`.
     ///
     /// # Errors
-    /// [`Error::Count`] if alpha or the number of digits is outside 1 … [`MAX_DIGIT`], [`Error::RepeatedModulus`], [`Error::RingDegree`], and
-    /// [`Error::SpecialModulusTooSmall`] if P is more than 2 bits below the largest digit: the noise of a switch would be
-    /// that much above the rounding error.
+    /// [`Error::Count`] if alpha or the number of digits is outside 1 … [`MAX_DIGIT`], [`Error::SpecialModulusTooSmall`] if P
+    /// is more than 2 bits below the largest digit (the noise of a switch would be that much above the rounding error), and
+    /// those of [`ModDown::new`].
     pub fn new(q: &RnsBasis, p: &RnsBasis, alpha: usize) -> Result<Self, Error> {
         if !(1..=MAX_DIGIT).contains(&alpha) {
             return Err(Error::Count { what: "limbs in a digit", value: alpha, min: 1, max: MAX_DIGIT });
@@ -304,18 +304,17 @@ impl Gadget {
         for group in self.groups(limbs).filter(|group| group.start >= limbs) {
             switching.accumulate(group, [b, a]);
         }
-        for (i, sum) in [&mut *b, &mut *a].into_iter().enumerate() {
-            let mut special = sum.reborrow().split_at(limbs).1;
-            (0..special.limbs()).for_each(|k| self.mod_down.prepare_limb(k, special.limb_mut(k)));
-            self.mod_down.overflow_into(special.assume_domain().view(), overflow.limb_mut(i));
-        }
+        let [(mut b, special_b), (mut a, special_a)] = [b, a].map(|sum| sum.reborrow().split_at(limbs));
+        let prepared = [
+            self.mod_down.prepare(special_b, overflow.limb_mut(0)),
+            self.mod_down.prepare(special_a, overflow.limb_mut(1)),
+        ];
         for group in self.groups(limbs).filter(|group| group.start < limbs) {
-            switching.accumulate(group.clone(), [b, a]);
-            for (i, sum) in [&mut *b, &mut *a].into_iter().enumerate() {
-                let (kept, special) = sum.reborrow().split_at(limbs);
-                let mut kept = kept.split_at(group.end).0.split_at(group.start).1;
-                let prepared = special.assume_domain();
-                self.mod_down.finish_limbs(group.start, prepared.view(), overflow.limb(i), &mut kept, &mut converted);
+            switching.accumulate(group.clone(), [&mut b, &mut a]);
+            for (i, sum) in [&mut b, &mut a].into_iter().enumerate() {
+                let mut kept = sum.reborrow().split_at(group.end).0.split_at(group.start).1;
+                let (prepared, v) = (prepared[i].view(), overflow.limb(i));
+                self.mod_down.finish_limbs(group.start, prepared, v, &mut kept, &mut converted);
             }
         }
     }

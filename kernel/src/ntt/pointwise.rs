@@ -3,55 +3,85 @@
 use super::NttTable;
 use crate::simd::{Lanes, MAX_TERMS, Task, array};
 
-/// A function of two vectors, applied to two slices: `a[i] = f(a[i], b[i])`.
-macro_rules! binary {
-    ($(#[$doc:meta])* $name:ident, |$simd:ident, $q:ident, $a:ident, $b:ident| $body:expr) => {
+/// A function of a vector of a, of each further slice and of a constant, if there is one, stored reduced over that of a.
+/// The constant comes centred, with its quotient by q.
+macro_rules! assign {
+    (
+        $(#[$doc:meta])* $name:ident($($slice:ident)* $(; $constant:ident)?),
+        |$simd:ident, $q:ident, $a:ident| $body:expr
+    ) => {
         $(#[$doc])*
         ///
         /// # Panics
         /// If a length is not N.
         #[track_caller]
-        pub fn $name(&self, a: &mut [f64], b: &[f64]) {
+        pub fn $name(&self, a: &mut [f64] $(, $slice: &[f64])* $(, $constant: u64)?) {
             struct Op<'a> {
                 table: &'a NttTable,
                 a: &'a mut [f64],
-                b: &'a [f64],
+                $($slice: &'a [f64],)*
+                $($constant: [f64; 2],)?
             }
             impl Task for Op<'_> {
                 type Output = ();
                 #[inline(always)]
                 fn run<const L: usize, S: Lanes<L>>(self, $simd: S) {
                     let $q = $simd.modulus(&self.table.modulus);
-                    for (x, b) in self.a.as_chunks_mut::<L>().0.iter_mut().zip(self.b.as_chunks::<L>().0) {
-                        let ($a, $b) = ($simd.load(x), $simd.load(b));
+                    let out = self.a.as_chunks_mut::<L>().0;
+                    // Cut to one common length: the compiler then checks no index in the loop.
+                    $(let $slice = &self.$slice.as_chunks::<L>().0[..out.len()];)*
+                    $(let $constant = self.$constant;)?
+                    for i in 0..out.len() {
+                        let $a = $simd.load(&out[i]);
+                        $(let $slice = $simd.load(&$slice[i]);)*
                         let [r] = $simd.reduce($q, [$body]);
-                        $simd.store(x, r);
+                        $simd.store(&mut out[i], r);
                     }
                 }
             }
             self.check(a.len());
-            self.check(b.len());
-            self.isa.run(Op { table: self, a, b });
+            $(self.check($slice.len());)*
+            self.isa.run(Op { table: self, a, $($slice,)* $($constant: self.constant($constant),)? });
         }
     };
 }
 
 impl NttTable {
-    binary! {
+    assign! {
         /// a ← a + b.
-        add_assign, |simd, q, a, b| simd.add(a, b)
+        add_assign(b), |simd, q, a| simd.add(a, b)
     }
-    binary! {
+    assign! {
         /// a ← a − b.
-        sub_assign, |simd, q, a, b| simd.sub(a, b)
+        sub_assign(b), |simd, q, a| simd.sub(a, b)
     }
-    binary! {
+    assign! {
         /// a ← b − a.
-        sub_reverse_assign, |simd, q, a, b| simd.sub(b, a)
+        sub_reverse_assign(b), |simd, q, a| simd.sub(b, a)
     }
-    binary! {
+    assign! {
         /// a ← a·b.
-        mul_assign, |simd, q, a, b| simd.mul(q, [a], [b])[0]
+        mul_assign(b), |simd, q, a| simd.mul(q, [a], [b])[0]
+    }
+    assign! {
+        /// a ← a + b·c.
+        mul_add_assign(b c), |simd, q, a| simd.add(a, simd.mul(q, [b], [c])[0])
+    }
+    assign! {
+        /// a ← a·c for a constant residue c in [0, q).
+        mul_scalar_assign(; c), |simd, q, a| simd.mul_const(q, [a], [simd.multiplier(c)])[0]
+    }
+    assign! {
+        /// a ← a + b·c for a constant residue c in [0, q).
+        mul_scalar_add_assign(b; c), |simd, q, a| simd.add(a, simd.mul_const(q, [b], [simd.multiplier(c)])[0])
+    }
+    assign! {
+        /// a ← a + c for a constant residue c in [0, q): in [`Eval`](crate::Eval) form, adds the constant polynomial c.
+        add_scalar_assign(; c), |simd, q, a| simd.add(a, simd.splat(c[0]))
+    }
+    assign! {
+        /// a ← (a − b)·c for a constant residue c in [0, q): the last step of ModDown and of rescaling.
+        sub_mul_scalar_assign(b; c), |simd, q, a| simd.mul_const(q, [simd.sub(a, b)], [simd.multiplier(c)])[0]
     }
 
     /// a ← −a, exact without a reduction.
@@ -65,101 +95,6 @@ impl NttTable {
             // 0 − a, not −a: no negative zeros.
             *a = 0.0 - *a;
         }
-    }
-
-    /// a ← a + b·c.
-    ///
-    /// # Panics
-    /// If a length is not N.
-    #[track_caller]
-    pub fn mul_add_assign(&self, a: &mut [f64], b: &[f64], c: &[f64]) {
-        struct Op<'a>(&'a NttTable, &'a mut [f64], [&'a [f64]; 2]);
-        impl Task for Op<'_> {
-            type Output = ();
-            #[inline(always)]
-            fn run<const L: usize, S: Lanes<L>>(self, simd: S) {
-                let Op(table, a, [b, c]) = self;
-                let q = simd.modulus(&table.modulus);
-                let operands = b.as_chunks::<L>().0.iter().zip(c.as_chunks::<L>().0);
-                for (a, (b, c)) in a.as_chunks_mut::<L>().0.iter_mut().zip(operands) {
-                    let [t] = simd.mul(q, [simd.load(b)], [simd.load(c)]);
-                    let [r] = simd.reduce(q, [simd.add(simd.load(a), t)]);
-                    simd.store(a, r);
-                }
-            }
-        }
-        self.check(a.len());
-        self.check(b.len());
-        self.check(c.len());
-        self.isa.run(Op(self, a, [b, c]));
-    }
-
-    /// a ← a·c for a constant residue c in [0, q).
-    ///
-    /// # Panics
-    /// If the length is not N.
-    #[track_caller]
-    pub fn mul_scalar_assign(&self, a: &mut [f64], c: u64) {
-        struct Op<'a>(&'a NttTable, &'a mut [f64], [f64; 2]);
-        impl Task for Op<'_> {
-            type Output = ();
-            #[inline(always)]
-            fn run<const L: usize, S: Lanes<L>>(self, simd: S) {
-                let (q, w) = (simd.modulus(&self.0.modulus), simd.multiplier(self.2));
-                for x in self.1.as_chunks_mut::<L>().0 {
-                    let product = simd.mul_const(q, [simd.load(x)], [w]);
-                    simd.store(x, simd.reduce(q, product)[0]);
-                }
-            }
-        }
-        self.check(a.len());
-        self.isa.run(Op(self, a, self.constant(c)));
-    }
-
-    /// a ← a + c for a constant residue c in [0, q): in [`Eval`](crate::Eval) form, adds the constant polynomial c.
-    ///
-    /// # Panics
-    /// If the length is not N.
-    #[track_caller]
-    pub fn add_scalar_assign(&self, a: &mut [f64], c: u64) {
-        struct Op<'a>(&'a NttTable, &'a mut [f64], f64);
-        impl Task for Op<'_> {
-            type Output = ();
-            #[inline(always)]
-            fn run<const L: usize, S: Lanes<L>>(self, simd: S) {
-                let (q, c) = (simd.modulus(&self.0.modulus), simd.splat(self.2));
-                for x in self.1.as_chunks_mut::<L>().0 {
-                    let [r] = simd.reduce(q, [simd.add(simd.load(x), c)]);
-                    simd.store(x, r);
-                }
-            }
-        }
-        self.check(a.len());
-        self.isa.run(Op(self, a, self.constant(c)[0]));
-    }
-
-    /// a ← (a − b)·c for a constant residue c in [0, q): the last step of ModDown and of rescaling.
-    ///
-    /// # Panics
-    /// If a length is not N.
-    #[track_caller]
-    pub fn sub_mul_scalar_assign(&self, a: &mut [f64], b: &[f64], c: u64) {
-        struct Op<'a>(&'a NttTable, &'a mut [f64], &'a [f64], [f64; 2]);
-        impl Task for Op<'_> {
-            type Output = ();
-            #[inline(always)]
-            fn run<const L: usize, S: Lanes<L>>(self, simd: S) {
-                let Op(table, a, b, c) = self;
-                let (q, w) = (simd.modulus(&table.modulus), simd.multiplier(c));
-                for (x, b) in a.as_chunks_mut::<L>().0.iter_mut().zip(b.as_chunks::<L>().0) {
-                    let product = simd.mul_const(q, [simd.sub(simd.load(x), simd.load(b))], [w]);
-                    simd.store(x, simd.reduce(q, product)[0]);
-                }
-            }
-        }
-        self.check(a.len());
-        self.check(b.len());
-        self.isa.run(Op(self, a, b, self.constant(c)));
     }
 
     /// outₖ ← Σᵢ aᵢ·bₖᵢ for `OUT` sums over any number of terms: both halves of a key-switch read their digits once.

@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 
 use crate::error::Error;
 use crate::modulus::Modulus;
-use crate::rns::check_distinct;
+use crate::rns::check_moduli;
 use crate::simd::{Isa, Lanes, MAX_TERMS, Task, array};
 
 /// Tables to convert limbs modulo q₀…q_{L−1} to limbs modulo p₀…p_{M−1}.
@@ -37,10 +37,11 @@ impl BaseConverter {
     /// Tabulates the constants. A prime may occur on both sides: its output is that limb again.
     ///
     /// # Errors
-    /// [`Error::RepeatedModulus`] if a prime occurs twice on one side, [`Error::Count`] if a side is empty.
+    /// [`Error::RepeatedModulus`] if a prime occurs twice on one side, [`Error::Count`] if a side has none or more than
+    /// [`MAX_LIMBS`](super::MAX_LIMBS).
     pub fn new(from: &[Modulus], to: &[Modulus], isa: Isa) -> Result<Self, Error> {
-        check_distinct(from)?;
-        check_distinct(to)?;
+        check_moduli(from)?;
+        check_moduli(to)?;
         let others = |i: usize, m: &Modulus| {
             let others = from.iter().enumerate().filter(|(k, _)| *k != i);
             others.fold(1, |p, (_, q)| m.mul(p, m.reduce(q.value())))

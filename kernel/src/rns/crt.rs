@@ -16,6 +16,7 @@ use alloc::vec::Vec;
 
 use crate::error::Error;
 use crate::modulus::Modulus;
+use crate::rns::check_moduli;
 
 /// Composes residues modulo a set of distinct primes into integers, exactly or rounded, and takes integers apart.
 ///
@@ -33,31 +34,25 @@ pub struct CrtComposer {
 }
 
 impl CrtComposer {
-    /// The largest number of moduli.
-    pub const MAX_MODULI: usize = 1024;
-
     /// Prepares for these moduli.
     ///
     /// # Errors
-    /// [`Error::Count`] if there is none or more than [`MAX_MODULI`](Self::MAX_MODULI), [`Error::RepeatedModulus`] if
+    /// [`Error::Count`] if there is none or more than [`MAX_LIMBS`](super::MAX_LIMBS), [`Error::RepeatedModulus`] if
     /// they are not distinct.
     pub fn new(moduli: &[Modulus]) -> Result<Self, Error> {
-        let (value, max) = (moduli.len(), Self::MAX_MODULI);
-        if !(1..=max).contains(&value) {
-            return Err(Error::Count { what: "limbs", value, min: 1, max });
-        }
-        let mut radices = Vec::with_capacity(value * (value - 1) / 2);
-        let mut inverses = Vec::with_capacity(value);
+        check_moduli(moduli)?;
+        let len = moduli.len();
+        let mut radices = Vec::with_capacity(len * (len - 1) / 2);
+        let mut inverses = Vec::with_capacity(len);
         for (i, q) in moduli.iter().enumerate() {
             let mut radix = 1;
             for p in &moduli[..i] {
                 radices.push(radix);
                 radix = q.mul(radix, q.reduce(p.value()));
             }
-            // The product of the moduli before q_i vanishes modulo q_i only if q_i is among them.
-            inverses.push(q.inv(radix).ok_or(Error::RepeatedModulus { modulus: q.value() })?);
+            inverses.push(q.inv(radix).expect("the primes are distinct"));
         }
-        let mut product = alloc::vec![0; value];
+        let mut product = alloc::vec![0; len];
         let mut words = 0;
         push_digit(&mut product, &mut words, 1, 1);
         for q in moduli {

@@ -16,6 +16,9 @@ use crate::modulus::Modulus;
 use crate::ntt::NttTable;
 use crate::simd::Isa;
 
+/// Largest number of primes in a basis, far above what any ring needs: so that what takes time quadratic in it stays short.
+pub const MAX_LIMBS: usize = 1024;
+
 /// Largest number of primes that are converted or divided away at once: the limbs of a digit, the special primes.
 pub const MAX_DIGIT: usize = 64;
 
@@ -34,7 +37,7 @@ impl RnsBasis {
     /// Builds the tables for the fastest ISA of this machine.
     ///
     /// # Errors
-    /// [`Error::Count`] for an empty list, [`Error::RepeatedModulus`], and those of [`NttTable::new`].
+    /// [`Error::Count`] for no primes or more than [`MAX_LIMBS`], [`Error::RepeatedModulus`], and those of [`NttTable::new`].
     pub fn new(log_n: u32, moduli: &[Modulus]) -> Result<Self, Error> {
         Self::with_isa(log_n, moduli, Isa::detect())
     }
@@ -44,7 +47,7 @@ impl RnsBasis {
     /// # Errors
     /// As [`RnsBasis::new`].
     pub fn with_isa(log_n: u32, moduli: &[Modulus], isa: Isa) -> Result<Self, Error> {
-        check_distinct(moduli)?;
+        check_moduli(moduli)?;
         let table = |&q: &Modulus| NttTable::with_isa(q, log_n, isa).map(Arc::new);
         Ok(Self { tables: moduli.iter().map(table).collect::<Result<_, _>>()? })
     }
@@ -62,14 +65,15 @@ impl RnsBasis {
     /// This basis followed by another.
     ///
     /// # Errors
-    /// [`Error::RepeatedModulus`] if they share a prime, [`Error::RingDegree`] if their rings differ.
+    /// [`Error::RepeatedModulus`] if they share a prime, [`Error::RingDegree`] if their rings differ, [`Error::Count`] for
+    /// more than [`MAX_LIMBS`] primes.
     pub fn concat(&self, other: &Self) -> Result<Self, Error> {
         if self.log_n() != other.log_n() {
             return Err(Error::RingDegree { log_n: other.log_n() });
         }
         let tables: Vec<_> = self.tables.iter().chain(&other.tables).cloned().collect();
         let all = Self { tables };
-        check_distinct(&all.moduli())?;
+        check_moduli(&all.moduli())?;
         Ok(all)
     }
 
@@ -135,9 +139,10 @@ impl RnsBasis {
     }
 }
 
-pub(crate) fn check_distinct(moduli: &[Modulus]) -> Result<(), Error> {
-    if moduli.is_empty() {
-        return Err(Error::Count { what: "limbs", value: 0, min: 1, max: usize::MAX });
+/// Whether a basis can have these primes.
+fn check_moduli(moduli: &[Modulus]) -> Result<(), Error> {
+    if !(1..=MAX_LIMBS).contains(&moduli.len()) {
+        return Err(Error::Count { what: "limbs", value: moduli.len(), min: 1, max: MAX_LIMBS });
     }
     match moduli.iter().enumerate().find(|(i, q)| moduli[..*i].contains(q)) {
         Some((_, q)) => Err(Error::RepeatedModulus { modulus: q.value() }),

@@ -29,8 +29,7 @@ impl ModDown {
     /// first ones.
     ///
     /// # Errors
-    /// [`Error::RepeatedModulus`] if the bases share a prime, [`Error::RingDegree`] if their rings differ,
-    /// [`Error::Count`] for more than [`MAX_DIGIT`] dropped primes.
+    /// [`Error::Count`] for more than [`MAX_DIGIT`] dropped primes, and those of [`RnsBasis::concat`].
     pub fn new(kept: &RnsBasis, dropped: &RnsBasis) -> Result<Self, Error> {
         kept.concat(dropped)?;
         if dropped.len() > MAX_DIGIT {
@@ -74,6 +73,18 @@ impl ModDown {
     /// If the number of limbs or the length is wrong.
     pub fn overflow_into(&self, prepared: RnsPolyRef<'_, Coeff>, v: &mut [f64]) {
         prepared.with_limbs(None, |y| self.converter.overflow_into(y, v));
+    }
+
+    /// Steps 1 and 2 on one thread: all dropped limbs are prepared in place, v becomes their overflow.
+    ///
+    /// # Panics
+    /// If the number of limbs or a length is wrong.
+    #[must_use]
+    pub fn prepare<'a>(&self, mut dropped: RnsPolyMut<'a, Eval>, v: &mut [f64]) -> RnsPolyMut<'a, Coeff> {
+        (0..dropped.limbs()).for_each(|i| self.prepare_limb(i, dropped.limb_mut(i)));
+        let prepared = dropped.assume_domain();
+        self.overflow_into(prepared.view(), v);
+        prepared
     }
 
     /// Step 3, for kept limbs first, first + 1, … in place: (x − \[x\]_P)/P mod qⱼ, in values. At most [`GROUP`] at a time,
@@ -120,12 +131,10 @@ impl ModDown {
             self.kept.len(),
             self.dropped.len()
         );
-        let (mut kept, mut dropped) = x.split_at(limbs - self.dropped.len());
-        (0..dropped.limbs()).for_each(|i| self.prepare_limb(i, dropped.limb_mut(i)));
-        let prepared = dropped.assume_domain::<Coeff>();
+        let (mut kept, dropped) = x.split_at(limbs - self.dropped.len());
         let (mut v, scratch) = RnsPolyMut::<Coeff>::from_scratch(scratch, self.kept.n(), 1);
         let (mut converted, _) = RnsPolyMut::<Eval>::from_scratch(scratch, self.kept.n(), GROUP);
-        self.overflow_into(prepared.view(), v.limb_mut(0));
+        let prepared = self.prepare(dropped, v.limb_mut(0));
         for (first, mut group) in kept.groups_mut(GROUP) {
             self.finish_limbs(first, prepared.view(), v.limb(0), &mut group, &mut converted);
         }
