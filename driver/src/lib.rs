@@ -1,3 +1,19 @@
-//! CKKS on [`hetal_kernel`]: so far the crate re-exports the ring arithmetic it is built on.
+//! CKKS on [`hetal_kernel`].
 
+pub mod ciphertext;
+pub mod circuits;
+pub mod crypt;
+pub mod encoding;
+pub mod error;
+pub mod eval;
+pub mod keys;
+pub mod params;
+
+pub use ciphertext::{Ciphertext, Plaintext};
+pub use encoding::Encoder;
+pub use error::{Error, Result};
+pub use eval::Evaluator;
 pub use hetal_kernel as kernel;
+pub use keys::{KeyRequests, KeySet, PublicKey, SecretKey};
+pub use num_complex::Complex64;
+pub use params::{Parameters, ParametersLiteral};

@@ -1,0 +1,109 @@
+//! What the evaluator works on: plaintexts and ciphertexts with their level and scale.
+
+use hetal_kernel::{Eval, RnsPoly};
+
+use crate::error::{Error, Result};
+use crate::keys::check_hash;
+use crate::params::{Parameters, ParametersHash};
+
+/// Relative difference below which two scales count as equal. Rounding of the tracked scales stays below it over 2^10
+/// operations, and an error of 2^−40 in a value is far below the noise.
+pub const SCALE_TOLERANCE: f64 = 1.0 / (1u64 << 40) as f64;
+
+/// Checks that two scales are equal within [`SCALE_TOLERANCE`].
+pub(crate) fn check_scales(left: f64, right: f64) -> Result<()> {
+    if (left - right).abs() <= SCALE_TOLERANCE * left { Ok(()) } else { Err(Error::ScaleMismatch { left, right }) }
+}
+
+/// An encoded vector: a polynomial with level and scale, not encrypted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plaintext {
+    pub(crate) hash: ParametersHash,
+    pub(crate) poly: RnsPoly<Eval>,
+    pub(crate) scale: f64,
+    pub(crate) log_slots: u32,
+}
+
+/// An encrypted vector: parts c_0 … c_d with Σ c_i·s^i ≈ scale·m. Degree d is 1, or 2 for a product that is not yet relinearised.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ciphertext {
+    pub(crate) hash: ParametersHash,
+    pub(crate) parts: Vec<RnsPoly<Eval>>,
+    pub(crate) scale: f64,
+    pub(crate) log_slots: u32,
+}
+
+macro_rules! accessors {
+    ($type:ident, $poly:expr) => {
+        impl $type {
+            /// The level: the number of limbs less one.
+            #[must_use]
+            pub fn level(&self) -> usize {
+                let poly: fn(&Self) -> &RnsPoly<Eval> = $poly;
+                poly(self).limbs() - 1
+            }
+
+            /// The scale: encoded values are multiplied by it.
+            #[must_use]
+            pub const fn scale(&self) -> f64 {
+                self.scale
+            }
+
+            /// Declares another scale: the values are then divided by the quotient of the new and the old one, at no cost.
+            ///
+            /// # Errors
+            /// [`Error::Scale`] if it is not positive and finite.
+            pub fn set_scale(&mut self, scale: f64) -> Result<()> {
+                if !(scale.is_finite() && scale > 0.0) {
+                    return Err(Error::Scale { scale, level: self.level(), log_q: f64::INFINITY });
+                }
+                self.scale = scale;
+                Ok(())
+            }
+
+            /// Number of slots of the vector, a power of two up to N/2. Fewer than N/2 repeat themselves.
+            #[must_use]
+            pub const fn slots(&self) -> usize {
+                1 << self.log_slots
+            }
+
+            /// The parameters it belongs to.
+            #[must_use]
+            pub const fn parameters_hash(&self) -> ParametersHash {
+                self.hash
+            }
+
+            pub(crate) fn check(&self, params: &Parameters) -> Result<()> {
+                check_hash(self.hash, params)
+            }
+        }
+    };
+}
+
+accessors!(Plaintext, |plaintext| &plaintext.poly);
+accessors!(Ciphertext, |ciphertext| &ciphertext.parts[0]);
+
+impl Ciphertext {
+    /// A ciphertext to be overwritten by the `_into` operations, which take over its memory.
+    #[must_use]
+    pub fn empty(params: &Parameters) -> Self {
+        Self { hash: params.hash(), parts: vec![RnsPoly::zero(params.n(), 1); 2], scale: 1.0, log_slots: 0 }
+    }
+
+    /// The degree in the secret: 1, or 2 before relinearisation.
+    #[must_use]
+    pub fn degree(&self) -> usize {
+        self.parts.len() - 1
+    }
+
+    /// Bytes of memory.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.parts.iter().map(|part| RnsPoly::<Eval>::bytes(part.n(), part.limbs())).sum()
+    }
+
+    pub(crate) fn check_degree(&self, wanted: usize) -> Result<()> {
+        let degree = self.degree();
+        if degree == wanted { Ok(()) } else { Err(Error::Degree { degree, wanted }) }
+    }
+}

@@ -1,0 +1,394 @@
+//! Linear transforms of the slots: baby-step giant-step with double hoisting (Bossuat, Mouchet, Troncoso-Pastoriza and Hubaux,
+//! [EUROCRYPT 2021](https://eprint.iacr.org/2020/1203), Section 4).
+//!
+//! A matrix is its nonzero diagonals: (Mz)_j = Σ_k d_k\[j\]·z_{j+k}. With k = o + g + b, b < n_1 and g a multiple of n_1,
+//!
+//! Mz = Σ_g rot_{o+g}( Σ_b rot_{−o−g}(d_{o+g+b}) ⊙ rot_b(z) ).
+//!
+//! The rotations by b share one decomposition and stay modulo QP, not divided by P, as do the diagonals; for each g, only the part
+//! that has to be switched again is divided. The whole ends with one division by P of both parts, or by P·q_level. Everything
+//! between ModUp and ModDown works limb by limb: a limb of all baby steps stays in the cache while the sums of all giant steps are made
+//! of it, and every key and every diagonal is read once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hetal_kernel::rns::MAX_DIGIT;
+use hetal_kernel::scratch::limb_stride;
+use hetal_kernel::{Eval, GaloisElement, RnsPoly, RnsPolyMut};
+use num_complex::Complex64;
+use rayon::prelude::*;
+
+use super::Cost;
+use crate::ciphertext::Ciphertext;
+use crate::encoding::Encoder;
+use crate::error::{Error, Result};
+use crate::eval::Evaluator;
+use crate::keys::{KeyId, KeyRequests};
+use crate::params::{GadgetShape, Parameters, ParametersHash};
+
+/// A square matrix over the slots, by its nonzero diagonals.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinearTransform {
+    slots: usize,
+    diagonals: BTreeMap<usize, Vec<Complex64>>,
+}
+
+impl LinearTransform {
+    /// From pairs of k and the diagonal d_k; indices count modulo the number of slots, diagonals of one index are added.
+    ///
+    /// # Errors
+    /// [`Error::Slots`] if the number of slots is not a power of two, [`Error::Count`] if there is no diagonal or one has another length.
+    pub fn new(slots: usize, diagonals: impl IntoIterator<Item = (i64, Vec<Complex64>)>) -> Result<Self> {
+        if !slots.is_power_of_two() {
+            return Err(Error::Slots { slots, max: usize::MAX / 2 + 1 });
+        }
+        let mut all: BTreeMap<usize, Vec<Complex64>> = BTreeMap::new();
+        for (k, diagonal) in diagonals {
+            if diagonal.len() != slots {
+                return Err(Error::Count { what: "entries of a diagonal", found: diagonal.len(), wanted: slots });
+            }
+            let sum = all.entry(k.rem_euclid(slots as i64) as usize).or_insert_with(|| vec![Complex64::ZERO; slots]);
+            sum.iter_mut().zip(diagonal).for_each(|(sum, x)| *sum += x);
+        }
+        if all.is_empty() {
+            return Err(Error::Count { what: "diagonals", found: 0, wanted: 1 });
+        }
+        Ok(Self { slots, diagonals: all })
+    }
+
+    /// From the rows of a matrix.
+    ///
+    /// # Errors
+    /// As [`LinearTransform::new`].
+    pub fn from_rows(rows: &[Vec<Complex64>]) -> Result<Self> {
+        let slots = rows.len();
+        if let Some(row) = rows.iter().find(|row| row.len() != slots) {
+            return Err(Error::Count { what: "entries of a row", found: row.len(), wanted: slots });
+        }
+        let diagonal = |k: usize| (k as i64, (0..slots).map(|j| rows[j][(j + k) % slots]).collect::<Vec<_>>());
+        let nonzero = |(_, d): &(i64, Vec<Complex64>)| d.iter().any(|x| *x != Complex64::ZERO);
+        let mut diagonals: Vec<_> = (0..slots).map(diagonal).filter(nonzero).collect();
+        if diagonals.is_empty() && slots > 0 {
+            diagonals.push(diagonal(0));
+        }
+        Self::new(slots, diagonals)
+    }
+
+    /// Number of slots.
+    #[must_use]
+    pub const fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// The nonzero diagonals, by index.
+    #[must_use]
+    pub const fn diagonals(&self) -> &BTreeMap<usize, Vec<Complex64>> {
+        &self.diagonals
+    }
+
+    /// Mz in the clear.
+    ///
+    /// # Panics
+    /// If z has another length.
+    #[must_use]
+    pub fn apply(&self, z: &[Complex64]) -> Vec<Complex64> {
+        assert!(z.len() == self.slots, "{} values for {} slots", z.len(), self.slots);
+        let mut out = vec![Complex64::ZERO; self.slots];
+        for (k, diagonal) in &self.diagonals {
+            for (j, (out, d)) in out.iter_mut().zip(diagonal).enumerate() {
+                *out += d * z[(j + k) % self.slots];
+            }
+        }
+        out
+    }
+
+    /// The transform that applies `first`, then self.
+    ///
+    /// # Panics
+    /// If the numbers of slots differ.
+    #[must_use]
+    pub fn compose(&self, first: &Self) -> Self {
+        assert!(self.slots == first.slots, "{} and {} slots", self.slots, first.slots);
+        let n = self.slots;
+        let mut diagonals: BTreeMap<usize, Vec<Complex64>> = BTreeMap::new();
+        for (k, outer) in &self.diagonals {
+            for (l, inner) in &first.diagonals {
+                let sum = diagonals.entry((k + l) % n).or_insert_with(|| vec![Complex64::ZERO; n]);
+                for (j, sum) in sum.iter_mut().enumerate() {
+                    *sum += outer[j] * inner[(j + k) % n];
+                }
+            }
+        }
+        Self { slots: n, diagonals }
+    }
+
+    /// Chooses baby and giant steps for a ciphertext at `level` with keys made for `key_level` (usually the same): those with the
+    /// smallest cost.
+    ///
+    /// # Errors
+    /// [`Error::Level`] if a level does not exist or the keys would not serve the ciphertext, [`Error::Slots`] if the ring has not as
+    /// many slots.
+    pub fn plan(&self, params: &Parameters, level: usize, key_level: usize) -> Result<LinearPlan> {
+        params.check_level(key_level)?;
+        params.log_slots(self.slots)?;
+        if level > key_level {
+            return Err(Error::Level { level, max: key_level });
+        }
+        let n = self.slots;
+        // Diagonals often lie at multiples of a power of two: baby and giant steps then count in that stride.
+        let stride = self.diagonals.keys().fold(n, |s, &k| if k == 0 { s } else { s.min(1 << k.trailing_zeros()) });
+        let units = n / stride;
+        // From the end of the longest cyclic gap between indices on, they are in the shortest interval.
+        let indices: Vec<usize> = self.diagonals.keys().map(|k| k / stride).collect();
+        let gap = |i: usize| (indices[i] + units - indices[(i + indices.len() - 1) % indices.len()] - 1) % units;
+        let first = indices[(0..indices.len()).max_by_key(|&i| gap(i)).expect("there is a diagonal")];
+        let place: Vec<usize> = indices.iter().map(|k| (k + units - first) % units).collect();
+        let span = place.iter().max().expect("there is a diagonal") + 1;
+        let plan = |baby: usize, shift: usize| {
+            // k = first − shift + baby·(giant) + (baby step).
+            let mut steps: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
+            for (place, k) in place.iter().zip(self.diagonals.keys()) {
+                let (giant, step) = ((place + shift) / baby, (place + shift) % baby);
+                let rotation = (first + units * baby - shift + giant * baby) % units * stride;
+                steps.entry(rotation).or_default().push((step * stride, *k));
+            }
+            LinearPlan { hash: params.hash(), slots: n, level, key_level, shape: params.gadget_shape(key_level), steps }
+        };
+        let candidates = (1..=span.min(64)).flat_map(|baby| (0..baby).map(move |shift| (baby, shift)));
+        let best = candidates
+            .map(|(baby, shift)| plan(baby, shift))
+            .min_by(|a, b| a.cost().in_transforms().total_cmp(&b.cost().in_transforms()))
+            .expect("one baby step is always possible");
+        Ok(best)
+    }
+}
+
+/// Baby and giant steps of a transform at a level.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinearPlan {
+    hash: ParametersHash,
+    slots: usize,
+    level: usize,
+    key_level: usize,
+    shape: GadgetShape,
+    /// For each giant rotation the baby rotations, each with the index of its diagonal.
+    steps: BTreeMap<usize, Vec<(usize, usize)>>,
+}
+
+impl LinearPlan {
+    /// Level of the ciphertexts that it takes.
+    #[must_use]
+    pub const fn level(&self) -> usize {
+        self.level
+    }
+
+    /// Levels that it consumes, with the rescaling.
+    #[must_use]
+    pub const fn depth(&self) -> usize {
+        1
+    }
+
+    fn baby(&self) -> BTreeSet<usize> {
+        self.steps.values().flatten().map(|&(b, _)| b).collect()
+    }
+
+    /// The Galois keys that it needs.
+    #[must_use]
+    pub fn requests(&self, params: &Parameters) -> KeyRequests {
+        let rotations = self.baby().into_iter().chain(self.steps.keys().copied());
+        rotations.fold(KeyRequests::default(), |all, k| all.rotation(params, k as i64, self.key_level))
+    }
+
+    /// What it costs, with the rescaling at the end.
+    #[must_use]
+    pub fn cost(&self) -> Cost {
+        let (limbs, k) = (self.level + 1, self.shape.special);
+        let baby = self.baby().into_iter().filter(|&b| b != 0).count() as u64;
+        let giant = self.steps.keys().filter(|&&g| g != 0).count() as u64;
+        let diagonals: u64 = self.steps.values().map(|steps| steps.len() as u64).sum();
+        let inner = Cost::inner_product(self.level, self.shape);
+        let mod_up = Cost::mod_up(self.level, self.shape);
+        let mut cost = inner * baby + (Cost::division(1, limbs, k) + mod_up + inner) * giant;
+        if baby != 0 {
+            cost += mod_up;
+        }
+        cost.products += 2 * diagonals * (limbs + k) as u64;
+        cost + Cost::division(2, limbs - usize::from(self.level > 0), k + usize::from(self.level > 0))
+    }
+}
+
+/// The diagonals of a transform, rotated for their giant steps and encoded modulo QP.
+#[derive(Clone, Debug)]
+pub struct EncodedTransform {
+    plan: LinearPlan,
+    scale: f64,
+    log_slots: u32,
+    /// In the order of the plan's steps.
+    diagonals: Vec<Vec<RnsPoly<Eval>>>,
+}
+
+impl EncodedTransform {
+    /// Encodes the diagonals at a scale: the scale of a ciphertext is multiplied by it. A scale of q_level keeps that of the
+    /// ciphertext after rescaling.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`], [`Error::Overflow`], [`Error::OtherParameters`].
+    pub fn new(encoder: &Encoder, transform: &LinearTransform, plan: LinearPlan, scale: f64) -> Result<Self> {
+        let params = encoder.params();
+        crate::keys::check_hash(plan.hash, params)?;
+        let n = plan.slots;
+        let encode = |giant: usize, k: usize| {
+            let mut diagonal = transform.diagonals[&k].clone();
+            diagonal.rotate_right(giant);
+            let mut poly = RnsPoly::zero(params.n(), plan.level + 1 + plan.shape.special);
+            encoder.expand_into(&encoder.coefficients(&diagonal, scale)?, plan.level, &mut poly)?;
+            Ok(poly)
+        };
+        let diagonals = plan
+            .steps
+            .iter()
+            .map(|(&giant, steps)| steps.iter().map(|&(_, k)| encode(giant, k)).collect::<Result<Vec<_>>>())
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self { log_slots: params.log_slots(n)?, plan, scale, diagonals })
+    }
+
+    /// Its plan.
+    #[must_use]
+    pub const fn plan(&self) -> &LinearPlan {
+        &self.plan
+    }
+
+    /// Bytes of memory of the diagonals.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.diagonals.iter().flatten().map(|d| RnsPoly::<Eval>::bytes(d.n(), d.limbs())).sum()
+    }
+}
+
+impl Evaluator {
+    /// M·a, rescaled: the level is one lower than that of the plan.
+    ///
+    /// # Errors
+    /// [`Error::Level`] if a is below the level of the plan, [`Error::NoLevelsLeft`] if that is 0, [`Error::MissingKey`], [`Error::Degree`],
+    /// [`Error::Scale`], [`Error::OtherParameters`]; [`Error::Slots`] if a has more slots than the matrix.
+    pub fn transform(&self, a: &Ciphertext, transform: &EncodedTransform) -> Result<Ciphertext> {
+        let plan = &transform.plan;
+        let (params, level, shape) = (self.params(), plan.level, plan.shape);
+        a.check(params)?;
+        crate::keys::check_hash(plan.hash, params)?;
+        a.check_degree(1)?;
+        if level > a.level() {
+            return Err(Error::Level { level, max: a.level() });
+        }
+        if level == 0 {
+            return Err(Error::NoLevelsLeft { operation: "a linear transform", needed: 1, level });
+        }
+        if a.log_slots > transform.log_slots {
+            return Err(Error::Slots { slots: a.slots(), max: plan.slots });
+        }
+        let scale = self.product_scale(a.scale, transform.scale, level)? / params.q(level).as_f64();
+        let rotation = |k: usize| {
+            let id = KeyId::Galois(GaloisElement::rotation(k as i64, params.log_n()));
+            let key = self.key(id, plan.key_level)?;
+            let fits = params.gadget_shape(key.level) == shape;
+            if fits { Ok(key) } else { Err(Error::MissingKey { id, level: plan.key_level }) }
+        };
+        let baby: Vec<usize> = plan.baby().into_iter().collect();
+        // A key for each step but those by 0.
+        let keys = |steps: &mut dyn Iterator<Item = usize>| {
+            steps.map(|k| if k == 0 { Ok(None) } else { rotation(k).map(Some) }).collect::<Result<Vec<_>>>()
+        };
+        let baby_keys = keys(&mut baby.iter().copied())?;
+        let giant_keys = keys(&mut plan.steps.keys().copied())?;
+
+        let (n, limbs, all) = (params.n(), level + 1, level + 1 + shape.special);
+        let gadget = params.gadget(plan.key_level)?;
+        let [c0, c1] = [a.parts[0].prefix(limbs), a.parts[1].prefix(limbs)];
+        let digits = if baby_keys.iter().any(Option::is_some) { self.lift(&gadget, c1) } else { Vec::new() };
+        let mut sums: Vec<[RnsPoly<Eval>; 2]> =
+            plan.steps.iter().map(|_| [RnsPoly::zero(n, all), RnsPoly::zero(n, all)]).collect();
+
+        // Limb by limb: all baby steps, then the sums of all giant steps.
+        let mut tasks: Vec<Vec<[&mut [f64]; 2]>> = (0..all).map(|_| Vec::new()).collect();
+        for [b, a] in &mut sums {
+            for (task, (b, a)) in tasks.iter_mut().zip(b.limbs_mut().zip(a.limbs_mut())) {
+                task.push([b, a]);
+            }
+        }
+        tasks.into_par_iter().enumerate().for_each(|(j, sums)| {
+            let table = gadget.qp().table(gadget.qp_index(limbs, j));
+            let p = gadget.mod_down().dropped().product_mod(table.modulus());
+            self.pool.with((2 * baby.len() + 2) * limb_stride(n), |scratch| {
+                let (mut rotated, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 2 * baby.len());
+                let (mut work, _) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 2);
+                for (i, key) in baby_keys.iter().enumerate() {
+                    let [work_b, work_a] = limbs_of(&mut work);
+                    if let Some(key) = key {
+                        let mut list = [&[][..]; MAX_DIGIT];
+                        list.iter_mut().zip(&digits).for_each(|(slot, digit)| *slot = digit.limb(j));
+                        key.key.accumulate_limb(&gadget, limbs, j, &list[..digits.len()], [work_b, work_a]);
+                    } else {
+                        work_b.fill(0.0);
+                        work_a.fill(0.0);
+                        if j < limbs {
+                            work_a.copy_from_slice(c1.limb(j));
+                            table.mul_scalar_assign(work_a, p);
+                        }
+                    }
+                    if j < limbs {
+                        table.mul_scalar_add_assign(work_b, c0.limb(j), p);
+                    }
+                    for (part, work) in [work_b, work_a].into_iter().enumerate() {
+                        let out = rotated.limb_mut(2 * i + part);
+                        match key.as_ref().and_then(|key| key.automorphism.as_ref()) {
+                            Some(automorphism) => automorphism.limb_into(work, out),
+                            None => out.copy_from_slice(work),
+                        }
+                    }
+                }
+                for ((sum, steps), diagonals) in sums.into_iter().zip(plan.steps.values()).zip(&transform.diagonals) {
+                    let at = |&(b, _): &(usize, usize)| baby.binary_search(&b).expect("one of the baby steps");
+                    let parts: [Vec<&[f64]>; 2] =
+                        [0, 1].map(|part| steps.iter().map(|step| rotated.limb(2 * at(step) + part)).collect());
+                    let diagonals: Vec<&[f64]> = diagonals.iter().map(|d| d.limb(j)).collect();
+                    table.dot_into(sum, &diagonals, [&parts[0], &parts[1]]);
+                }
+            });
+        });
+        drop(digits);
+
+        // Giant steps, all into one sum.
+        let mut total: Option<[RnsPoly<Eval>; 2]> = None;
+        let mut switched = [RnsPoly::zero(n, all), RnsPoly::zero(n, all)];
+        for (sum, key) in sums.into_iter().zip(giant_keys) {
+            let Some(key) = key else {
+                // The step by 0 comes first.
+                total = Some(sum);
+                continue;
+            };
+            let [b, a] = sum;
+            let mut a = [a];
+            self.divide(gadget.mod_down(), &mut a);
+            let total = total.get_or_insert_with(|| [RnsPoly::zero(n, all), RnsPoly::zero(n, all)]);
+            self.with_digits(&gadget, a[0].view(), |digits| {
+                let [out_b, out_a] = &mut switched;
+                self.switch_lazy(digits, &key, b.view(), [out_b, out_a]);
+            });
+            for (total, part) in total.iter_mut().zip(&switched) {
+                let list: Vec<_> = total.limbs_mut().collect();
+                list.into_par_iter().enumerate().for_each(|(j, total)| {
+                    gadget.qp().table(gadget.qp_index(limbs, j)).add_assign(total, part.limb(j));
+                });
+            }
+        }
+        let mut parts: Vec<_> = total.expect("there is a step").into();
+        self.divide(&params.divider(level, limbs, shape.special), &mut parts);
+        Ok(Ciphertext { hash: a.hash, parts, scale, log_slots: transform.log_slots })
+    }
+}
+
+/// The limbs of a small workspace.
+fn limbs_of<'a, const K: usize>(work: &'a mut RnsPolyMut<'_, Eval>) -> [&'a mut [f64]; K] {
+    let mut limbs = work.reborrow().into_limbs_mut();
+    std::array::from_fn(|_| limbs.next().expect("as many limbs as were asked for"))
+}

@@ -1,0 +1,160 @@
+//! Encryption under the secret key, decryption, and values that may leave the owner of the key.
+
+use std::f64::consts::TAU;
+
+use hetal_kernel::sampler::Seed;
+use hetal_kernel::{Eval, RnsPoly};
+use num_complex::Complex64;
+use rand_core::CryptoRng;
+use rayon::prelude::*;
+use zeroize::Zeroize;
+
+use crate::ciphertext::{Ciphertext, Plaintext};
+use crate::encoding::Encoder;
+use crate::error::{Error, Result};
+use crate::keys::public::{expand_seed, gaussian};
+use crate::keys::{SecretKey, check_hash};
+use crate::params::{Parameters, ParametersHash};
+
+/// A fresh encryption (b, a) under the secret key, with the seed in place of a: half the bytes of a ciphertext.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeededCiphertext {
+    pub(crate) hash: ParametersHash,
+    pub(crate) seed: Seed,
+    pub(crate) b: RnsPoly<Eval>,
+    pub(crate) scale: f64,
+    pub(crate) log_slots: u32,
+}
+
+impl SeededCiphertext {
+    /// The ciphertext.
+    ///
+    /// # Errors
+    /// [`Error::OtherParameters`].
+    pub fn expand(self, params: &Parameters) -> Result<Ciphertext> {
+        check_hash(self.hash, params)?;
+        let a = expand_seed(params, &self.seed, self.b.limbs(), |i| i);
+        let Self { hash, b, scale, log_slots, .. } = self;
+        Ok(Ciphertext { hash, parts: vec![b, a], scale, log_slots })
+    }
+
+    /// The level.
+    #[must_use]
+    pub fn level(&self) -> usize {
+        self.b.limbs() - 1
+    }
+
+    /// The scale.
+    #[must_use]
+    pub const fn scale(&self) -> f64 {
+        self.scale
+    }
+
+    /// Number of slots.
+    #[must_use]
+    pub const fn slots(&self) -> usize {
+        1 << self.log_slots
+    }
+}
+
+impl SecretKey {
+    /// Encrypts: (−a·s + e + m, a) for a fresh seed of a and a fresh Gaussian e.
+    ///
+    /// # Errors
+    /// [`Error::OtherParameters`].
+    pub fn encrypt_seeded(
+        &self,
+        plaintext: &Plaintext,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<SeededCiphertext> {
+        let params = self.params();
+        plaintext.check(params)?;
+        let (seed, limbs) = (Seed::from_rng(rng), plaintext.level() + 1);
+        let mut product = expand_seed(params, &seed, limbs, |i| i);
+        let mut b = gaussian(params, limbs, |i| i, rng);
+        let list: Vec<_> = b.limbs_mut().zip(product.limbs_mut()).collect();
+        list.into_par_iter().enumerate().for_each(|(i, (b, product))| {
+            let table = params.qp().table(i);
+            table.add_assign(b, plaintext.poly.limb(i));
+            table.mul_assign(product, self.values().limb(i));
+            table.sub_assign(b, product);
+        });
+        product.zeroize();
+        let Plaintext { hash, scale, log_slots, .. } = *plaintext;
+        Ok(SeededCiphertext { hash, seed, b, scale, log_slots })
+    }
+
+    /// [`SecretKey::encrypt_seeded`], expanded.
+    ///
+    /// # Errors
+    /// [`Error::OtherParameters`].
+    pub fn encrypt(&self, plaintext: &Plaintext, rng: &mut (impl CryptoRng + ?Sized)) -> Result<Ciphertext> {
+        self.encrypt_seeded(plaintext, rng)?.expand(self.params())
+    }
+
+    /// Decrypts: Σ c_i·s^i, of any degree.
+    ///
+    /// The result holds the noise of the ciphertext, which depends on the secret: see [`Encoder::decode_public`] before anything of it
+    /// leaves the owner of the key.
+    ///
+    /// # Errors
+    /// [`Error::OtherParameters`].
+    pub fn decrypt(&self, ciphertext: &Ciphertext) -> Result<Plaintext> {
+        let params = self.params();
+        ciphertext.check(params)?;
+        let mut poly = ciphertext.parts[ciphertext.degree()].clone();
+        let list: Vec<_> = poly.limbs_mut().collect();
+        list.into_par_iter().enumerate().for_each(|(i, sum)| {
+            let table = params.qp().table(i);
+            for part in ciphertext.parts.iter().rev().skip(1) {
+                table.mul_assign(sum, self.values().limb(i));
+                table.add_assign(sum, part.limb(i));
+            }
+        });
+        let Ciphertext { hash, scale, log_slots, .. } = *ciphertext;
+        Ok(Plaintext { hash, poly, scale, log_slots })
+    }
+}
+
+impl Encoder {
+    /// Decoded values that may be given away: a Gaussian of standard deviation 2^−bits is added to every real and imaginary
+    /// part, and the sum is rounded to a multiple of 2^−bits.
+    ///
+    /// A decrypted value is m + e, and whoever also holds the ciphertext and the circuit can compute the noise e, hence the secret (Li and
+    /// Micciancio, [EUROCRYPT 2021](https://eprint.iacr.org/2020/1533)). Flooding hides it: if the noise in the slots has a standard
+    /// deviation of at most [`flooding_bound`]`(bits, queries, security)`, then that many decryptions tell nothing more than an adversary
+    /// with an advantage of 2^−(security/2) gets (Li, Micciancio, Schultz and Sorrell,
+    /// [CRYPTO 2022](https://eprint.iacr.org/2022/816)). A few bits more than the message needs is the right choice of `bits`.
+    ///
+    /// # Errors
+    /// [`Error::OtherParameters`]; [`Error::Range`] for more than 60 bits.
+    pub fn decode_public(
+        &self,
+        plaintext: &Plaintext,
+        bits: u32,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Vec<Complex64>> {
+        const MAX_BITS: u32 = 60;
+        if bits > MAX_BITS {
+            let (value, max) = (f64::from(bits), f64::from(MAX_BITS));
+            return Err(Error::Range { what: "bits of public values", value, min: 0.0, max });
+        }
+        let step = f64::from(bits).exp2();
+        let mut values = self.decode(plaintext)?;
+        for z in &mut values {
+            // Box and Muller: two normal variables from two uniform ones in (0, 1].
+            let mut uniform = || ((rng.next_u64() >> 11) + 1) as f64 / (1u64 << 53) as f64;
+            let (radius, angle) = ((-2.0 * uniform().ln()).sqrt(), TAU * uniform());
+            let noisy = |x: f64, normal: f64| (x * step + normal).round_ties_even() / step;
+            *z = Complex64::new(noisy(z.re, radius * angle.cos()), noisy(z.im, radius * angle.sin()));
+        }
+        Ok(values)
+    }
+}
+
+/// The standard deviation of the noise in the slots up to which [`Encoder::decode_public`] with `bits` hides it over `queries`
+/// decryptions, with `security` bits of statistical security (30 is customary): 2^−bits / (√(12·queries)·2^(security/2)).
+#[must_use]
+pub fn flooding_bound(bits: u32, queries: u64, security: u32) -> f64 {
+    (-f64::from(bits)).exp2() / ((12.0 * queries as f64).sqrt() * (f64::from(security) / 2.0).exp2())
+}

@@ -1,0 +1,192 @@
+//! The one error type of the crate. Its variants carry the numbers that were refused.
+
+use crate::keys::KeyId;
+
+/// Why the driver refused its input: wrong data or configuration. Wrong code (a slice of the wrong length handed to a
+/// function that states its length) is a documented panic.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The ring arithmetic refused a number.
+    #[error(transparent)]
+    Kernel(#[from] hetal_kernel::Error),
+    /// A parameter literal is not usable.
+    #[error("parameters {name}: {reason}")]
+    Parameters {
+        /// The literal's name.
+        name: String,
+        /// What is wrong with which value.
+        reason: String,
+    },
+    /// No preset has this name.
+    #[error("unknown preset {name:?}: use one of {known}")]
+    UnknownPreset {
+        /// The name asked for.
+        name: String,
+        /// All names.
+        known: String,
+    },
+    /// The modulus is too large for 128-bit security.
+    #[error(
+        "parameters {name}: log QP = {log_qp:.1} bits exceeds {bound} bits, the limit for 128-bit security at N = 2^{log_n}: \
+             drop levels or special primes, or raise N"
+    )]
+    Insecure {
+        /// The literal's name.
+        name: String,
+        /// log2 of the ring degree.
+        log_n: u32,
+        /// log2 of the product of all primes.
+        log_qp: f64,
+        /// The largest secure log2.
+        bound: u32,
+    },
+    /// A number of slots that the ring does not have.
+    #[error("{slots} slots: must be a power of two from 1 to {max}")]
+    Slots {
+        /// The refused number.
+        slots: usize,
+        /// N/2.
+        max: usize,
+    },
+    /// A level that the parameters do not have.
+    #[error("level {level} does not exist: the highest is {max}")]
+    Level {
+        /// The refused level.
+        level: usize,
+        /// The highest level.
+        max: usize,
+    },
+    /// An operation needs more levels than are left.
+    #[error("{operation} needs {needed} levels and the ciphertext is at level {level}: bootstrap before it")]
+    NoLevelsLeft {
+        /// The operation.
+        operation: &'static str,
+        /// Levels that it consumes.
+        needed: usize,
+        /// The level of the ciphertext.
+        level: usize,
+    },
+    /// A scale that is not a positive finite number, or too large for the modulus.
+    #[error("scale {scale:e} at level {level}: must be positive and below the modulus of 2^{log_q:.0}")]
+    Scale {
+        /// The refused scale.
+        scale: f64,
+        /// The level.
+        level: usize,
+        /// log2 of the modulus at that level.
+        log_q: f64,
+    },
+    /// Two operands have different scales.
+    #[error("scales differ: 2^{} and 2^{}: rescale or adjust one of them", left.log2(), right.log2())]
+    ScaleMismatch {
+        /// The first operand's.
+        left: f64,
+        /// The second operand's.
+        right: f64,
+    },
+    /// An operand has another degree in the secret than the operation takes.
+    #[error("a ciphertext of degree {degree} where {wanted} is needed: relinearise first")]
+    Degree {
+        /// Its degree.
+        degree: usize,
+        /// The degree wanted.
+        wanted: usize,
+    },
+    /// A value cannot be encoded.
+    #[error("value {value:e} at slot {slot} is not finite")]
+    NotFinite {
+        /// The value's slot.
+        slot: usize,
+        /// The value.
+        value: f64,
+    },
+    /// Values times scale exceed the modulus.
+    #[error("values need {needed:.1} bits at scale 2^{:.1} and level {level} has 2^{log_q:.1}: use a smaller scale or a higher level", scale.log2())]
+    Overflow {
+        /// log2 of twice the largest coefficient.
+        needed: f64,
+        /// The scale.
+        scale: f64,
+        /// The level.
+        level: usize,
+        /// log2 of the modulus.
+        log_q: f64,
+    },
+    /// A list has not the length that is needed.
+    #[error("{found} {what} where {wanted} are needed")]
+    Count {
+        /// What is counted.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many are needed.
+        wanted: usize,
+    },
+    /// No key serves this operation at this level.
+    #[error("missing {id} for level {level}: add it to the key request")]
+    MissingKey {
+        /// Which key.
+        id: KeyId,
+        /// The ciphertext's level.
+        level: usize,
+    },
+    /// Objects belong to different parameters.
+    #[error("parameter hash {found} where {wanted} is needed: the object was made under other parameters")]
+    OtherParameters {
+        /// The object's hash, in hexadecimal.
+        found: String,
+        /// The hash in use, in hexadecimal.
+        wanted: String,
+    },
+    /// A setting of a circuit or of a sampler is outside its range.
+    #[error("{what} {value}: must be from {min} to {max}")]
+    Range {
+        /// The setting.
+        what: &'static str,
+        /// The refused value.
+        value: f64,
+        /// The smallest accepted value.
+        min: f64,
+        /// The largest accepted value.
+        max: f64,
+    },
+    /// A stored object is malformed, or an object cannot be stored.
+    #[error("{object}: {field} {value}: must be {wanted}")]
+    Malformed {
+        /// The kind of object.
+        object: &'static str,
+        /// Which of its fields.
+        field: String,
+        /// The refused value.
+        value: String,
+        /// What is accepted.
+        wanted: String,
+    },
+    /// An input ends before the object that it declares.
+    #[error("{object}: {missing} bytes are missing: the input ends within the {field}")]
+    Truncated {
+        /// The kind of object.
+        object: &'static str,
+        /// The field that is incomplete.
+        field: String,
+        /// How many bytes the object has beyond the end.
+        missing: u64,
+    },
+    /// Reading or writing failed.
+    #[error("{context}: {message}")]
+    Io {
+        /// What was being done.
+        context: String,
+        /// The kind of failure.
+        kind: std::io::ErrorKind,
+        /// What the operating system says.
+        message: String,
+    },
+    /// The operating system gave no random bytes.
+    #[error("no randomness from the operating system: {0}")]
+    Randomness(String),
+}
+
+/// The crate's results.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,69 @@
+//! Arithmetic on ciphertexts.
+//!
+//! Every operation comes as `op` (a new ciphertext) and, where that saves something, `op_assign` (in place) and `op_into` (into
+//! the memory of another ciphertext); all forms give the same result bit for bit. Level and scale of the result follow from those of
+//! the operands:
+//!
+//! | operation | level | scale |
+//! |---|---|---|
+//! | add, sub | the lower one | must be equal |
+//! | mul, mul_plain, mul_constant | the lower one | the product |
+//! | …_rescale, rescale | one less | divided by q_level |
+//! | rotate, conjugate, negate, mul_i | the same | the same |
+//!
+//! Limbs and digits are spread over the threads of the current rayon pool; the result does not depend on their number.
+
+mod linear;
+mod product;
+mod rotate;
+mod scratch;
+mod switch;
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::keys::{EvaluationKey, EvaluationKeys, KeyId, KeySet};
+use crate::params::Parameters;
+
+pub use rotate::Hoisted;
+
+pub(crate) use scratch::Pool;
+
+/// Computes on ciphertexts with public keys only.
+pub struct Evaluator {
+    params: Parameters,
+    keys: Arc<dyn EvaluationKeys>,
+    pub(crate) pool: Pool,
+}
+
+impl std::fmt::Debug for Evaluator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Evaluator").field("parameters", &self.params.hash()).finish_non_exhaustive()
+    }
+}
+
+impl Evaluator {
+    /// An evaluator with these keys.
+    #[must_use]
+    pub fn new(params: &Parameters, keys: Arc<dyn EvaluationKeys>) -> Self {
+        Self { params: params.clone(), keys, pool: Pool::default() }
+    }
+
+    /// An evaluator for what needs no keys: sums, products with plaintexts, rescaling.
+    #[must_use]
+    pub fn without_keys(params: &Parameters) -> Self {
+        Self::new(params, Arc::new(KeySet::default()))
+    }
+
+    /// The parameters.
+    #[must_use]
+    pub const fn params(&self) -> &Parameters {
+        &self.params
+    }
+
+    pub(crate) fn key(&self, id: KeyId, level: usize) -> Result<Arc<EvaluationKey>> {
+        let key = self.keys.find(id, level).ok_or(Error::MissingKey { id, level })?;
+        crate::keys::check_hash(key.hash, &self.params)?;
+        Ok(key)
+    }
+}

@@ -1,0 +1,165 @@
+//! Products of ciphertexts, relinearisation.
+
+use hetal_kernel::{Eval, RnsPoly};
+
+use super::Evaluator;
+use super::linear::for_limbs;
+use crate::ciphertext::{Ciphertext, check_scales};
+use crate::error::{Error, Result};
+use crate::keys::KeyId;
+
+impl Evaluator {
+    /// Σ a·b over the pairs, of degree 2: one relinearisation serves the whole sum.
+    ///
+    /// # Errors
+    /// [`Error::Count`] for an empty list, [`Error::Degree`] for operands of degree 2, [`Error::ScaleMismatch`] if the products have different
+    /// scales, [`Error::Scale`], [`Error::OtherParameters`].
+    pub fn dot_lazy(&self, pairs: &[(&Ciphertext, &Ciphertext)]) -> Result<Ciphertext> {
+        let mut out = Ciphertext::empty(&self.params);
+        self.dot_lazy_into(pairs, &mut out)?;
+        Ok(out)
+    }
+
+    /// [`Evaluator::dot_lazy`] into a ciphertext.
+    ///
+    /// # Errors
+    /// As [`Evaluator::dot_lazy`].
+    pub fn dot_lazy_into(&self, pairs: &[(&Ciphertext, &Ciphertext)], out: &mut Ciphertext) -> Result<()> {
+        let Some(&(first, second)) = pairs.first() else {
+            return Err(Error::Count { what: "products to sum", found: 0, wanted: 1 });
+        };
+        let both = || pairs.iter().flat_map(|&(a, b)| [a, b]);
+        for x in both() {
+            x.check(&self.params)?;
+            x.check_degree(1)?;
+        }
+        let level = both().map(Ciphertext::level).min().expect("not empty");
+        let scale = self.product_scale(first.scale, second.scale, level)?;
+        pairs.iter().try_for_each(|(a, b)| check_scales(scale, a.scale * b.scale))?;
+        out.parts.resize_with(3, || RnsPoly::zero(self.params.n(), 0));
+        out.parts.iter_mut().for_each(|part| part.resize(level + 1));
+        out.scale = scale;
+        out.log_slots = both().map(|x| x.log_slots).max().expect("not empty");
+        for (part, out) in out.parts.iter_mut().enumerate() {
+            // Part k is the sum of a_i·b_(k−i).
+            let terms: Vec<(&RnsPoly<Eval>, &RnsPoly<Eval>)> = pairs
+                .iter()
+                .flat_map(|(a, b)| {
+                    (0..=part).filter(|&i| i < 2 && part - i < 2).map(move |i| (&a.parts[i], &b.parts[part - i]))
+                })
+                .collect();
+            for_limbs(out, |j, out| {
+                let a: Vec<_> = terms.iter().map(|(a, _)| a.limb(j)).collect();
+                let b: Vec<_> = terms.iter().map(|(_, b)| b.limb(j)).collect();
+                self.params.qp().table(j).dot_into([out], &a, [&b]);
+            });
+        }
+        Ok(())
+    }
+
+    /// a·b of degree 2, to be summed or [relinearised](Evaluator::relinearise).
+    ///
+    /// # Errors
+    /// As [`Evaluator::dot_lazy`].
+    pub fn mul_lazy(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext> {
+        self.dot_lazy(&[(a, b)])
+    }
+
+    fn relinearise_to(&self, a: &Ciphertext, kept: usize, out: &mut Ciphertext) -> Result<()> {
+        a.check(&self.params)?;
+        a.check_degree(2)?;
+        let key = self.key(KeyId::Relinearisation, a.level())?;
+        out.parts.resize_with(2, || RnsPoly::zero(self.params.n(), 0));
+        out.parts.iter_mut().for_each(|part| part.resize(kept));
+        let [c0, c1, c2] = &a.parts[..] else { unreachable!("degree 2") };
+        let [b, a_out] = &mut out.parts[..] else { unreachable!("two parts") };
+        self.with_digits(&key.gadget, c2.view(), |digits| {
+            self.switch(digits, &key, [Some(c0.view()), Some(c1.view())], kept, [b, a_out]);
+        });
+        (out.hash, out.scale, out.log_slots) = (a.hash, a.scale, a.log_slots);
+        (kept..a.level() + 1).rev().for_each(|l| out.scale /= self.params.q(l).as_f64());
+        Ok(())
+    }
+
+    /// The same value in degree 1.
+    ///
+    /// # Errors
+    /// [`Error::Degree`] if the degree is not 2, [`Error::MissingKey`], [`Error::OtherParameters`].
+    pub fn relinearise(&self, a: &Ciphertext) -> Result<Ciphertext> {
+        let mut out = Ciphertext::empty(&self.params);
+        self.relinearise_to(a, a.level() + 1, &mut out)?;
+        Ok(out)
+    }
+
+    /// [`Evaluator::relinearise`] and [`Evaluator::rescale`] in one division.
+    ///
+    /// # Errors
+    /// As both.
+    pub fn relinearise_rescale(&self, a: &Ciphertext) -> Result<Ciphertext> {
+        let mut out = Ciphertext::empty(&self.params);
+        self.relinearise_rescale_into(a, &mut out)?;
+        Ok(out)
+    }
+
+    /// [`Evaluator::relinearise_rescale`] into a ciphertext.
+    ///
+    /// # Errors
+    /// As [`Evaluator::relinearise_rescale`].
+    pub fn relinearise_rescale_into(&self, a: &Ciphertext, out: &mut Ciphertext) -> Result<()> {
+        if a.level() == 0 {
+            return Err(Error::NoLevelsLeft { operation: "rescaling", needed: 1, level: 0 });
+        }
+        self.relinearise_to(a, a.level(), out)
+    }
+
+    /// a·b, slot by slot, relinearised, not rescaled.
+    ///
+    /// # Errors
+    /// As [`Evaluator::dot_lazy`] and [`Evaluator::relinearise`].
+    pub fn mul(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext> {
+        self.relinearise(&self.mul_lazy(a, b)?)
+    }
+
+    /// out ← a·b.
+    ///
+    /// # Errors
+    /// As [`Evaluator::mul`].
+    pub fn mul_into(&self, a: &Ciphertext, b: &Ciphertext, out: &mut Ciphertext) -> Result<()> {
+        let product = self.mul_lazy(a, b)?;
+        self.relinearise_to(&product, product.level() + 1, out)
+    }
+
+    /// a ← a·b.
+    ///
+    /// # Errors
+    /// As [`Evaluator::mul`].
+    pub fn mul_assign(&self, a: &mut Ciphertext, b: &Ciphertext) -> Result<()> {
+        let product = self.mul_lazy(a, b)?;
+        self.relinearise_to(&product, product.level() + 1, a)
+    }
+
+    /// a·b, relinearised and rescaled in one division: cheaper than one after the other, and with one rounding.
+    ///
+    /// # Errors
+    /// As [`Evaluator::mul`] and [`Evaluator::rescale`].
+    pub fn mul_rescale(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext> {
+        self.relinearise_rescale(&self.mul_lazy(a, b)?)
+    }
+
+    /// out ← a·b, relinearised and rescaled.
+    ///
+    /// # Errors
+    /// As [`Evaluator::mul_rescale`].
+    pub fn mul_rescale_into(&self, a: &Ciphertext, b: &Ciphertext, out: &mut Ciphertext) -> Result<()> {
+        self.relinearise_rescale_into(&self.mul_lazy(a, b)?, out)
+    }
+
+    /// a ← a·b, relinearised and rescaled.
+    ///
+    /// # Errors
+    /// As [`Evaluator::mul_rescale`].
+    pub fn mul_rescale_assign(&self, a: &mut Ciphertext, b: &Ciphertext) -> Result<()> {
+        let product = self.mul_lazy(a, b)?;
+        self.relinearise_rescale_into(&product, a)
+    }
+}

@@ -1,0 +1,175 @@
+//! Rotations, conjugation, sums over slots.
+
+use hetal_kernel::{Eval, GaloisElement, RnsPoly};
+
+use super::Evaluator;
+use super::linear::copy;
+use super::switch::Digits;
+use crate::ciphertext::Ciphertext;
+use crate::error::Result;
+use crate::keys::KeyId;
+use crate::params::GadgetShape;
+
+/// A ciphertext with its lifted digits, to be rotated many times for the price of one decomposition (Halevi and Shoup,
+/// [CRYPTO 2018](https://eprint.iacr.org/2018/244)). Holds (digits)·(limbs + special primes) limbs.
+#[derive(Debug)]
+pub struct Hoisted<'a> {
+    pub(super) ciphertext: &'a Ciphertext,
+    pub(super) shape: GadgetShape,
+    pub(super) digits: Vec<RnsPoly<Eval>>,
+}
+
+impl Evaluator {
+    /// a ↦ a(X^g): slots are permuted, or conjugated.
+    ///
+    /// # Errors
+    /// [`Error::MissingKey`](crate::Error::MissingKey), [`Error::Degree`](crate::Error::Degree) if the degree is not 1,
+    /// [`Error::OtherParameters`](crate::Error::OtherParameters).
+    pub fn automorphism_into(&self, a: &Ciphertext, element: GaloisElement, out: &mut Ciphertext) -> Result<()> {
+        a.check(&self.params)?;
+        a.check_degree(1)?;
+        if element.value() == 1 {
+            copy(a, a.level(), out);
+            return Ok(());
+        }
+        let key = self.key(KeyId::Galois(element), a.level())?;
+        let [b, a_out] = prepare(self.params.n(), a, out);
+        self.with_digits(&key.gadget, a.parts[1].view(), |digits| {
+            self.switch(digits, &key, [Some(a.parts[0].view()), None], a.level() + 1, [b, a_out]);
+        });
+        Ok(())
+    }
+
+    /// [`Evaluator::automorphism_into`] a new ciphertext.
+    ///
+    /// # Errors
+    /// As [`Evaluator::automorphism_into`].
+    pub fn automorphism(&self, a: &Ciphertext, element: GaloisElement) -> Result<Ciphertext> {
+        let mut out = Ciphertext::empty(&self.params);
+        self.automorphism_into(a, element, &mut out)?;
+        Ok(out)
+    }
+
+    /// Slot j of the result is slot j + k of a (to the left for k > 0), modulo the number of slots. Any k.
+    ///
+    /// # Errors
+    /// As [`Evaluator::automorphism_into`].
+    pub fn rotate(&self, a: &Ciphertext, k: i64) -> Result<Ciphertext> {
+        self.automorphism(a, self.rotation(k))
+    }
+
+    /// out ← a rotated by k.
+    ///
+    /// # Errors
+    /// As [`Evaluator::automorphism_into`].
+    pub fn rotate_into(&self, a: &Ciphertext, k: i64, out: &mut Ciphertext) -> Result<()> {
+        self.automorphism_into(a, self.rotation(k), out)
+    }
+
+    /// a ← a rotated by k.
+    ///
+    /// # Errors
+    /// As [`Evaluator::automorphism_into`].
+    pub fn rotate_assign(&self, a: &mut Ciphertext, k: i64) -> Result<()> {
+        *a = self.rotate(a, k)?;
+        Ok(())
+    }
+
+    fn rotation(&self, k: i64) -> GaloisElement {
+        GaloisElement::rotation(k, self.params.log_n())
+    }
+
+    /// Every slot conjugated.
+    ///
+    /// # Errors
+    /// As [`Evaluator::automorphism_into`].
+    pub fn conjugate(&self, a: &Ciphertext) -> Result<Ciphertext> {
+        self.automorphism(a, GaloisElement::conjugation(self.params.log_n()))
+    }
+
+    /// a ← every slot conjugated.
+    ///
+    /// # Errors
+    /// As [`Evaluator::automorphism_into`].
+    pub fn conjugate_assign(&self, a: &mut Ciphertext) -> Result<()> {
+        *a = self.conjugate(a)?;
+        Ok(())
+    }
+
+    /// Decomposes a for many automorphisms. They will use keys with the digits and special primes of a key made for `key_level`.
+    ///
+    /// # Errors
+    /// [`Error::Degree`](crate::Error::Degree), [`Error::Level`](crate::Error::Level) if the key would not serve a,
+    /// [`Error::OtherParameters`](crate::Error::OtherParameters).
+    pub fn hoist<'a>(&self, a: &'a Ciphertext, key_level: usize) -> Result<Hoisted<'a>> {
+        a.check(&self.params)?;
+        a.check_degree(1)?;
+        if key_level < a.level() {
+            return Err(crate::Error::Level { level: a.level(), max: key_level });
+        }
+        let gadget = self.params.gadget(key_level)?;
+        Ok(Hoisted {
+            ciphertext: a,
+            shape: self.params.gadget_shape(key_level),
+            digits: self.lift(&gadget, a.parts[1].view()),
+        })
+    }
+
+    /// a ↦ a(X^g) from the digits of a. Bit for bit the result of [`Evaluator::automorphism`] with the same key.
+    ///
+    /// # Errors
+    /// As [`Evaluator::automorphism_into`].
+    pub fn automorphism_hoisted(&self, a: &Hoisted<'_>, element: GaloisElement) -> Result<Ciphertext> {
+        let ciphertext = a.ciphertext;
+        if element.value() == 1 {
+            return Ok(ciphertext.clone());
+        }
+        let level = ciphertext.level();
+        let key = self.key(KeyId::Galois(element), level)?;
+        if self.params.gadget_shape(key.level) != a.shape {
+            // A key of another shape than was foreseen: right, but slower.
+            return self.automorphism(ciphertext, element);
+        }
+        let mut out = Ciphertext::empty(&self.params);
+        let [b, a_out] = prepare(self.params.n(), ciphertext, &mut out);
+        let digits = Digits::Lifted { limbs: level + 1, digits: &a.digits };
+        self.switch(&digits, &key, [Some(ciphertext.parts[0].view()), None], level + 1, [b, a_out]);
+        Ok(out)
+    }
+
+    /// All rotations of one ciphertext, decomposed once.
+    ///
+    /// # Errors
+    /// As [`Evaluator::automorphism_into`].
+    pub fn rotate_hoisted(&self, a: &Ciphertext, rotations: &[i64]) -> Result<Vec<Ciphertext>> {
+        let Some(element) = rotations.iter().map(|&k| self.rotation(k)).find(|element| element.value() != 1) else {
+            return Ok(rotations.iter().map(|_| a.clone()).collect());
+        };
+        let hoisted = self.hoist(a, self.key(KeyId::Galois(element), a.level())?.level)?;
+        rotations.iter().map(|&k| self.automorphism_hoisted(&hoisted, self.rotation(k))).collect()
+    }
+
+    /// Slot j of the result is the sum of the slots j, j + stride, … j + (count − 1)·stride of a. `count` is a power of two; takes
+    /// log2(count) rotations, by stride, 2·stride, 4·stride, …
+    ///
+    /// # Errors
+    /// [`Error::Slots`](crate::Error::Slots) if `count` is not a power of two up to N/2, and those of [`Evaluator::automorphism_into`].
+    pub fn sum_slots(&self, a: &Ciphertext, count: usize, stride: i64) -> Result<Ciphertext> {
+        let mut sum = a.clone();
+        let mut rotated = Ciphertext::empty(&self.params);
+        for i in 0..self.params.log_slots(count)? {
+            self.rotate_into(&sum, stride << i, &mut rotated)?;
+            self.add_assign(&mut sum, &rotated)?;
+        }
+        Ok(sum)
+    }
+}
+
+/// Gives `out` the shape of a: two parts at the level of a.
+fn prepare<'a>(n: usize, a: &Ciphertext, out: &'a mut Ciphertext) -> [&'a mut RnsPoly<Eval>; 2] {
+    out.parts.resize_with(2, || RnsPoly::zero(n, 0));
+    out.parts.iter_mut().for_each(|part| part.resize(a.level() + 1));
+    (out.hash, out.scale, out.log_slots) = (a.hash, a.scale, a.log_slots);
+    let [b, a] = &mut out.parts[..] else { unreachable!("two parts") };
+    [b, a]
+}

@@ -1,0 +1,293 @@
+//! Key-switching over threads: the steps of [`hetal_kernel::keyswitch`], a group of limbs a task.
+//!
+//! A switch of c at l limbs sums its lifted digits with the key modulo QP, adds the parts that need no switching, and divides by P, or
+//! by P·q_{l−1}, which makes the rescaling after a product almost free: a transform less for each remaining limb and part, and one
+//! rounding instead of two. The limbs that are divided away are summed first, so that all others are divided while they
+//! are in the cache.
+
+use std::ops::Range;
+
+use hetal_kernel::rns::{GROUP, MAX_DIGIT};
+use hetal_kernel::scratch::limb_stride;
+use hetal_kernel::{Coeff, Eval, Gadget, ModDown, RnsPoly, RnsPolyMut, RnsPolyRef};
+use rayon::prelude::*;
+
+use super::Evaluator;
+use crate::keys::EvaluationKey;
+
+/// Digits of a polynomial under one gadget.
+pub(crate) enum Digits<'a> {
+    /// Lifted while they are used.
+    Prepared { c: RnsPolyRef<'a, Eval>, prepared: RnsPolyMut<'a, Coeff>, overflow: RnsPolyMut<'a, Coeff> },
+    /// Lifted before (hoisting), modulo QP.
+    Lifted { limbs: usize, digits: &'a [RnsPoly<Eval>] },
+}
+
+impl Digits<'_> {
+    fn limbs(&self) -> usize {
+        match self {
+            Self::Prepared { c, .. } => c.limbs(),
+            Self::Lifted { limbs, .. } => *limbs,
+        }
+    }
+
+    /// Sums at one group of limbs modulo QP. `scratch` has [`GROUP`] limbs for each digit.
+    fn sum(
+        &self,
+        key: &EvaluationKey,
+        group: Range<usize>,
+        scratch: &mut [f64],
+        [b, a]: [&mut RnsPolyMut<'_, Eval>; 2],
+    ) {
+        let (gadget, limbs) = (&*key.gadget, self.limbs());
+        let digits = gadget.digits(limbs);
+        let own = if group.start < limbs { group.start / gadget.alpha() } else { digits };
+        let (mut lifted, _) = RnsPolyMut::from_scratch(scratch, gadget.q().n(), GROUP * digits);
+        if let Self::Prepared { prepared, overflow, .. } = self {
+            for (first, lifted) in lifted.groups_mut(GROUP).filter(|(first, _)| first / GROUP != own) {
+                let (d, mut lifted) = (first / GROUP, lifted.split_at(group.len()).0);
+                gadget.digit_limbs(prepared.view(), overflow.limb(d), d, group.start, &mut lifted);
+            }
+        }
+        for (i, j) in group.enumerate() {
+            let mut list = [&[][..]; MAX_DIGIT];
+            for (d, slot) in list[..digits].iter_mut().enumerate() {
+                *slot = match self {
+                    Self::Prepared { c, .. } if d == own => c.limb(j),
+                    Self::Prepared { .. } => lifted.limb(GROUP * d + i),
+                    Self::Lifted { digits, .. } => digits[d].limb(j),
+                };
+            }
+            key.key.accumulate_limb(gadget, limbs, j, &list[..digits], [b.limb_mut(i), a.limb_mut(i)]);
+        }
+    }
+}
+
+/// The groups of a gadget, cut once more at limb `kept`.
+pub(super) fn groups(gadget: &Gadget, limbs: usize, kept: usize) -> Vec<Range<usize>> {
+    let cut = |group: Range<usize>| {
+        let at = kept.clamp(group.start, group.end);
+        [group.start..at, at..group.end].into_iter().filter(|part| !part.is_empty())
+    };
+    gadget.groups(limbs).flat_map(cut).collect()
+}
+
+/// Cuts a polynomial whose first limb has the number `offset` into these groups.
+pub(super) fn split<'a>(poly: RnsPolyMut<'a, Eval>, groups: &[Range<usize>]) -> Vec<RnsPolyMut<'a, Eval>> {
+    let mut rest = Some(poly);
+    let mut parts = Vec::new();
+    for group in groups {
+        let (part, tail) = rest.take().expect("put back below").split_at(group.len());
+        parts.push(part);
+        rest = Some(tail);
+    }
+    parts
+}
+
+impl Evaluator {
+    /// Calls `f` with the digits of c under a gadget, which are lifted when they are used.
+    pub(crate) fn with_digits<R>(
+        &self,
+        gadget: &Gadget,
+        c: RnsPolyRef<'_, Eval>,
+        f: impl FnOnce(&Digits<'_>) -> R,
+    ) -> R {
+        let (limbs, digits) = (c.limbs(), gadget.digits(c.limbs()));
+        self.pool.with((limbs + digits) * limb_stride(c.n()), |scratch| {
+            let (mut prepared, scratch) = RnsPolyMut::from_scratch(scratch, c.n(), limbs);
+            let (mut overflow, _) = RnsPolyMut::from_scratch(scratch, c.n(), digits);
+            let list: Vec<_> = prepared.reborrow().into_limbs_mut().collect();
+            list.into_par_iter().enumerate().for_each(|(i, out)| gadget.prepare_limb(limbs, i, c.limb(i), out));
+            let list: Vec<_> = overflow.reborrow().into_limbs_mut().collect();
+            list.into_par_iter().enumerate().for_each(|(d, v)| gadget.overflow_limb(prepared.view(), d, v));
+            f(&Digits::Prepared { c, prepared, overflow })
+        })
+    }
+
+    /// Lifts the digits of c to all limbs modulo QP.
+    pub(crate) fn lift(&self, gadget: &Gadget, c: RnsPolyRef<'_, Eval>) -> Vec<RnsPoly<Eval>> {
+        let limbs = c.limbs();
+        let mut digits = vec![RnsPoly::zero(c.n(), limbs + gadget.special()); gadget.digits(limbs)];
+        let groups = groups(gadget, limbs, limbs);
+        self.with_digits(gadget, c, |source| {
+            let Digits::Prepared { prepared, overflow, .. } = source else { unreachable!("with_digits prepares") };
+            let tasks: Vec<_> = digits
+                .iter_mut()
+                .enumerate()
+                .flat_map(|(d, digit)| {
+                    split(digit.view_mut(), &groups).into_iter().zip(&groups).map(move |(out, g)| (d, out, g))
+                })
+                .collect();
+            tasks.into_par_iter().for_each(|(d, mut out, group)| {
+                if group.start < limbs && group.start / gadget.alpha() == d {
+                    out.copy_from(c.range(group.start, group.end));
+                } else {
+                    gadget.digit_limbs(prepared.view(), overflow.limb(d), d, group.start, &mut out);
+                }
+            });
+        });
+        digits
+    }
+
+    /// Σ digits·key + (addend, 0) modulo QP, not divided by P, under the key's automorphism; all have the limbs of c and the special ones.
+    pub(crate) fn switch_lazy(
+        &self,
+        digits: &Digits<'_>,
+        key: &EvaluationKey,
+        addend: RnsPolyRef<'_, Eval>,
+        [b, a]: [&mut RnsPoly<Eval>; 2],
+    ) {
+        let (gadget, limbs, n) = (&*key.gadget, digits.limbs(), b.n());
+        let groups = groups(gadget, limbs, limbs);
+        let tasks: Vec<_> =
+            split(b.view_mut(), &groups).into_iter().zip(split(a.view_mut(), &groups)).zip(&groups).collect();
+        let words = (GROUP * gadget.digits(limbs) + 2 * GROUP) * limb_stride(n);
+        tasks.into_par_iter().for_each(|((b, a), group)| {
+            self.pool.with(words, |scratch| {
+                self.permuted(key, group.clone(), [b, a], scratch, |group, [b, a], scratch| {
+                    digits.sum(key, group.clone(), scratch, [&mut *b, &mut *a]);
+                    for (i, j) in group.enumerate() {
+                        gadget.qp().table(gadget.qp_index(limbs, j)).add_assign(b.limb_mut(i), addend.limb(j));
+                    }
+                });
+            });
+        });
+    }
+
+    /// Calls `f` for the limbs of a group: with `out` itself, or, for a Galois key, with scratch that is then permuted into it.
+    fn permuted(
+        &self,
+        key: &EvaluationKey,
+        group: Range<usize>,
+        [mut b, mut a]: [RnsPolyMut<'_, Eval>; 2],
+        scratch: &mut [f64],
+        f: impl FnOnce(Range<usize>, [&mut RnsPolyMut<'_, Eval>; 2], &mut [f64]),
+    ) {
+        let Some(automorphism) = &key.automorphism else { return f(group, [&mut b, &mut a], scratch) };
+        let (mut sum_b, scratch) = RnsPolyMut::from_scratch(scratch, b.n(), group.len());
+        let (mut sum_a, scratch) = RnsPolyMut::from_scratch(scratch, b.n(), group.len());
+        f(group, [&mut sum_b, &mut sum_a], scratch);
+        automorphism.apply_into(sum_b.view(), &mut b);
+        automorphism.apply_into(sum_a.view(), &mut a);
+    }
+
+    /// out ← round((Σ digits·key + P·addends) / (P·q_kept ⋯ q_{l−1})), under the key's automorphism. `out` has `kept` limbs.
+    pub(super) fn switch(
+        &self,
+        digits: &Digits<'_>,
+        key: &EvaluationKey,
+        addends: [Option<RnsPolyRef<'_, Eval>>; 2],
+        kept: usize,
+        [b, a]: [&mut RnsPoly<Eval>; 2],
+    ) {
+        let (gadget, limbs, n) = (&*key.gadget, digits.limbs(), b.n());
+        assert!(b.limbs() == kept && a.limbs() == kept, "{} and {} limbs for {kept}", b.limbs(), a.limbs());
+        let own_divider;
+        let divider: &ModDown = if kept == limbs {
+            gadget.mod_down()
+        } else {
+            own_divider = self.params.divider(kept, limbs, gadget.special());
+            &own_divider
+        };
+        let dropped = divider.dropped().len();
+        let groups = groups(gadget, limbs, kept);
+        let (kept_groups, dropped_groups): (Vec<_>, Vec<_>) = groups.into_iter().partition(|group| group.start < kept);
+        // Lifted digits, one group to convert into, and two for the sums if they are to be permuted.
+        let words = (GROUP * gadget.digits(limbs) + 3 * GROUP) * limb_stride(n);
+        // P·addends, to what is not yet divided by P.
+        let add = |j: usize, out: [&mut RnsPolyMut<'_, Eval>; 2]| {
+            for (out, addend) in out.into_iter().zip(addends).filter(|_| kept < limbs) {
+                let Some(addend) = addend else { continue };
+                for i in (0..out.limbs()).filter(|i| j + i < limbs) {
+                    let table = self.params.qp().table(j + i);
+                    let p = gadget.mod_down().dropped().product_mod(table.modulus());
+                    table.mul_scalar_add_assign(out.limb_mut(i), addend.limb(j + i), p);
+                }
+            }
+        };
+        self.pool.with(2 * (dropped + 1) * limb_stride(n), |scratch| {
+            let (mut dropped_b, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, dropped);
+            let (mut dropped_a, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, dropped);
+            let (mut overflow, _) = RnsPolyMut::<Coeff>::from_scratch(scratch, n, 2);
+            let parts = split(dropped_b.reborrow(), &dropped_groups)
+                .into_iter()
+                .zip(split(dropped_a.reborrow(), &dropped_groups));
+            let tasks: Vec<_> = parts.zip(&dropped_groups).collect();
+            tasks.into_par_iter().for_each(|((mut b, mut a), group)| {
+                self.pool.with(words, |scratch| {
+                    digits.sum(key, group.clone(), scratch, [&mut b, &mut a]);
+                    add(group.start, [&mut b, &mut a]);
+                    for part in [&mut b, &mut a] {
+                        (0..group.len()).for_each(|i| divider.prepare_limb(group.start - kept + i, part.limb_mut(i)));
+                    }
+                });
+            });
+            let dropped = [dropped_b.assume_domain::<Coeff>(), dropped_a.assume_domain::<Coeff>()];
+            let list: Vec<_> = overflow.reborrow().into_limbs_mut().zip(&dropped).collect();
+            list.into_par_iter().for_each(|(v, dropped)| divider.overflow_into(dropped.view(), v));
+
+            let parts = split(b.view_mut(), &kept_groups).into_iter().zip(split(a.view_mut(), &kept_groups));
+            let tasks: Vec<_> = parts.zip(&kept_groups).collect();
+            tasks.into_par_iter().for_each(|((b, a), group)| {
+                self.pool.with(words, |scratch| {
+                    self.permuted(key, group.clone(), [b, a], scratch, |group, [b, a], scratch| {
+                        let first = group.start;
+                        digits.sum(key, group, scratch, [&mut *b, &mut *a]);
+                        add(first, [&mut *b, &mut *a]);
+                        let (mut converted, _) = RnsPolyMut::from_scratch(scratch, n, GROUP);
+                        for (part, sum) in [b, a].into_iter().enumerate() {
+                            divider.finish_limbs(first, dropped[part].view(), overflow.limb(part), sum, &mut converted);
+                            if let Some(addend) = addends[part].filter(|_| kept == limbs) {
+                                for i in 0..sum.limbs() {
+                                    self.params
+                                        .qp()
+                                        .table(first + i)
+                                        .add_assign(sum.limb_mut(i), addend.limb(first + i));
+                                }
+                            }
+                        }
+                    });
+                });
+            });
+        });
+    }
+
+    /// x ← round(x/d) for each x: its first limbs are kept, the others are those that the divider drops.
+    pub(crate) fn divide(&self, divider: &ModDown, parts: &mut [RnsPoly<Eval>]) {
+        let (n, dropped) = (parts[0].n(), divider.dropped().len());
+        let kept = parts[0].limbs() - dropped;
+        self.pool.with(parts.len() * limb_stride(n), |scratch| {
+            let (mut overflow, _) = RnsPolyMut::<Coeff>::from_scratch(scratch, n, parts.len());
+            let tasks: Vec<_> = parts
+                .iter_mut()
+                .flat_map(|part| part.view_mut().split_at(kept).1.into_limbs_mut().enumerate())
+                .collect();
+            tasks.into_par_iter().for_each(|(i, limb)| divider.prepare_limb(i, limb));
+            let split: Vec<_> = parts
+                .iter_mut()
+                .map(|part| {
+                    let (kept, dropped) = part.view_mut().split_at(kept);
+                    (kept, dropped.assume_domain::<Coeff>())
+                })
+                .collect();
+            let tasks: Vec<_> = overflow.reborrow().into_limbs_mut().zip(&split).collect();
+            tasks.into_par_iter().for_each(|(v, (_, dropped))| divider.overflow_into(dropped.view(), v));
+            let mut split = split;
+            let tasks: Vec<_> = split
+                .iter_mut()
+                .enumerate()
+                .flat_map(|(p, (kept, dropped))| {
+                    let dropped = dropped.view();
+                    kept.groups_mut(GROUP).map(move |(first, group)| (p, first, group, dropped)).collect::<Vec<_>>()
+                })
+                .collect();
+            tasks.into_par_iter().for_each(|(p, first, mut group, dropped)| {
+                self.pool.with(GROUP * limb_stride(n), |scratch| {
+                    let (mut converted, _) = RnsPolyMut::from_scratch(scratch, n, GROUP);
+                    divider.finish_limbs(first, dropped, overflow.limb(p), &mut group, &mut converted);
+                });
+            });
+        });
+        parts.iter_mut().for_each(|part| part.truncate(kept));
+    }
+}

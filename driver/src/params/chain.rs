@@ -1,0 +1,55 @@
+//! Which primes: so that the scale of every level stays at its nominal size.
+//!
+//! A product of two ciphertexts of scale Δ_l at level l, divided by q_l, has the scale Δ_{l−1} = Δ_l²/q_l: a deviation of
+//! Δ_l from the nominal 2^b doubles with every level. So each q_l is the unused prime nearest to Δ_l²/2^b, which
+//! brings Δ_{l−1} back to within half a gap between primes of 2^b (Kim, Papadimitriou and Polyakov,
+//! [CT-RSA 2022](https://eprint.iacr.org/2020/1118), Section 3; 2^−18 of it at N = 2^16 and b = 40).
+
+use hetal_kernel::primes::{Direction, NttPrimes};
+use hetal_kernel::{Error, Modulus};
+
+/// The primes and scales of a modulus chain.
+pub(super) struct Chain {
+    /// q_0 … q_L.
+    pub(super) q: Vec<Modulus>,
+    /// p_0 … p_{K−1}.
+    pub(super) p: Vec<Modulus>,
+    /// Δ_0 … Δ_L.
+    pub(super) scales: Vec<f64>,
+}
+
+/// Chooses primes of the given sizes, bottom to top. Special primes come first: the largest of their size, so that P
+/// is not below a digit of as many primes.
+pub(super) fn choose(log_n: u32, q_bits: &[u32], p_bits: &[u32]) -> Result<Chain, Error> {
+    let mut used = Vec::new();
+    let mut p = Vec::new();
+    for &bits in p_bits {
+        p.push(take_nearest(log_n, f64::from(bits).exp2(), &mut used)?);
+    }
+    let levels = q_bits.len();
+    let mut q = vec![p[0]; levels];
+    let mut scales = vec![0.0; levels];
+    for l in (1..levels).rev() {
+        let nominal = f64::from(q_bits[l]).exp2();
+        // The top of a run of primes of one size starts at its nominal scale.
+        if l + 1 == levels || q_bits[l + 1] != q_bits[l] {
+            scales[l] = nominal;
+        }
+        q[l] = take_nearest(log_n, scales[l] * (scales[l] / nominal), &mut used)?;
+        scales[l - 1] = scales[l] * (scales[l] / q[l].as_f64());
+    }
+    // A message at level 0 is never multiplied: it has the scale that the level above leaves.
+    q[0] = take_nearest(log_n, f64::from(q_bits[0]).exp2(), &mut used)?;
+    Ok(Chain { q, p, scales })
+}
+
+/// The unused prime nearest to `target`.
+fn take_nearest(log_n: u32, target: f64, used: &mut Vec<Modulus>) -> Result<Modulus, Error> {
+    let unused = |direction| NttPrimes::new(log_n, target as u64, direction).find(|q| !used.contains(q));
+    let distance = |q: &Modulus| (q.as_f64() - target).abs();
+    let candidates = [unused(Direction::Descending), unused(Direction::Ascending)];
+    let nearest = candidates.into_iter().flatten().min_by(|a, b| distance(a).total_cmp(&distance(b)));
+    let nearest = nearest.ok_or(Error::NotEnoughPrimes { found: used.len(), wanted: used.len() + 1 })?;
+    used.push(nearest);
+    Ok(nearest)
+}

@@ -1,0 +1,72 @@
+//! Which digits and how many special primes a key-switching key has, by its level.
+
+/// Limbs in a digit and special primes of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GadgetShape {
+    /// Number of special primes k, the first ones of the parameters.
+    pub special: usize,
+    /// Limbs in a digit, α.
+    pub alpha: usize,
+}
+
+/// Bits by which P exceeds a digit of primes that are smaller than the special ones. The noise of a switch,
+/// √(D·N/12)·σ·Q_d/P, is then below that of the rounding, √(N/18), for up to 16 digits. A digit of primes as large as the
+/// special ones goes without: at those levels the scale is larger by more than that.
+const MARGIN: u32 = 5;
+
+/// The shape with the least estimated time for a switch at `q_bits.len()` limbs.
+pub(super) fn choose(q_bits: &[u32], p_bits: &[u32]) -> GadgetShape {
+    let fits = |shape: &GadgetShape| {
+        let p: u32 = p_bits[..shape.special].iter().sum();
+        let p_min = p_bits[..shape.special].iter().min().copied().unwrap_or(0);
+        q_bits.chunks(shape.alpha).all(|digit| {
+            let margin = if digit.iter().all(|&bits| bits >= p_min) { 0 } else { MARGIN };
+            digit.iter().sum::<u32>() + margin <= p
+        })
+    };
+    let shapes =
+        (1..=p_bits.len()).flat_map(|special| (1..=q_bits.len()).map(move |alpha| GadgetShape { special, alpha }));
+    shapes
+        .filter(fits)
+        .min_by(|a, b| cost(q_bits.len(), a).total_cmp(&cost(q_bits.len(), b)))
+        // One limb a digit fits under all special primes: the literal was checked for that.
+        .unwrap_or(GadgetShape { special: p_bits.len(), alpha: 1 })
+}
+
+/// The time of a switch at l limbs in transforms, from the measured ones of its parts at N = 2^16 (see the kernel's benches):
+/// a term of a conversion takes 0.06 transforms, a term of the inner product 0.25.
+fn cost(l: usize, &GadgetShape { special: k, alpha }: &GadgetShape) -> f64 {
+    const CONVERSION: f64 = 0.06;
+    const INNER: f64 = 0.25;
+    let digits = l.div_ceil(alpha);
+    let lifted = (digits * (l + k) - l) as f64;
+    let mod_up = l as f64 + lifted * (1.0 + CONVERSION * (alpha + 1) as f64);
+    let inner = INNER * (2 * digits * (l + k)) as f64;
+    let mod_down = 2.0 * (k as f64 + l as f64 * (1.0 + CONVERSION * (k + 1) as f64));
+    mod_up + inner + mod_down
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_by_level() {
+        let q = [vec![50], vec![40; 17], vec![50; 12]].concat();
+        let p = [50; 8];
+        assert_eq!(choose(&q, &p), GadgetShape { special: 8, alpha: 8 });
+        for limbs in 1..=q.len() {
+            let shape = choose(&q[..limbs], &p);
+            for (d, digit) in q[..limbs].chunks(shape.alpha).enumerate() {
+                let (bits, special) = (digit.iter().sum::<u32>(), 50 * shape.special as u32);
+                let full = digit.iter().all(|&b| b == 50);
+                assert!(
+                    bits + if full { 0 } else { 5 } <= special,
+                    "limbs {limbs}, digit {d}: {bits} of {special} bits"
+                );
+            }
+        }
+        // One limb of 50 bits: one special prime.
+        assert_eq!(choose(&q[..1], &p), GadgetShape { special: 1, alpha: 1 });
+    }
+}
