@@ -1,5 +1,7 @@
 //! The one error type of the crate. Its variants carry the numbers that were refused.
 
+use std::fmt::Display;
+
 use crate::keys::KeyId;
 
 /// Why the driver refused its input: wrong data or configuration. Wrong code (a slice of the wrong length handed to a
@@ -183,9 +185,33 @@ pub enum Error {
         /// What the operating system says.
         message: String,
     },
+    /// Something that this system does not offer.
+    #[error("{what} is not available")]
+    Unsupported {
+        /// What is missing.
+        what: &'static str,
+    },
     /// The operating system gave no random bytes.
     #[error("no randomness from the operating system: {0}")]
     Randomness(String),
+}
+
+impl Error {
+    /// A failure of the operating system; `context` says what was being done.
+    pub(crate) fn io(context: impl Display, error: &std::io::Error) -> Self {
+        Self::Io { context: context.to_string(), kind: error.kind(), message: error.to_string() }
+    }
+
+    /// A field of a stored object that has not a wanted value.
+    pub(crate) fn malformed(
+        object: &'static str,
+        field: impl Display,
+        value: impl Display,
+        wanted: impl Display,
+    ) -> Self {
+        let (field, value, wanted) = (field.to_string(), value.to_string(), wanted.to_string());
+        Self::Malformed { object, field, value, wanted }
+    }
 }
 
 /// The crate's results.

@@ -2,12 +2,17 @@
 
 pub mod ciphertext;
 pub mod circuits;
+pub mod cli;
 pub mod crypt;
 pub mod encoding;
 pub mod error;
 pub mod eval;
+pub mod footprint;
+pub mod io;
 pub mod keys;
+pub mod noise;
 pub mod params;
+pub mod precision;
 
 pub use ciphertext::{Ciphertext, Plaintext};
 pub use encoding::Encoder;

@@ -162,6 +162,37 @@ impl PolynomialPlan {
         self.relinearised.iter().fold(KeyRequests::default(), |all, &level| all.relinearisation(level))
     }
 
+    /// A bound on the error of a slot of the result: if those of the input are at most `input`, and every product, rescaled, and every constant
+    /// adds at most `rounding`. Worst case: errors never cancel.
+    #[must_use]
+    pub fn error_bound(&self, input: f64, rounding: f64) -> f64 {
+        let [from, to] = self.polynomial.interval();
+        let first = if mapped(&self.polynomial) == 1 { input * 2.0 / (to - from) + 2.0 * rounding } else { input };
+        let mut powers = BTreeMap::from([(1, first)]);
+        for &i in self.powers.keys() {
+            let (a, b) = factors(i);
+            let (ea, eb) = (powers[&a], powers[&b]);
+            // |T| ≤ 1; T_0 has no error.
+            powers.insert(i, 2.0 * (ea + eb + ea * eb) + powers.get(&(a - b)).unwrap_or(&0.0) + rounding);
+        }
+        let top = self.level - mapped(&self.polynomial);
+        let last = self.level + 1 - self.depth();
+        self.error_of(&powers, top, self.polynomial.coefficients(), last, rounding)
+    }
+
+    fn error_of(&self, powers: &BTreeMap<usize, f64>, top: usize, p: &[f64], l: usize, rounding: f64) -> f64 {
+        match self.step(top, p, l) {
+            Step::Sum(terms) => terms.iter().map(|i| p[*i].abs() * powers[i] + rounding).sum::<f64>() + rounding,
+            Step::Divide(m) => {
+                let (q, r) = divide(p, m);
+                let (eq, er) =
+                    (self.error_of(powers, top, &q, l + 1, rounding), self.error_of(powers, top, &r, l, rounding));
+                let size: f64 = q.iter().map(|c| c.abs()).sum();
+                eq + size * powers[&m] + eq * powers[&m] + er + rounding
+            }
+        }
+    }
+
     /// What it costs, but for the products with constants.
     #[must_use]
     pub fn cost(&self, params: &Parameters) -> Cost {

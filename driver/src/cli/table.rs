@@ -1,0 +1,29 @@
+//! Results for people, in columns, and for programs, as JSON.
+
+use serde::Serialize;
+
+/// Prints rows in columns under their names; numbers, which most entries are, to the right.
+pub(super) fn print(names: &[&str], rows: &[Vec<String>]) {
+    let width =
+        |i: usize| rows.iter().map(|row| row[i].chars().count()).chain([names[i].chars().count()]).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..names.len()).map(width).collect();
+    let line = |cells: Vec<&str>| {
+        let cells = cells.iter().zip(&widths).enumerate();
+        let padded =
+            cells.map(|(i, (cell, &width))| if i == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") });
+        println!("{}", padded.collect::<Vec<_>>().join("  ").trim_end());
+    };
+    line(names.to_vec());
+    rows.iter().for_each(|row| line(row.iter().map(String::as_str).collect()));
+}
+
+/// Prints one JSON object in one line.
+pub(super) fn json(value: &impl Serialize) {
+    println!("{}", serde_json::to_string(value).expect("numbers and strings have a JSON form"));
+}
+
+/// Bytes in MiB or GiB.
+pub(super) fn bytes(bytes: usize) -> String {
+    let mib = bytes as f64 / f64::from(1 << 20);
+    if mib < 1024.0 { format!("{mib:.1} MiB") } else { format!("{:.2} GiB", mib / 1024.0) }
+}

@@ -1,0 +1,7 @@
+//! The `hetal` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hetal::cli::run()
+}

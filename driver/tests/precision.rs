@@ -1,0 +1,105 @@
+//! The precision of every operation against its bound, and memory against its prediction: what `hetal bench precision` and
+//! `hetal inspect params` print.
+
+use std::process::Command;
+
+use hetal::Parameters;
+use hetal::precision::{Row, measure};
+use serde_json::Value;
+
+/// The bounds at `n16` in bits, as `hetal bench precision` derives them: −log2 of an error that none of 2^15 slots exceeds but with a probability of
+/// 2^−39. Written down here so that neither the arithmetic nor the derivation can get worse unnoticed.
+const N16: [(&str, usize, f64); 13] = [
+    ("encode, decode", 29, 41.1),
+    ("encrypt with the secret key", 29, 37.6),
+    ("encrypt with the public key", 29, 31.7),
+    ("encode, decode", 17, 31.1),
+    ("encrypt with the secret key", 17, 27.6),
+    ("encrypt with the public key", 17, 21.6),
+    ("add", 17, 27.1),
+    ("rotate", 17, 21.6),
+    ("conjugate", 17, 21.6),
+    ("multiply, rescale", 16, 21.6),
+    ("multiply, rescale to level 0", 0, 19.6),
+    ("linear transform, 31 diagonals", 16, 20.8),
+    ("polynomial of degree 31", 12, 15.8),
+];
+
+fn check(rows: &[Row]) {
+    for row in rows {
+        assert!(row.holds(), "{row:?}");
+        // The mean is as far above the largest as a Gaussian's is, or the bound says nothing: 1/√(ln(slots) + 28) and less.
+        assert!(row.mean_bits > row.worst_bits + 1.0, "{row:?}");
+        // A single error is predicted to within the tail of the largest one; a polynomial's bound adds worst cases.
+        let slack = if row.operation.starts_with("polynomial") { 8.0 } else { 4.5 };
+        assert!(row.worst_bits < row.bound_bits + slack, "{row:?}: the bound is loose, or no error was made");
+    }
+}
+
+#[test]
+fn test_presets() {
+    for name in ["test-10", "test-11", "test-13"] {
+        check(&measure(&Parameters::preset(name).expect("a preset")).expect("measured"));
+    }
+}
+
+#[test]
+fn n16() {
+    let rows = measure(&Parameters::preset("n16").expect("a preset")).expect("measured");
+    check(&rows);
+    assert_eq!(rows.len(), N16.len());
+    for (row, (operation, level_after, bits)) in rows.iter().zip(N16) {
+        assert_eq!((row.operation, row.level_after), (operation, level_after));
+        assert!(row.worst_bits >= bits && row.bound_bits >= bits, "{row:?}, {bits} bits wanted");
+    }
+}
+
+fn hetal(arguments: &[&str]) -> Vec<Value> {
+    let output = Command::new(env!("CARGO_BIN_EXE_hetal")).args(arguments).output().expect("runs");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("text");
+    text.lines().map(|line| serde_json::from_str(line).expect("a JSON object a line")).collect()
+}
+
+/// A process of its own for each preset: its largest memory is that of the preset.
+#[test]
+#[cfg(target_os = "linux")]
+fn memory_is_what_was_computed() {
+    for name in hetal::params::preset::NAMES {
+        let lines = hetal(&["--json", "--threads", "2", "inspect", "params", "--preset", name, "--measure"]);
+        let [line] = &lines[..] else { panic!("{} lines", lines.len()) };
+        let computed = line["footprint"]["process"].as_f64().expect("a number");
+        let measured = line["measured_bytes"].as_f64().expect("a number");
+        // A process needs about a MiB for itself, which shows beside the 10 MiB of the smallest ring.
+        let slack = 1.5 * f64::from(1 << 20);
+        let ratio = |measured: f64| measured / computed;
+        assert!(
+            ratio(measured - slack) < 1.1 && ratio(measured + slack) > 0.9,
+            "{name}: {measured} of {computed} bytes"
+        );
+    }
+}
+
+#[test]
+fn every_preset_is_inspected() {
+    let lines = hetal(&["--json", "inspect", "params"]);
+    let names: Vec<_> = lines.iter().map(|line| line["preset"].as_str().expect("a name")).collect();
+    assert_eq!(names, hetal::params::preset::NAMES);
+    for line in &lines {
+        let insecure = line["insecure"].as_bool().expect("a flag");
+        assert_eq!(insecure, line["preset"].as_str().expect("a name").starts_with("test-"));
+        let secure = line["bound"].as_f64().is_some_and(|bound| line["log_qp"].as_f64().expect("a number") <= bound);
+        assert!(insecure || secure, "{line}");
+    }
+}
+
+#[test]
+fn an_unknown_preset_is_one_sentence() {
+    let output = Command::new(env!("CARGO_BIN_EXE_hetal"))
+        .args(["inspect", "params", "--preset", "n61"])
+        .output()
+        .expect("runs");
+    assert_eq!(output.status.code(), Some(1));
+    let message = String::from_utf8(output.stderr).expect("text");
+    assert!(message.contains("\"n61\"") && message.contains("n16-light") && message.lines().count() == 1, "{message}");
+}
