@@ -1,6 +1,7 @@
-//! Thread CPU time, and samples of competitors taken in turn.
+//! Thread CPU time, the wall clock, and samples of competitors taken in turn.
 
-use std::time::Duration;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 /// CPU time that this thread has used: the time in which others had the core does not count. Where the platform
 /// does not tell, the wall clock.
@@ -12,25 +13,48 @@ pub fn thread_time() -> Duration {
         clock_gettime(ClockId::ThreadCPUTime).try_into().expect("CPU time is not negative")
     }
     #[cfg(not(unix))]
-    {
-        use std::sync::LazyLock;
-        use std::time::Instant;
-        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-        START.elapsed()
-    }
+    wall_time()
 }
 
-/// The CPU time of `f`.
-pub fn time(f: impl FnOnce()) -> Duration {
-    let start = thread_time();
-    f();
-    thread_time() - start
+/// Time since its first call.
+#[must_use]
+pub fn wall_time() -> Duration {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed()
+}
+
+/// What a stopwatch reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// [`thread_time`], for work that the calling thread does alone: other processes disturb it least.
+    Thread,
+    /// [`wall_time`], for work that is spread over threads. CPU time cannot tell what the threads are worth: that of the
+    /// calling thread leaves out what the others do, and a sum over all of them the time for which they wait.
+    Wall,
+}
+
+impl Clock {
+    /// The time now.
+    #[must_use]
+    pub fn now(self) -> Duration {
+        match self {
+            Self::Thread => thread_time(),
+            Self::Wall => wall_time(),
+        }
+    }
+
+    /// The time that `f` takes.
+    pub fn time(self, f: impl FnOnce()) -> Duration {
+        let start = self.now();
+        f();
+        self.now() - start
+    }
 }
 
 /// How long to measure.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
-    /// No further round starts after this much CPU time.
+    /// No further round starts after this much time.
     pub time: Duration,
     /// Rounds at least.
     pub rounds: usize,
@@ -49,25 +73,30 @@ const SAMPLE: Duration = Duration::from_micros(300);
 /// Calls shorter than this find their data in a cache if they ran just before; an untimed call puts it there.
 const WARM: Duration = Duration::from_millis(3);
 
+/// [`interleaved_by`] the CPU time of the calling thread.
+pub fn interleaved<const K: usize>(budget: Budget, run: impl FnMut(usize)) -> [f64; K] {
+    interleaved_by(Clock::Thread, budget, run)
+}
+
 /// The median times, in nanoseconds a call, of K competitors: `run(i)` is one call of competitor i.
 ///
 /// A round takes one short sample of each, so whatever slows the machine for a while slows all of them. Before each sample of
 /// a short call comes an untimed one, so that it finds its operands where its own last call left them and not where the other
 /// competitors pushed them: times are *warm*. Medians drop the samples that an interrupt or a migration hit.
-pub fn interleaved<const K: usize>(budget: Budget, mut run: impl FnMut(usize)) -> [f64; K] {
+pub fn interleaved_by<const K: usize>(clock: Clock, budget: Budget, mut run: impl FnMut(usize)) -> [f64; K] {
     let plan: [(usize, bool); K] = std::array::from_fn(|i| {
         run(i);
-        let once = time(|| run(i)).max(Duration::from_nanos(1));
+        let once = clock.time(|| run(i)).max(Duration::from_nanos(1));
         ((SAMPLE.as_nanos() / once.as_nanos()).max(1) as usize, once < WARM)
     });
     let mut samples = [const { Vec::new() }; K];
-    let start = thread_time();
-    while samples[0].len() < budget.rounds || thread_time() - start < budget.time {
+    let start = clock.now();
+    while samples[0].len() < budget.rounds || clock.now() - start < budget.time {
         for (i, (repeats, warm)) in plan.into_iter().enumerate() {
             if warm {
                 run(i);
             }
-            let taken = time(|| (0..repeats).for_each(|_| run(i)));
+            let taken = clock.time(|| (0..repeats).for_each(|_| run(i)));
             samples[i].push(taken.as_nanos() as f64 / repeats as f64);
         }
     }

@@ -102,6 +102,14 @@ impl Ciphertext {
         self.parts.iter().map(|part| RnsPoly::<Eval>::bytes(part.n(), part.limbs())).sum()
     }
 
+    /// Gives it this many parts of this many limbs, whatever it was made for; their values are unspecified.
+    pub(crate) fn reshape(&mut self, params: &Parameters, parts: usize, limbs: usize) {
+        self.parts.retain(|part| part.n() == params.n());
+        self.parts.resize_with(parts, || RnsPoly::zero(params.n(), 0));
+        self.parts.iter_mut().for_each(|part| part.resize(limbs));
+        self.hash = params.hash();
+    }
+
     pub(crate) fn check_degree(&self, wanted: usize) -> Result<()> {
         let degree = self.degree();
         if degree == wanted { Ok(()) } else { Err(Error::Degree { degree, wanted }) }

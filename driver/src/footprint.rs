@@ -107,7 +107,15 @@ pub fn measure(params: &Parameters) -> Result<usize> {
     let evaluator = Evaluator::new(params, Arc::new(keys));
     let mut product = Ciphertext::empty(params);
     evaluator.mul_into(&ciphertexts[0], &ciphertexts[1], &mut product)?;
-    Ok(status("VmHWM:")?.saturating_sub(before) + tables)
+    Ok(peak()?.saturating_sub(before) + tables)
+}
+
+/// The largest memory that this process has held.
+///
+/// # Errors
+/// [`Error::Unsupported`] where the system does not tell.
+pub fn peak() -> Result<usize> {
+    status("VmHWM:")
 }
 
 /// A line of the process's status, in bytes.

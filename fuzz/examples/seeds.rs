@@ -270,6 +270,152 @@ fn crt() -> Vec<Case> {
     ]
 }
 
+/// Cases of one reader: the driver's golden files, objects made of patterns with good and bad fields, and bytes under a header.
+fn wire(golden: &[(&str, &[u8])], made: &[(&str, Vec<u8>)], bodies: &[(&str, &[u8])]) -> Vec<Case> {
+    const RAW: u8 = 0;
+    const UNDER_HEADER: u8 = 1;
+    const MADE: u8 = 2;
+    let mut cases = vec![case("no-bytes", &[&[0, RAW]]), case("header-only", &[&[0, UNDER_HEADER]])];
+    for (name, bytes) in golden {
+        let name = format!("golden-{name}");
+        let half = bytes.len() / 2;
+        cases.extend([
+            case(&name, &[&[0, RAW], bytes]),
+            case(&format!("{name}-cut"), &[&[0, RAW], &bytes[..half]]),
+            case(&format!("{name}-and-more"), &[&[0, RAW], bytes, &[1, 2]]),
+            case(&format!("{name}-of-other-parameters"), &[&[1, RAW], bytes]),
+            case(&format!("{name}-body"), &[&[0, UNDER_HEADER], &bytes[36..]]),
+        ]);
+    }
+    for (name, bytes) in made {
+        cases.extend([
+            case(&format!("made-{name}"), &[&[0, MADE, 0, 0], bytes]),
+            case(&format!("made-large-{name}"), &[&[1, MADE, 0, 0], bytes]),
+            case(&format!("made-longer-{name}"), &[&[1, MADE, 0, 3], bytes]),
+            // The lowest byte of the length, and one of the last bytes.
+            case(&format!("made-other-length-{name}"), &[&[0, MADE, 1, 28, 0, 17, 0], bytes]),
+            case(&format!("made-two-wrong-{name}"), &[&[0, MADE, 2, 60, 0, 255, 130, 0, 255, 0], bytes]),
+        ]);
+    }
+    cases.extend(bodies.iter().map(|(name, bytes)| case(name, &[&[0, UNDER_HEADER], bytes])));
+    cases
+}
+
+/// Level, log2 of slots and scale.
+fn shape(level: u8, log_slots: u8, scale: f64) -> Vec<u8> {
+    [&[level, log_slots][..], &scale.to_le_bytes()].concat()
+}
+
+/// Shapes, good ones first, and a pattern after each.
+fn shapes(before: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let made = |shape: Vec<u8>, codes: &[u8]| [before, &shape, &pattern(codes)].concat();
+    vec![
+        ("level-0", made(shape(0, 0, 1.0), &[RANDOM])),
+        ("level-2", made(shape(2, 3, 1048576.0), &[MAX, ZERO, HALF])),
+        ("smallest-scale", made(shape(1, 2, f64::from_bits(1)), &[RANDOM])),
+        ("largest-scale", made(shape(1, 2, f64::MAX), &[RANDOM])),
+        ("no-scale", made(shape(1, 2, 0.0), &[RANDOM])),
+        ("negative-scale", made(shape(1, 2, -1.0), &[RANDOM])),
+        ("infinite-scale", made(shape(1, 2, f64::INFINITY), &[RANDOM])),
+        ("nan-scale", made(shape(1, 2, f64::NAN), &[RANDOM])),
+        ("too-many-slots", made(shape(1, 7, 1.0), &[RANDOM])),
+        ("too-high", made(shape(3, 1, 1.0), &[ONE])),
+    ]
+}
+
+macro_rules! golden {
+    ($($name:literal)*) => {
+        &[$(($name, &include_bytes!(concat!("../../driver/tests/golden/", $name, "-1.hetal"))[..])),*]
+    };
+}
+
+fn wire_ciphertext() -> Vec<Case> {
+    let mut made = Vec::new();
+    for (degree, names) in [(1, "one"), (2, "two")] {
+        made.extend(shapes(&[degree]).into_iter().map(|(name, bytes)| (format!("{names}-{name}"), bytes)));
+    }
+    made.push(("degree-0".to_owned(), [vec![0], shape(1, 1, 1.0), pattern(&[RANDOM])].concat()));
+    made.push(("degree-3".to_owned(), [vec![3], shape(1, 1, 1.0), pattern(&[RANDOM])].concat()));
+    let made: Vec<_> = made.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
+    wire(golden!["ciphertext-of-degree-1" "ciphertext-of-degree-2"], &made, &[])
+}
+
+fn wire_secret_key() -> Vec<Case> {
+    let made = [
+        ("zeros", vec![0; 8]),
+        ("ones", vec![0x55; 8]),
+        ("minus-ones", vec![0xff; 8]),
+        ("mixed", vec![0x1d, 0xf4, 0x07, 0x31, 0xcd, 0x43, 0x70, 0x0c]),
+        ("first-wrong", vec![0x02, 0, 0, 0, 0, 0, 0, 0]),
+        ("last-wrong", vec![0, 0, 0, 0x80, 0, 0, 0, 0x80]),
+    ];
+    wire(golden!["secret-key"], &made, &[("short", &[0; 3]), ("long", &[0; 5])])
+}
+
+fn wire_evaluation_keys() -> Vec<Case> {
+    let key = |kind: u8, level: u8, element: u8, codes: &[u8]| [&[kind, level, element][..], &pattern(codes)].concat();
+    let good = [key(0, 2, 0, &[RANDOM]), key(1, 0, 5, &[MAX]), key(1, 1, 31, &[HALF, HALF_UP])];
+    let set = |keys: &[Vec<u8>]| [vec![keys.len() as u8], keys.concat()].concat();
+    let made = [
+        ("none", set(&[])),
+        ("three", set(&good)),
+        ("same-kind-other-level", set(&[good[1].clone(), key(1, 2, 5, &[RANDOM])])),
+        ("twice", set(&[good[1].clone(), good[1].clone()])),
+        ("even", set(&[good[0].clone(), key(1, 0, 4, &[RANDOM])])),
+        ("not-below-2n", set(&[key(1, 0, 33, &[RANDOM])])),
+        ("relinearisation-with-element", set(&[key(0, 0, 5, &[RANDOM])])),
+        ("unknown-kind", set(&[key(2, 0, 5, &[RANDOM])])),
+    ];
+    let count = |count: u32, rest: &[u8]| [&count.to_le_bytes()[..], rest].concat();
+    let record = |level: u8, len: u64| [&[0, level, 1, 1, 0, 0, 0, 0][..], &len.to_le_bytes()].concat();
+    let bodies = [
+        ("no-count", vec![1, 0, 0]),
+        ("many-declared", count(u32::MAX, &record(0, 208))),
+        ("huge-length", count(1, &record(0, u64::MAX))),
+        ("too-high", count(1, &record(9, 208))),
+        ("length-beyond-the-body", count(1, &record(0, 208))),
+        ("bytes-after-no-keys", count(0, &[0; 20])),
+    ];
+    let bodies: Vec<_> = bodies.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
+    wire(golden!["evaluation-keys" "no-evaluation-keys"], &made, &bodies)
+}
+
+fn wire_parameters() -> Vec<Case> {
+    let literal = |log_n: u8, q: &[u8], p: &[u8], tail: [u8; 6]| {
+        let counts = [q.len() as u8, p.len() as u8];
+        [&b"\x05test-"[..], &[log_n], &counts, q, p, &tail].concat()
+    };
+    const TERNARY: [u8; 6] = [0, 0, 0, 0, 0, 1];
+    let bodies = [
+        ("smallest", literal(4, &[25, 25], &[25], TERNARY)),
+        ("fixed-weight", literal(5, &[40, 30], &[50], [1, 32, 0, 0, 0, 1])),
+        ("too-heavy", literal(5, &[40, 30], &[50], [1, 33, 0, 0, 0, 1])),
+        ("largest", literal(17, &[50; 64], &[50; 64], [1, 0, 0, 2, 0, 1])),
+        ("one-prime", literal(4, &[25], &[25], TERNARY)),
+        ("no-special-prime", literal(4, &[25, 25], &[], TERNARY)),
+        ("small-special-prime", literal(4, &[25, 40], &[30], TERNARY)),
+        ("24-bits", literal(4, &[25, 24], &[30], TERNARY)),
+        ("51-bits", literal(4, &[25, 25], &[51], TERNARY)),
+        ("degree-8", literal(3, &[25, 25], &[30], TERNARY)),
+        ("degree-2-to-the-18", literal(18, &[25, 25], &[30], TERNARY)),
+        ("weight-without-distribution", literal(4, &[25, 25], &[30], [0, 1, 0, 0, 0, 1])),
+        ("unknown-distribution", literal(4, &[25, 25], &[30], [2, 0, 0, 0, 0, 1])),
+        ("unknown-security", literal(4, &[25, 25], &[30], [0, 0, 0, 0, 0, 2])),
+        ("secure", literal(17, &[25, 25], &[30], [0; 6])),
+        ("sparse-and-secure", literal(17, &[25, 25], &[30], [1, 1, 0, 0, 0, 0])),
+        ("65-primes", literal(4, &[25; 65], &[30], TERNARY)),
+        ("name-too-long", vec![255, b'x']),
+        ("name-not-utf-8", vec![1, 255]),
+        ("name-with-escape", [&b"\x06test-\x1b\x04\x02\x01\x19\x19\x19"[..], &TERNARY].concat()),
+    ];
+    let bodies: Vec<_> = bodies.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
+    let made = [
+        ("literal", vec![9, 4, 2, 1, 9, 1, 16, 0, 0, 0, 0, 1]),
+        ("of-weight", vec![9, 4, 2, 1, 9, 1, 16, 1, 7, 0, 0, 1]),
+    ];
+    wire(golden!["parameters" "parameters-of-weight-9"], &made, &bodies)
+}
+
 fn main() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let all = [
@@ -279,6 +425,20 @@ fn main() {
         ("bytes_limb", bytes_limb()),
         ("bytes_key", bytes_key()),
         ("crt", crt()),
+        ("wire_parameters", wire_parameters()),
+        ("wire_plaintext", wire(golden!["plaintext"], &shapes(&[]), &[])),
+        ("wire_ciphertext", wire_ciphertext()),
+        ("wire_seeded", wire(golden!["seeded-ciphertext"], &shapes(&[]), &[])),
+        ("wire_secret_key", wire_secret_key()),
+        (
+            "wire_public_key",
+            wire(golden!["public-key"], &[("random", pattern(&[RANDOM])), ("edges", pattern(&[MAX, 0]))], &[]),
+        ),
+        ("wire_evaluation_keys", wire_evaluation_keys()),
+        (
+            "wire_encapsulation_keys",
+            wire(golden!["encapsulation-keys"], &[("random", pattern(&[RANDOM])), ("edges", pattern(&[MAX, 0]))], &[]),
+        ),
     ];
     for (target, cases) in all {
         fs::create_dir_all(corpus.join(target)).expect("a directory");

@@ -1,4 +1,4 @@
-//! Bodies of the fuzz targets: functions of bytes that panic where the kernel is wrong.
+//! Bodies of the fuzz targets: functions of bytes that panic where the kernel, or the driver's wire format, is wrong.
 //!
 //! Every body reads a structured case from its input with [`input::Input`] (bytes that are missing read as 0, so every
 //! input is a case) and compares the kernel with an oracle of its own: `u128` with `%`, or big integers. The kernel's
@@ -16,22 +16,35 @@ pub mod input;
 mod keyswitch;
 mod ntt;
 mod oracle;
+mod wire;
 
 pub use bytes::{bytes_key, bytes_limb};
 pub use conversion::base_conversion;
 pub use crt::crt;
 pub use keyswitch::keyswitch;
 pub use ntt::ntt;
+pub use wire::{
+    wire_ciphertext, wire_encapsulation_keys, wire_evaluation_keys, wire_parameters, wire_plaintext, wire_public_key,
+    wire_secret_key, wire_seeded,
+};
 
 /// A target's name and body.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, in the order of the manifest.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 14] = [
     ("ntt", ntt),
     ("base_conversion", base_conversion),
     ("keyswitch", keyswitch),
     ("bytes_limb", bytes_limb),
     ("bytes_key", bytes_key),
     ("crt", crt),
+    ("wire_parameters", wire_parameters),
+    ("wire_plaintext", wire_plaintext),
+    ("wire_ciphertext", wire_ciphertext),
+    ("wire_seeded", wire_seeded),
+    ("wire_secret_key", wire_secret_key),
+    ("wire_public_key", wire_public_key),
+    ("wire_evaluation_keys", wire_evaluation_keys),
+    ("wire_encapsulation_keys", wire_encapsulation_keys),
 ];

@@ -55,7 +55,10 @@ macro_rules! replays {
     };
 }
 
-replays!(ntt base_conversion keyswitch bytes_limb bytes_key crt);
+replays!(
+    ntt base_conversion keyswitch bytes_limb bytes_key crt wire_parameters wire_plaintext wire_ciphertext wire_seeded
+    wire_secret_key wire_public_key wire_evaluation_keys wire_encapsulation_keys
+);
 
 /// A corpus or a crash of no target would never be replayed.
 #[test]

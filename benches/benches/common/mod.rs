@@ -1,4 +1,4 @@
-//! What the three benchmarks have in common: short runs, measured in the CPU time of the thread.
+//! What the benchmarks have in common: short runs, measured in the CPU time of the thread.
 
 use std::time::Duration;
 

@@ -129,6 +129,21 @@ impl LinearTransform {
     /// [`Error::Level`] if a level does not exist or the keys would not serve the ciphertext, [`Error::Slots`] if the ring has not as
     /// many slots.
     pub fn plan(&self, params: &Parameters, level: usize, key_level: usize) -> Result<LinearPlan> {
+        self.plan_within(params, level, key_level, usize::MAX)
+    }
+
+    /// [`LinearTransform::plan`] with at most `max_keys` keys, or as few as are possible: baby steps are cheap and giant steps save
+    /// keys.
+    ///
+    /// # Errors
+    /// As [`LinearTransform::plan`].
+    pub fn plan_within(
+        &self,
+        params: &Parameters,
+        level: usize,
+        key_level: usize,
+        max_keys: usize,
+    ) -> Result<LinearPlan> {
         params.check_level(key_level)?;
         params.log_slots(self.slots)?;
         if level > key_level {
@@ -155,9 +170,11 @@ impl LinearTransform {
             LinearPlan { hash: params.hash(), slots: n, level, key_level, shape: params.gadget_shape(key_level), steps }
         };
         let candidates = (1..=span.min(64)).flat_map(|baby| (0..baby).map(move |shift| (baby, shift)));
+        // First of all the number of keys, then the cost.
+        let rank = |plan: &LinearPlan| (plan.keys().max(max_keys), plan.cost().in_transforms());
         let best = candidates
             .map(|(baby, shift)| plan(baby, shift))
-            .min_by(|a, b| a.cost().in_transforms().total_cmp(&b.cost().in_transforms()))
+            .min_by(|a, b| rank(a).partial_cmp(&rank(b)).expect("costs are numbers"))
             .expect("one baby step is always possible");
         Ok(best)
     }
@@ -190,6 +207,21 @@ impl LinearPlan {
 
     fn baby(&self) -> BTreeSet<usize> {
         self.steps.values().flatten().map(|&(b, _)| b).collect()
+    }
+
+    /// Number of Galois keys that it needs.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        let mut rotations = self.baby();
+        rotations.extend(self.steps.keys());
+        rotations.iter().filter(|&&k| k != 0).count()
+    }
+
+    /// Bytes of memory of the encoded diagonals.
+    #[must_use]
+    pub fn diagonal_bytes(&self, params: &Parameters) -> usize {
+        let diagonals: usize = self.steps.values().map(Vec::len).sum();
+        diagonals * RnsPoly::<Eval>::bytes(params.n(), self.level + 1 + self.shape.special)
     }
 
     /// The Galois keys that it needs.
@@ -272,6 +304,22 @@ impl Evaluator {
     /// [`Error::Level`] if a is below the level of the plan, [`Error::NoLevelsLeft`] if that is 0, [`Error::MissingKey`], [`Error::Degree`],
     /// [`Error::Scale`], [`Error::OtherParameters`]; [`Error::Slots`] if a has more slots than the matrix.
     pub fn transform(&self, a: &Ciphertext, transform: &EncodedTransform) -> Result<Ciphertext> {
+        if transform.plan.level == 0 {
+            return Err(Error::NoLevelsLeft { operation: "a linear transform", needed: 1, level: 0 });
+        }
+        self.transform_to(a, transform, transform.plan.level)
+    }
+
+    /// M·a at the level of the plan, not rescaled: for what is to be rotated or summed before.
+    ///
+    /// # Errors
+    /// As [`Evaluator::transform`].
+    pub fn transform_lazy(&self, a: &Ciphertext, transform: &EncodedTransform) -> Result<Ciphertext> {
+        self.transform_to(a, transform, transform.plan.level + 1)
+    }
+
+    /// M·a, divided down to `kept` limbs.
+    fn transform_to(&self, a: &Ciphertext, transform: &EncodedTransform, kept: usize) -> Result<Ciphertext> {
         let plan = &transform.plan;
         let (params, level, shape) = (self.params(), plan.level, plan.shape);
         a.check(params)?;
@@ -280,13 +328,11 @@ impl Evaluator {
         if level > a.level() {
             return Err(Error::Level { level, max: a.level() });
         }
-        if level == 0 {
-            return Err(Error::NoLevelsLeft { operation: "a linear transform", needed: 1, level });
-        }
         if a.log_slots > transform.log_slots {
             return Err(Error::Slots { slots: a.slots(), max: plan.slots });
         }
-        let scale = self.product_scale(a.scale, transform.scale, level)? / params.q(level).as_f64();
+        let product = self.product_scale(a.scale, transform.scale, level)?;
+        let scale = if kept == level { product / params.q(level).as_f64() } else { product };
         let rotation = |k: usize| {
             let id = KeyId::Galois(GaloisElement::rotation(k as i64, params.log_n()));
             let key = self.key(id, plan.key_level)?;
@@ -326,7 +372,8 @@ impl Evaluator {
                     if let Some(key) = key {
                         let mut list = [&[][..]; MAX_DIGIT];
                         list.iter_mut().zip(&digits).for_each(|(slot, digit)| *slot = digit.limb(j));
-                        key.key.accumulate_limb(&gadget, limbs, j, &list[..digits.len()], [work_b, work_a]);
+                        // The key may be one for a higher level, with the same digits.
+                        key.key.accumulate_limb(&key.gadget, limbs, j, &list[..digits.len()], [work_b, work_a]);
                     } else {
                         work_b.fill(0.0);
                         work_a.fill(0.0);
@@ -382,7 +429,7 @@ impl Evaluator {
             }
         }
         let mut parts: Vec<_> = total.expect("there is a step").into();
-        self.divide(&params.divider(level, limbs, shape.special), &mut parts);
+        self.divide(&params.divider(kept, limbs, shape.special), &mut parts);
         Ok(Ciphertext { hash: a.hash, parts, scale, log_slots: transform.log_slots })
     }
 }

@@ -68,6 +68,12 @@ const EXACT: f64 = (1u64 << 53) as f64;
 const RADIX_BITS: u32 = 52;
 const RADIX: f64 = (1u64 << RADIX_BITS) as f64;
 
+/// Whether an integer of this log2, one bit added for the sign, is too large for a modulus of that log2. The logarithms are sums of
+/// rounded ones, off by less than 2^−36 up to 2^10 limbs: what is nearer to the modulus than 2^−30 counts as too large.
+pub(crate) fn exceeds(needed: f64, log_q: f64) -> bool {
+    needed >= log_q - 1.0 / (1u64 << 30) as f64
+}
+
 impl Encoder {
     /// An encoder; it shares the tables of the parameters.
     #[must_use]
@@ -120,7 +126,8 @@ impl Encoder {
         for (half, part) in [(low, re), (high, im)] {
             for (c, x) in half.iter_mut().step_by(gap).zip(part) {
                 *c = (x * scale).round_ties_even();
-                largest = largest.max(c.abs());
+                // Values or a scale that overflow in the transform leave NaN, which `max` would pass over.
+                largest = if c.is_finite() { largest.max(c.abs()) } else { f64::INFINITY };
             }
         }
         Ok(Coefficients { values: coefficients, log_slots, scale, log_size: largest.log2() + 1.0 })
@@ -146,7 +153,7 @@ impl Encoder {
     ) -> Result<()> {
         self.params.check_level(level)?;
         let (needed, scale, log_q) = (coefficients.log_size, coefficients.scale, self.params.log_q(level));
-        if needed >= log_q {
+        if exceeds(needed, log_q) {
             return Err(Error::Overflow { needed, scale, level, log_q });
         }
         let basis = self.params.subring(coefficients.log_n())?;

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::Evaluator;
 use crate::ciphertext::{Ciphertext, Plaintext, check_scales};
-use crate::encoding::{constant, constant_values};
+use crate::encoding::{constant, constant_values, exceeds};
 use crate::error::{Error, Result};
 
 /// Calls `f` on every limb, over threads.
@@ -241,7 +241,7 @@ impl Evaluator {
         }
         let (integers, log_q) = (constant(c, scale), self.params.log_q(level));
         let needed = integers[0].abs().max(integers[1].abs()).log2() + 1.0;
-        if needed >= log_q {
+        if exceeds(needed, log_q) {
             return Err(Error::Overflow { needed, scale, level, log_q });
         }
         (0..=level).map(|i| constant_values(self.params.q(i), integers)).collect()

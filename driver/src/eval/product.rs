@@ -36,8 +36,7 @@ impl Evaluator {
         let level = both().map(Ciphertext::level).min().expect("not empty");
         let scale = self.product_scale(first.scale, second.scale, level)?;
         pairs.iter().try_for_each(|(a, b)| check_scales(scale, a.scale * b.scale))?;
-        out.parts.resize_with(3, || RnsPoly::zero(self.params.n(), 0));
-        out.parts.iter_mut().for_each(|part| part.resize(level + 1));
+        out.reshape(&self.params, 3, level + 1);
         out.scale = scale;
         out.log_slots = both().map(|x| x.log_slots).max().expect("not empty");
         for (part, out) in out.parts.iter_mut().enumerate() {
@@ -69,14 +68,13 @@ impl Evaluator {
         a.check(&self.params)?;
         a.check_degree(2)?;
         let key = self.key(KeyId::Relinearisation, a.level())?;
-        out.parts.resize_with(2, || RnsPoly::zero(self.params.n(), 0));
-        out.parts.iter_mut().for_each(|part| part.resize(kept));
+        out.reshape(&self.params, 2, kept);
         let [c0, c1, c2] = &a.parts[..] else { unreachable!("degree 2") };
         let [b, a_out] = &mut out.parts[..] else { unreachable!("two parts") };
         self.with_digits(&key.gadget, c2.view(), |digits| {
             self.switch(digits, &key, [Some(c0.view()), Some(c1.view())], kept, [b, a_out]);
         });
-        (out.hash, out.scale, out.log_slots) = (a.hash, a.scale, a.log_slots);
+        (out.scale, out.log_slots) = (a.scale, a.log_slots);
         (kept..a.level() + 1).rev().for_each(|l| out.scale /= self.params.q(l).as_f64());
         Ok(())
     }

@@ -8,7 +8,7 @@ use super::switch::Digits;
 use crate::ciphertext::Ciphertext;
 use crate::error::Result;
 use crate::keys::KeyId;
-use crate::params::GadgetShape;
+use crate::params::{GadgetShape, Parameters};
 
 /// A ciphertext with its lifted digits, to be rotated many times for the price of one decomposition (Halevi and Shoup,
 /// [CRYPTO 2018](https://eprint.iacr.org/2018/244)). Holds (digits)·(limbs + special primes) limbs.
@@ -33,7 +33,7 @@ impl Evaluator {
             return Ok(());
         }
         let key = self.key(KeyId::Galois(element), a.level())?;
-        let [b, a_out] = prepare(self.params.n(), a, out);
+        let [b, a_out] = prepare(&self.params, a, out);
         self.with_digits(&key.gadget, a.parts[1].view(), |digits| {
             self.switch(digits, &key, [Some(a.parts[0].view()), None], a.level() + 1, [b, a_out]);
         });
@@ -131,7 +131,7 @@ impl Evaluator {
             return self.automorphism(ciphertext, element);
         }
         let mut out = Ciphertext::empty(&self.params);
-        let [b, a_out] = prepare(self.params.n(), ciphertext, &mut out);
+        let [b, a_out] = prepare(&self.params, ciphertext, &mut out);
         let digits = Digits::Lifted { limbs: level + 1, digits: &a.digits };
         self.switch(&digits, &key, [Some(ciphertext.parts[0].view()), None], level + 1, [b, a_out]);
         Ok(out)
@@ -166,10 +166,9 @@ impl Evaluator {
 }
 
 /// Gives `out` the shape of a: two parts at the level of a.
-fn prepare<'a>(n: usize, a: &Ciphertext, out: &'a mut Ciphertext) -> [&'a mut RnsPoly<Eval>; 2] {
-    out.parts.resize_with(2, || RnsPoly::zero(n, 0));
-    out.parts.iter_mut().for_each(|part| part.resize(a.level() + 1));
-    (out.hash, out.scale, out.log_slots) = (a.hash, a.scale, a.log_slots);
+fn prepare<'a>(params: &Parameters, a: &Ciphertext, out: &'a mut Ciphertext) -> [&'a mut RnsPoly<Eval>; 2] {
+    out.reshape(params, 2, a.level() + 1);
+    (out.scale, out.log_slots) = (a.scale, a.log_slots);
     let [b, a] = &mut out.parts[..] else { unreachable!("two parts") };
     [b, a]
 }

@@ -19,7 +19,7 @@ pub enum Access {
 }
 
 /// Writes a file that is complete or absent: `write` fills a new file in the same directory, which is brought to the disk and then
-/// takes the name `path`, replacing an older file. If anything fails the new file is removed and the older one stays.
+/// takes the name `path`, replacing an older file. If anything before that fails the new file is removed and the older one stays.
 ///
 /// The file is not buffered, so that no copy of a secret stays behind in a buffer: the writers of [`wire`] write whole limbs.
 ///

@@ -4,6 +4,7 @@
 //! exactly those; the evaluator takes them from any [`EvaluationKeys`]. A key for a low level has fewer limbs, digits and
 //! special primes ([`Parameters::gadget_shape`]): it is smaller and faster.
 
+mod encapsulation;
 mod generate;
 pub(crate) mod public;
 mod secret;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use hetal_kernel::{Automorphism, Gadget, GaloisElement, KeySwitchKey};
 
+pub use encapsulation::{EncapsulationKeys, SPARSE_WEIGHT};
 pub use public::PublicKey;
 pub use secret::SecretKey;
 

@@ -4,6 +4,9 @@
 //! Δ_l from the nominal 2^b doubles with every level. So each q_l is the unused prime nearest to Δ_l²/2^b, which
 //! brings Δ_{l−1} back to within half a gap between primes of 2^b (Kim, Papadimitriou and Polyakov,
 //! [CT-RSA 2022](https://eprint.iacr.org/2020/1118), Section 3; 2^−18 of it at N = 2^16 and b = 40).
+//!
+//! No prime is above 2^50. In a run of 50-bit primes all targets after the first are, so that the deviation doubles with every level:
+//! 2^−14.4 after 12 levels at N = 2^16. It is tracked like any other scale; runs that are too long are refused.
 
 use hetal_kernel::primes::{Direction, NttPrimes};
 use hetal_kernel::{Error, Modulus};

@@ -9,27 +9,22 @@ pub struct GadgetShape {
     pub alpha: usize,
 }
 
-/// Bits by which P exceeds a digit of primes that are smaller than the special ones. The noise of a switch,
-/// √(D·N/12)·σ·Q_d/P, is then below that of the rounding, √(N/18), for up to 16 digits. A digit of primes as large as the
-/// special ones goes without: at those levels the scale is larger by more than that.
+/// Bits by which P exceeds every digit. The noise of a switch, √(D·N/12)·σ·Q_d/P, is then below that of the rounding, √(N/18), for up to 16
+/// digits.
 const MARGIN: u32 = 5;
 
 /// The shape with the least estimated time for a switch at `q_bits.len()` limbs.
 pub(super) fn choose(q_bits: &[u32], p_bits: &[u32]) -> GadgetShape {
     let fits = |shape: &GadgetShape| {
         let p: u32 = p_bits[..shape.special].iter().sum();
-        let p_min = p_bits[..shape.special].iter().min().copied().unwrap_or(0);
-        q_bits.chunks(shape.alpha).all(|digit| {
-            let margin = if digit.iter().all(|&bits| bits >= p_min) { 0 } else { MARGIN };
-            digit.iter().sum::<u32>() + margin <= p
-        })
+        q_bits.chunks(shape.alpha).all(|digit| digit.iter().sum::<u32>() + MARGIN <= p)
     };
     let shapes =
         (1..=p_bits.len()).flat_map(|special| (1..=q_bits.len()).map(move |alpha| GadgetShape { special, alpha }));
     shapes
         .filter(fits)
         .min_by(|a, b| cost(q_bits.len(), a).total_cmp(&cost(q_bits.len(), b)))
-        // One limb a digit fits under all special primes: the literal was checked for that.
+        // One limb a digit fits under all special primes, without a margin: the literal was checked for that.
         .unwrap_or(GadgetShape { special: p_bits.len(), alpha: 1 })
 }
 
@@ -59,14 +54,10 @@ mod tests {
             let shape = choose(&q[..limbs], &p);
             for (d, digit) in q[..limbs].chunks(shape.alpha).enumerate() {
                 let (bits, special) = (digit.iter().sum::<u32>(), 50 * shape.special as u32);
-                let full = digit.iter().all(|&b| b == 50);
-                assert!(
-                    bits + if full { 0 } else { 5 } <= special,
-                    "limbs {limbs}, digit {d}: {bits} of {special} bits"
-                );
+                assert!(bits + 5 <= special, "limbs {limbs}, digit {d}: {bits} of {special} bits");
             }
         }
-        // One limb of 50 bits: one special prime.
-        assert_eq!(choose(&q[..1], &p), GadgetShape { special: 1, alpha: 1 });
+        // Only one special prime, as large as the limbs: no margin, but a key.
+        assert_eq!(choose(&[50, 40], &[50]), GadgetShape { special: 1, alpha: 1 });
     }
 }

@@ -119,6 +119,7 @@ impl Parameters {
     pub fn new(literal: ParametersLiteral) -> Result<Self> {
         check(&literal)?;
         let chain = chain::choose(literal.log_n, &literal.q_bits, &literal.p_bits)?;
+        check_chain(&literal, &chain)?;
         let moduli = [chain.q, chain.p].concat();
         let log_qp: f64 = moduli.iter().map(|q| q.as_f64().log2()).sum();
         if literal.security == Security::Bits128 {
@@ -369,6 +370,40 @@ pub(crate) fn check(literal: &ParametersLiteral) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Refuses sizes that have too few primes: those chosen, or the scales that they leave, are then far from 2^bits, and more with
+/// every level. An eighth of a bit keeps digits of 8 limbs within the 2 bits by which they may exceed 8 special primes.
+fn check_chain(literal: &ParametersLiteral, chain: &chain::Chain) -> Result<()> {
+    const DEVIATION: f64 = 0.125;
+    let primes = |list: &[Modulus]| list.iter().map(Modulus::as_f64).collect::<Vec<_>>();
+    let (q, p, scales) = (primes(&chain.q), primes(&chain.p), &chain.scales);
+    let (q_bits, p_bits) = (&literal.q_bits, &literal.p_bits);
+    // A message at level 0 has the scale of the level above.
+    for (what, first, bits, values) in [
+        ("special prime", 0, &p_bits[..], &p[..]),
+        ("ciphertext prime", 0, &q_bits[..], &q[..]),
+        ("the scale at level", 1, &q_bits[1..], &scales[1..]),
+    ] {
+        let far = |(_, (bits, value)): &(usize, (&u32, &f64))| {
+            let deviation = (value.log2() - f64::from(**bits)).abs();
+            deviation.is_nan() || deviation > DEVIATION
+        };
+        // The highest level is the one where it begins.
+        if let Some((i, (bits, value))) = bits.iter().zip(values).enumerate().rfind(far) {
+            return Err(Error::Parameters {
+                name: literal.name.clone(),
+                reason: format!(
+                    "{what} {} of {bits} bits would be 2^{:.2}: there are too few primes of this size at N = 2^{}: use another size \
+                     or fewer levels of it",
+                    first + i,
+                    value.log2(),
+                    literal.log_n
+                ),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn hash(literal: &ParametersLiteral, moduli: &[Modulus]) -> ParametersHash {

@@ -15,7 +15,7 @@ use crate::params::Parameters;
 /// Bytes of the number of keys.
 const COUNT_LEN: u64 = 4;
 /// Bytes of a record before its key.
-const RECORD_LEN: u64 = 14;
+const RECORD_LEN: u64 = 16;
 
 /// A record's key as messages call it.
 struct Record(KeyId, usize);
@@ -28,6 +28,22 @@ impl std::fmt::Display for Record {
 
 fn malformed(index: usize, field: &str, value: impl std::fmt::Display, wanted: impl std::fmt::Display) -> Error {
     Error::malformed(Kind::EvaluationKeys.name(), format_args!("{field} of record {index}"), value, wanted)
+}
+
+/// Bytes of the evaluation keys of a plan, header included: what [`write_evaluation_keys`] will write.
+///
+/// # Errors
+/// [`Error::Malformed`] if the plan names a key twice; [`Error::Level`].
+pub fn evaluation_keys_len(params: &Parameters, plan: &[(KeyId, usize)]) -> Result<u64> {
+    let mut seen = BTreeSet::new();
+    let mut len = Header::LEN as u64 + COUNT_LEN;
+    for (index, &(id, level)) in plan.iter().enumerate() {
+        if !seen.insert((id, level)) {
+            return Err(malformed(index, "key", Record(id, level), "planned once"));
+        }
+        len += RECORD_LEN + KeySwitchKey::encoded_len(&*params.gadget(level)?) as u64;
+    }
+    Ok(len)
 }
 
 /// Writes evaluation keys as they come. `plan` says beforehand which ones
@@ -44,18 +60,11 @@ pub fn write_evaluation_keys<K: Borrow<EvaluationKey>>(
     plan: &[(KeyId, usize)],
     keys: impl IntoIterator<Item = Result<K>>,
 ) -> Result<()> {
-    let mut seen = BTreeSet::new();
-    let mut body_len = COUNT_LEN;
-    for (index, &(id, level)) in plan.iter().enumerate() {
-        if !seen.insert((id, level)) {
-            return Err(malformed(index, "key", Record(id, level), "planned once"));
-        }
-        body_len += RECORD_LEN + KeySwitchKey::encoded_len(&*params.gadget(level)?) as u64;
-    }
+    let len = evaluation_keys_len(params, plan)?;
     let too_many = |_| malformed(plan.len(), "number", plan.len(), "below 2^32");
     let count = u32::try_from(plan.len()).map_err(too_many)?;
     let mut sink = Sink::new(out, Kind::EvaluationKeys);
-    Header::write(Kind::EvaluationKeys, params.hash(), body_len, &mut sink)?;
+    Header::write(Kind::EvaluationKeys, params.hash(), len - Header::LEN as u64, &mut sink)?;
     sink.bytes(&count.to_le_bytes())?;
 
     let mut encoded = Vec::new();
@@ -76,8 +85,9 @@ pub fn write_evaluation_keys<K: Borrow<EvaluationKey>>(
             KeyId::Galois(element) => (1, element.value() as u32),
         };
         let len = KeySwitchKey::encoded_len(&key.gadget);
-        // A level is below 64.
-        let mut record = vec![kind, level as u8];
+        let shape = params.gadget_shape(level);
+        // A level is below 64, and there are at most 64 primes of either sort.
+        let mut record = vec![kind, level as u8, shape.special as u8, shape.alpha as u8];
         record.extend(element.to_le_bytes());
         record.extend((len as u64).to_le_bytes());
         sink.bytes(&record)?;
@@ -163,9 +173,9 @@ impl EvaluationKeyReader<'_> {
         let (index, body, params) = (self.next, &mut self.body, &self.params);
         let mut record = [0; RECORD_LEN as usize];
         body.fill(&mut record, format_args!("beginning of record {index}"))?;
-        let [kind, level] = super::part(&record, 0);
-        let element = u32::from_le_bytes(super::part(&record, 2));
-        let len = u64::from_le_bytes(super::part(&record, 6));
+        let [kind, level, special, alpha] = super::part(&record, 0);
+        let element = u32::from_le_bytes(super::part(&record, 4));
+        let len = u64::from_le_bytes(super::part(&record, 8));
         let id = match (kind, element) {
             (0, 0) => KeyId::Relinearisation,
             (0, element) => return Err(malformed(index, "Galois element", element, "0 for a relinearisation key")),
@@ -177,6 +187,14 @@ impl EvaluationKeyReader<'_> {
         let level = usize::from(level);
         if level > params.max_level() {
             return Err(malformed(index, "level", level, format_args!("at most {}", params.max_level())));
+        }
+        let shape = params.gadget_shape(level);
+        for (field, found, wanted) in
+            [("special primes", special, shape.special), ("limbs in a digit", alpha, shape.alpha)]
+        {
+            if usize::from(found) != wanted {
+                return Err(malformed(index, field, found, format_args!("{wanted} at level {level}")));
+            }
         }
         if !self.seen.insert((id, level)) {
             return Err(malformed(index, "key", Record(id, level), "there once"));

@@ -9,12 +9,12 @@
 //! |---|---|---|
 //! | 0 | 8 | magic: 89 68 65 74 61 6c 0d 0a (not text, "hetal", a line end that text conversion would change) |
 //! | 8 | 2 | format version: 1 |
-//! | 10 | 2 | kind: 1 parameters, 2 plaintext, 3 ciphertext, 4 seeded ciphertext, 5 secret key, 6 public key, 7 evaluation keys |
+//! | 10 | 2 | kind: 1 parameters, 2 plaintext, 3 ciphertext, 4 seeded ciphertext, 5 secret key, 6 public key, 7 evaluation keys, 8 encapsulation keys |
 //! | 12 | 16 | hash of the parameters ([`ParametersHash`]) |
 //! | 28 | 8 | length of the body |
 //!
 //! **Limbs** are those of [`hetal_kernel::bytes`]: N residues below the prime, each in ⌈bits/8⌉ bytes. A polynomial at level l is the
-//! limbs q_0 … q_l, in values. A **seed** stands for a uniform polynomial; limb i is stream i of the seed
+//! limbs q_0 … q_l, in values, in the order of [`hetal_kernel::ntt`]. A **seed** stands for a uniform polynomial; limb i is stream i of the seed
 //! ([`Seed::expand`](hetal_kernel::sampler::Seed::expand)).
 //!
 //! **Parameters** (kind 1): the literal. The reader checks it and returns it with the hash of the header; the primes and tables are
@@ -53,14 +53,39 @@
 //! |---|---|
 //! | 1 | kind: 0 relinearisation key, 1 Galois key |
 //! | 1 | level |
+//! | 1, 1 | special primes of the key, limbs in a digit: those of [`Parameters::gadget_shape`] |
 //! | 4 | Galois element, odd and below 2N; 0 for a relinearisation key |
 //! | 8 | length of the key, which follows from the level |
 //! | that | the key: [`KeySwitchKey::encode`](hetal_kernel::KeySwitchKey::encode) under the gadget of its level |
+//!
+//! **Encapsulation keys** (8): the key to the sparse secret, modulo q_0·p_0 and of one digit, encoded like an evaluation key; then, of
+//! the key back, the seed of a, 32 bytes, and the limbs q_0 … q_L and p_0 of b.
 //!
 //! Readers take any bytes: what they return is valid, and all else is an error that names the field and its value. A reader
 //! checks every number before it allocates for it; what is allocated is bounded by the parameters: the object returned, and
 //! beside it one limb or, of a set of evaluation keys, one encoded key. That an object is well formed does not say that it came from
 //! whom one thinks: nothing is authenticated.
+//!
+//! ```
+//! use hetal::io::wire::{self, Header, Kind};
+//! use hetal::{Ciphertext, Encoder, Parameters, SecretKey};
+//!
+//! let params = Parameters::preset("test-10")?;
+//! let mut rng = hetal::keys::entropy()?;
+//! let secret = SecretKey::generate(&params, &mut rng)?;
+//! let plaintext = Encoder::new(&params).encode(&[1.0, -2.5], 3, params.scale(3))?;
+//! let ciphertext = secret.encrypt(&plaintext, &mut rng)?;
+//!
+//! let mut stored = Vec::new();
+//! wire::write(&mut stored, &ciphertext, &params)?;
+//! assert_eq!(Header::read(&mut stored.as_slice())?.kind, Kind::Ciphertext);
+//!
+//! let mut input = stored.as_slice();
+//! let read: Ciphertext = wire::read(&mut input, &params)?;
+//! wire::expect_end(&mut input)?;
+//! assert_eq!(read, ciphertext);
+//! # Ok::<(), hetal::Error>(())
+//! ```
 
 mod body;
 mod keys;
@@ -70,7 +95,9 @@ mod parameters;
 use std::fmt;
 use std::io::{Read, Write};
 
-pub use keys::{EvaluationKeyReader, read_evaluation_keys, read_key_set, write_evaluation_keys, write_key_set};
+pub use keys::{
+    EvaluationKeyReader, evaluation_keys_len, read_evaluation_keys, read_key_set, write_evaluation_keys, write_key_set,
+};
 pub use parameters::{StoredParameters, read_parameters, write_parameters};
 
 use body::{Body, Sink};
@@ -103,11 +130,13 @@ pub enum Kind {
     PublicKey = 6,
     /// A stream of [`EvaluationKey`](crate::keys::EvaluationKey)s.
     EvaluationKeys = 7,
+    /// [`EncapsulationKeys`](crate::keys::EncapsulationKeys).
+    EncapsulationKeys = 8,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Parameters,
         Self::Plaintext,
         Self::Ciphertext,
@@ -115,6 +144,7 @@ impl Kind {
         Self::SecretKey,
         Self::PublicKey,
         Self::EvaluationKeys,
+        Self::EncapsulationKeys,
     ];
 
     /// Its name in messages.
@@ -128,6 +158,7 @@ impl Kind {
             Self::SecretKey => "secret key",
             Self::PublicKey => "public key",
             Self::EvaluationKeys => "evaluation keys",
+            Self::EncapsulationKeys => "encapsulation keys",
         }
     }
 }
@@ -223,14 +254,15 @@ mod private {
     /// What [`Wire`](super::Wire) needs; with `params` those of the hash.
     pub trait Stored: Sized {
         fn hash(&self) -> ParametersHash;
-        fn body_len(&self, params: &Parameters) -> u64;
+        fn body_len(&self, params: &Parameters) -> Result<u64>;
         fn write_body(&self, params: &Parameters, sink: &mut Sink<'_>) -> Result<()>;
         fn read_body(params: &Parameters, body: &mut Body<'_>) -> Result<Self>;
     }
 }
 
 /// Objects with a body of known length: [`Plaintext`](crate::Plaintext), [`Ciphertext`](crate::Ciphertext),
-/// [`SeededCiphertext`](crate::crypt::SeededCiphertext), [`SecretKey`](crate::SecretKey), [`PublicKey`](crate::PublicKey).
+/// [`SeededCiphertext`](crate::crypt::SeededCiphertext), [`SecretKey`](crate::SecretKey), [`PublicKey`](crate::PublicKey),
+/// [`EncapsulationKeys`](crate::keys::EncapsulationKeys).
 pub trait Wire: private::Stored {
     /// The kind in its header.
     const KIND: Kind;
@@ -241,7 +273,7 @@ pub trait Wire: private::Stored {
     /// [`Error::OtherParameters`].
     fn encoded_len(&self, params: &Parameters) -> Result<u64> {
         check_hash(self.hash(), params)?;
-        Ok(Header::LEN as u64 + self.body_len(params))
+        Ok(Header::LEN as u64 + self.body_len(params)?)
     }
 }
 
@@ -252,7 +284,7 @@ pub trait Wire: private::Stored {
 pub fn write<T: Wire>(out: &mut impl Write, object: &T, params: &Parameters) -> Result<()> {
     check_hash(object.hash(), params)?;
     let mut sink = Sink::new(out, T::KIND);
-    Header::write(T::KIND, params.hash(), object.body_len(params), &mut sink)?;
+    Header::write(T::KIND, params.hash(), object.body_len(params)?, &mut sink)?;
     object.write_body(params, &mut sink)?;
     sink.flush()
 }

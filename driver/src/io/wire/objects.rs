@@ -1,5 +1,6 @@
 //! Plaintexts, ciphertexts, the secret and the public key.
 
+use hetal_kernel::KeySwitchKey;
 use hetal_kernel::sampler::Seed;
 use zeroize::Zeroizing;
 
@@ -10,7 +11,7 @@ use crate::ciphertext::{Ciphertext, Plaintext};
 use crate::crypt::SeededCiphertext;
 use crate::error::Result;
 use crate::keys::public::expand_seed;
-use crate::keys::{PublicKey, SecretKey};
+use crate::keys::{EncapsulationKeys, PublicKey, SecretKey};
 use crate::params::{Parameters, ParametersHash};
 
 /// What a plaintext and all ciphertexts have.
@@ -54,8 +55,8 @@ impl Stored for Plaintext {
         self.hash
     }
 
-    fn body_len(&self, params: &Parameters) -> u64 {
-        Shape::LEN + poly_len(params, self.poly.limbs(), |i| i)
+    fn body_len(&self, params: &Parameters) -> Result<u64> {
+        Ok(Shape::LEN + poly_len(params, self.poly.limbs(), |i| i))
     }
 
     fn write_body(&self, params: &Parameters, sink: &mut Sink<'_>) -> Result<()> {
@@ -81,8 +82,8 @@ impl Stored for Ciphertext {
         self.hash
     }
 
-    fn body_len(&self, params: &Parameters) -> u64 {
-        1 + Shape::LEN + self.parts.len() as u64 * poly_len(params, self.level() + 1, |i| i)
+    fn body_len(&self, params: &Parameters) -> Result<u64> {
+        Ok(1 + Shape::LEN + self.parts.len() as u64 * poly_len(params, self.level() + 1, |i| i))
     }
 
     fn write_body(&self, params: &Parameters, sink: &mut Sink<'_>) -> Result<()> {
@@ -114,8 +115,8 @@ impl Stored for SeededCiphertext {
         self.hash
     }
 
-    fn body_len(&self, params: &Parameters) -> u64 {
-        Shape::LEN + Seed::LEN as u64 + poly_len(params, self.b.limbs(), |i| i)
+    fn body_len(&self, params: &Parameters) -> Result<u64> {
+        Ok(Shape::LEN + Seed::LEN as u64 + poly_len(params, self.b.limbs(), |i| i))
     }
 
     fn write_body(&self, params: &Parameters, sink: &mut Sink<'_>) -> Result<()> {
@@ -143,8 +144,8 @@ impl Stored for PublicKey {
         self.hash
     }
 
-    fn body_len(&self, params: &Parameters) -> u64 {
-        public_len(params)
+    fn body_len(&self, params: &Parameters) -> Result<u64> {
+        Ok(public_len(params))
     }
 
     fn write_body(&self, params: &Parameters, sink: &mut Sink<'_>) -> Result<()> {
@@ -169,6 +170,43 @@ impl Wire for PublicKey {
     const KIND: Kind = Kind::PublicKey;
 }
 
+impl Stored for EncapsulationKeys {
+    fn hash(&self) -> ParametersHash {
+        self.hash
+    }
+
+    fn body_len(&self, params: &Parameters) -> Result<u64> {
+        Ok(KeySwitchKey::encoded_len(&Self::gadget(params)?) as u64 + public_len(params))
+    }
+
+    fn write_body(&self, params: &Parameters, sink: &mut Sink<'_>) -> Result<()> {
+        let gadget = Self::gadget(params)?;
+        let mut encoded = vec![0; KeySwitchKey::encoded_len(&gadget)];
+        self.to_sparse.encode(&gadget, &mut encoded);
+        sink.bytes(&encoded)?;
+        sink.bytes(self.seed.as_bytes())?;
+        sink.poly(params, &self.b, |i| i)
+    }
+
+    fn read_body(params: &Parameters, body: &mut Body<'_>) -> Result<Self> {
+        let gadget = Self::gadget(params)?;
+        let len = KeySwitchKey::encoded_len(&gadget);
+        body.check_len(len as u64 + public_len(params), format_args!("these parameters"))?;
+        let mut encoded = vec![0; len];
+        body.fill(&mut encoded, format_args!("key to the sparse secret"))?;
+        let to_sparse = KeySwitchKey::decode(&gadget, &encoded)
+            .map_err(|error| body.residue("the key to the sparse secret", error))?;
+        let (seed, limbs) = (Seed::from_bytes(body.array("seed")?), params.max_level() + 2);
+        let b = body.poly(params, limbs, |i| i, "b")?;
+        let a = expand_seed(params, &seed, limbs, |i| i);
+        Ok(Self { hash: params.hash(), to_sparse, seed, b, a })
+    }
+}
+
+impl Wire for EncapsulationKeys {
+    const KIND: Kind = Kind::EncapsulationKeys;
+}
+
 /// Coefficients in a byte.
 const PACKED: usize = 4;
 
@@ -177,8 +215,8 @@ impl Stored for SecretKey {
         self.parameters_hash()
     }
 
-    fn body_len(&self, params: &Parameters) -> u64 {
-        (params.n() / PACKED) as u64
+    fn body_len(&self, params: &Parameters) -> Result<u64> {
+        Ok((params.n() / PACKED) as u64)
     }
 
     fn write_body(&self, _: &Parameters, sink: &mut Sink<'_>) -> Result<()> {

@@ -1,5 +1,7 @@
 //! This project and its peers, timed in turn in one process; prints a JSON object a line.
 
+mod ckks;
+
 use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -16,7 +18,8 @@ use serde::Serialize;
 ///
 /// First checks that the results agree, and exits with status 1 if they do not. Then prints one JSON object a line: times are
 /// medians of the CPU time of one thread, warm, in nanoseconds; "ratio" is peer_ns / ours_ns, how many times
-/// faster than the peer this project is.
+/// faster than the peer this project is. For ckks, peers are stored figures of another run on another machine, and two threads
+/// are compared with one by the wall clock.
 #[derive(Parser)]
 struct Arguments {
     /// What to compare.
@@ -24,9 +27,13 @@ struct Arguments {
     /// Few samples of small rings: to see that everything runs and is right.
     #[arg(long)]
     quick: bool,
-    /// Instruction set of our side; may be repeated. By default avx2 if there is one, then the best.
+    /// Instruction set of our side; may be repeated. By default avx2 if there is one, then the best. Not for ckks, which
+    /// takes the best.
     #[arg(long, value_name = "NAME")]
     isa: Vec<Isa>,
+    /// Parameters, for ckks only. By default n16, with --quick test-13.
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -37,6 +44,8 @@ enum What {
     Rns,
     /// Key-switching, against nothing but the transforms in it.
     Keyswitch,
+    /// CKKS, against stored figures of other libraries, and two threads against one.
+    Ckks,
 }
 
 /// One line of output.
@@ -75,11 +84,10 @@ struct Reporter {
     isa: Isa,
 }
 
-impl Record<'_> {
-    fn print(&self) -> Result<(), Box<dyn Error>> {
-        writeln!(io::stdout(), "{}", serde_json::to_string(self)?)?;
-        Ok(())
-    }
+/// Prints a line.
+fn print(record: &impl Serialize) -> Result<(), Box<dyn Error>> {
+    writeln!(io::stdout(), "{}", serde_json::to_string(record)?)?;
+    Ok(())
 }
 
 impl Reporter {
@@ -100,17 +108,17 @@ impl Reporter {
 
     /// Against code that does the same.
     fn versus(&self, what: &str, ours: f64, peer: &str, peer_ns: f64) -> Result<(), Box<dyn Error>> {
-        self.record(what, ours, peer, Some(peer_ns)).print()
+        print(&self.record(what, ours, peer, Some(peer_ns)))
     }
 
     /// Against the transforms alone.
     fn over_ntts(&self, what: &str, ours: f64, peer: &str, ntts: f64) -> Result<(), Box<dyn Error>> {
-        Record { over_ntts: Some(thousandths(ours / ntts)), ..self.record(what, ours, peer, Some(ntts)) }.print()
+        print(&Record { over_ntts: Some(thousandths(ours / ntts)), ..self.record(what, ours, peer, Some(ntts)) })
     }
 
     /// With nothing to compare.
     fn alone(&self, what: &str, ours: f64) -> Result<(), Box<dyn Error>> {
-        self.record(what, ours, "none", None).print()
+        print(&self.record(what, ours, "none", None))
     }
 }
 
@@ -198,7 +206,14 @@ fn keyswitch(log_n: u32, shape: Shape, isa: Isa, budget: Budget) -> Result<(), B
 }
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let (budget, log_n) = if arguments.quick { (Budget::QUICK, 12) } else { (Budget::FULL, 16) };
+    let (budget, log_n, preset) =
+        if arguments.quick { (Budget::QUICK, 12, "test-13") } else { (Budget::FULL, 16, "n16") };
+    match (arguments.what, &arguments.preset, &arguments.isa[..]) {
+        (What::Ckks, preset_given, []) => return ckks::run(preset_given.as_deref().unwrap_or(preset), budget),
+        (What::Ckks, ..) => return Err("--isa is not for ckks".into()),
+        (_, Some(_), _) => return Err("--preset is for ckks only".into()),
+        _ => {}
+    }
     let isas = if arguments.isa.is_empty() { default_isas() } else { arguments.isa.clone() };
     for isa in isas {
         match arguments.what {
@@ -208,6 +223,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
                 mod_down(log_n, [13, 5], isa, budget)?;
             }
             What::Keyswitch => Shape::ALL.into_iter().try_for_each(|shape| keyswitch(log_n, shape, isa, budget))?,
+            What::Ckks => unreachable!("has no ISA to choose"),
         }
     }
     Ok(())

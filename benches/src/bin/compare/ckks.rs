@@ -1,0 +1,172 @@
+//! The subject `ckks`: one thread beside stored figures of peers, batches beside single rotations, two threads beside one.
+
+use std::error::Error;
+use std::thread::available_parallelism;
+
+use hetal_benches::ckks::stored::{self, Figure, PEERS, Peer};
+use hetal_benches::ckks::{Circuits, Client, ClientOperation, Operation, Setup, pool};
+use hetal_benches::timing::{Budget, Clock, interleaved, interleaved_by};
+use hetal_kernel::Isa;
+use rayon::ThreadPool;
+use serde::Serialize;
+
+use crate::{print, thousandths};
+
+/// The first line: what the figures of the peers are.
+#[derive(Serialize)]
+struct Header {
+    what: &'static str,
+    peers: [Peer; PEERS.len()],
+    note: &'static str,
+    measured: &'static str,
+}
+
+/// A line about one operation.
+#[derive(Serialize)]
+struct Record<'a> {
+    what: String,
+    preset: &'a str,
+    n: usize,
+    limbs: usize,
+    ours_ns: u64,
+    #[serde(flatten)]
+    beside: Beside,
+    isa: &'static str,
+}
+
+/// What our time stands beside.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Beside {
+    /// Stored figures, not measured in this run.
+    Stored { stored_peers: Vec<Stored> },
+    /// Eight single rotations, in the same run; the quotient is to be at most `goal`.
+    Rotations { rotations_8_ns: u64, over_rotations_8: f64, goal: f64 },
+    /// One thread, in the same run; the quotient is to be at least `goal`.
+    OneThread { clock: &'static str, one_thread_ns: u64, speedup: f64, goal: f64 },
+}
+
+/// A stored figure, and how many times faster this project is.
+#[derive(Serialize)]
+struct Stored {
+    #[serde(flatten)]
+    figure: Figure,
+    ratio: f64,
+}
+
+/// What all lines of a run have in common.
+struct Reporter<'a> {
+    preset: &'a str,
+    n: usize,
+    isa: Isa,
+}
+
+impl Reporter<'_> {
+    fn line(&self, what: impl Into<String>, limbs: usize, ours: f64, beside: Beside) -> Result<(), Box<dyn Error>> {
+        let (preset, n, isa) = (self.preset, self.n, self.isa.name());
+        print(&Record { what: what.into(), preset, n, limbs, ours_ns: nanoseconds(ours), beside, isa })
+    }
+
+    /// Beside whatever figures there are.
+    fn stored(&self, what: &str, limbs: usize, ours: f64) -> Result<(), Box<dyn Error>> {
+        let stored = |figure: Figure| Stored { figure, ratio: thousandths(figure.ms * 1e6 / ours) };
+        let stored_peers = stored::figures(what, self.n, limbs).into_iter().map(stored).collect();
+        self.line(what, limbs, ours, Beside::Stored { stored_peers })
+    }
+}
+
+fn nanoseconds(x: f64) -> u64 {
+    x.round() as u64
+}
+
+/// Operations of the owner of the key, in one thread.
+fn client(report: &Reporter<'_>, setup: &Setup, one: &ThreadPool, budget: Budget) -> Result<(), Box<dyn Error>> {
+    let mut case = Client::new(setup)?;
+    case.check()?;
+    let times: [f64; ClientOperation::ALL.len()] =
+        one.install(|| interleaved(budget, |i| case.run(ClientOperation::ALL[i])));
+    ClientOperation::ALL
+        .into_iter()
+        .zip(times)
+        .try_for_each(|(operation, ours)| report.stored(operation.name(), case.limbs(), ours))
+}
+
+/// Operations on ciphertexts, in one thread.
+fn operations<const K: usize>(
+    report: &Reporter<'_>,
+    case: &mut Circuits<'_>,
+    operations: [Operation; K],
+    one: &ThreadPool,
+    budget: Budget,
+) -> Result<(), Box<dyn Error>> {
+    let times: [f64; K] = one.install(|| interleaved(budget, |i| case.run(operations[i])));
+    operations
+        .into_iter()
+        .zip(times)
+        .try_for_each(|(operation, ours)| report.stored(operation.name(), case.limbs(), ours))
+}
+
+/// Eight rotations in three ways.
+fn batches(
+    report: &Reporter<'_>,
+    case: &mut Circuits<'_>,
+    one: &ThreadPool,
+    budget: Budget,
+) -> Result<(), Box<dyn Error>> {
+    let [single, hoisted, diagonals] = one.install(|| interleaved(budget, |i| case.run(Operation::BATCHES[i])));
+    for (operation, ours, goal) in [(Operation::Hoisted, hoisted, 0.6), (Operation::Diagonals8, diagonals, 0.4)] {
+        let (rotations_8_ns, over_rotations_8) = (nanoseconds(single), thousandths(ours / single));
+        let beside = Beside::Rotations { rotations_8_ns, over_rotations_8, goal };
+        report.line(operation.name(), case.limbs(), ours, beside)?;
+    }
+    Ok(())
+}
+
+/// Two threads beside one, each in a pool of its own, in turn. By the wall clock ([`Clock::Wall`] says why), which counts
+/// what other processes take: the machine has to have two idle cores.
+fn threads(
+    report: &Reporter<'_>,
+    case: &mut Circuits<'_>,
+    pools: [&ThreadPool; 2],
+    budget: Budget,
+) -> Result<(), Box<dyn Error>> {
+    for operation in Operation::THREADED {
+        let [one, two] = interleaved_by(Clock::Wall, budget, |threads| pools[threads].install(|| case.run(operation)));
+        let (one_thread_ns, speedup) = (nanoseconds(one), thousandths(one / two));
+        let beside = Beside::OneThread { clock: "wall", one_thread_ns, speedup, goal: 1.7 };
+        report.line(format!("two_threads_{}", operation.name()), case.limbs(), two, beside)?;
+    }
+    Ok(())
+}
+
+/// A pool of two threads, where there are cores for them.
+fn second() -> Result<Option<ThreadPool>, Box<dyn Error>> {
+    if available_parallelism()?.get() < 2 {
+        eprintln!("compare: one core: two threads are not compared with one");
+        return Ok(None);
+    }
+    Ok(Some(pool(2)?))
+}
+
+/// Everything about one preset.
+pub(crate) fn run(preset: &str, budget: Budget) -> Result<(), Box<dyn Error>> {
+    let setup = Setup::new(preset)?;
+    let params = setup.params();
+    let report = Reporter { preset, n: params.n(), isa: params.qp().isa() };
+    print(&Header { what: "stored_peers", peers: PEERS, note: stored::NOTE, measured: stored::MEASURED })?;
+    let (one, two, levels) = (pool(1)?, second()?, setup.levels());
+    for (i, &level) in levels.iter().enumerate() {
+        let mut case = Circuits::new(&setup, level)?;
+        case.check()?;
+        // What needs most memory comes first. The allocator then has enough for the single steps, which would otherwise take
+        // pages from the system and hand them back in every call, or not, by the state it happens to be in.
+        batches(&report, &mut case, &one, budget)?;
+        operations(&report, &mut case, Operation::CIRCUITS, &one, budget)?;
+        operations(&report, &mut case, Operation::STEPS, &one, budget)?;
+        // At the first level and at the highest.
+        if let Some(two) = two.as_ref().filter(|_| i == 0 || i + 1 == levels.len()) {
+            threads(&report, &mut case, [&one, two], budget)?;
+        }
+    }
+    client(&report, &setup, &one, budget)
+}

@@ -1,0 +1,58 @@
+//! A stand-in for tests.
+
+use std::sync::Mutex;
+
+use rand_chacha::ChaCha20Rng;
+
+use super::Bootstrap;
+use crate::ciphertext::Ciphertext;
+use crate::encoding::Encoder;
+use crate::error::{Error, Result};
+use crate::eval::Evaluator;
+use crate::keys::SecretKey;
+
+/// Decrypts and encrypts again, **with the secret key**: for tests of what uses a [`Bootstrap`]. Takes parameters that are marked insecure
+/// only.
+#[derive(Debug)]
+pub struct InsecureRefresh {
+    secret: SecretKey,
+    encoder: Encoder,
+    input_level: usize,
+    output_level: usize,
+    rng: Mutex<ChaCha20Rng>,
+}
+
+impl InsecureRefresh {
+    /// From and to these levels.
+    ///
+    /// # Errors
+    /// [`Error::Parameters`] if the parameters are not marked insecure, [`Error::Level`] if a level does not exist.
+    pub fn new(secret: SecretKey, input_level: usize, output_level: usize, rng: ChaCha20Rng) -> Result<Self> {
+        let params = secret.params().clone();
+        if !params.is_insecure() {
+            let reason = "refreshing with the secret key is for parameters marked insecure".to_owned();
+            return Err(Error::Parameters { name: params.literal().name.clone(), reason });
+        }
+        params.check_level(input_level.max(output_level))?;
+        Ok(Self { secret, encoder: Encoder::new(&params), input_level, output_level, rng: Mutex::new(rng) })
+    }
+}
+
+impl Bootstrap for InsecureRefresh {
+    fn input_level(&self) -> usize {
+        self.input_level
+    }
+
+    fn output_level(&self) -> usize {
+        self.output_level
+    }
+
+    fn bootstrap(&self, evaluator: &Evaluator, a: &Ciphertext) -> Result<Ciphertext> {
+        let params = evaluator.params();
+        let low = evaluator.adjust(a, self.input_level, params.scale(self.input_level))?;
+        let slots = self.encoder.decode(&self.secret.decrypt(&low)?)?;
+        let plaintext = self.encoder.encode(&slots, self.output_level, params.scale(self.output_level))?;
+        let mut rng = self.rng.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.secret.encrypt(&plaintext, &mut *rng)
+    }
+}

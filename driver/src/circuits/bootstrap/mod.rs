@@ -1,0 +1,564 @@
+//! Bootstrapping: a ciphertext with no levels left becomes one with many (Cheon, Han, Kim, Kim and Song,
+//! [EUROCRYPT 2018](https://eprint.iacr.org/2018/153)).
+//!
+//! | step | what | levels |
+//! |---|---|---|
+//! | SlotToCoeff | the slots become the coefficients of the polynomial m | lowest |
+//! | raise | m mod q_0, under the sparse secret, is read as m + q_0·I modulo q_0 ⋯ q_L | back to L |
+//! | CoeffToSlot | the coefficients, divided by q_0·K, become slots | top |
+//! | EvalMod | t = I + m/q_0 becomes sin(2πt)/2π ≈ m/q_0 ([`crate::circuits::mod1`]) | below |
+//!
+//! In this order (*StC first*; Kim and Guyot, [2021](https://eprint.iacr.org/2021/1605) use it for convolutions) the linear transform at the end is
+//! done at the beginning, where there are four limbs and not twenty, and slots that are real need one EvalMod and not two. EvalMod then sees
+//! the slots themselves: the error of the sine, (2πr)²/6 of a slot of magnitude 1 for r = 2^−[`log_ratio`](BootstrapConfig::log_ratio), falls with r, and that of
+//! all noise in EvalMod grows with 1/r. In the classic order (*StC last*) it sees the coefficients of the message, which are smaller.
+//!
+//! Fewer slots than N/2 live in a subring: after raising, a trace (log2(N/2n) rotations) maps to it. Real and imaginary parts of the n complex slots
+//! then fill 2n real slots: one EvalMod serves both, and a mask with one more level puts them together again; real slots need neither.
+//!
+//! **Range.** Slots have to be at most 1 in magnitude (real and imaginary parts). Up to 2^log_ratio/4 the value comes back with the error of the sine,
+//! which grows with its cube; beyond, it is reduced modulo 2^log_ratio, silently: check what the client decrypts.
+
+mod insecure;
+mod raise;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use num_complex::Complex64;
+
+pub use insecure::InsecureRefresh;
+
+use super::mod1::{Mod1Config, Mod1Plan, bound, log_failure};
+use super::{Cost, EncodedTransform, LinearPlan, LinearTransform, dft};
+use crate::ciphertext::Ciphertext;
+use crate::encoding::Encoder;
+use crate::error::{Error, Result};
+use crate::eval::Evaluator;
+use crate::keys::{EncapsulationKeys, KeyRequests, SPARSE_WEIGHT};
+use crate::params::Parameters;
+
+/// What the slots hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// Complex numbers.
+    Complex,
+    /// Real numbers: imaginary parts are dropped. In StC-first order this takes one EvalMod for N/2 slots.
+    Real,
+}
+
+/// Where SlotToCoeff is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Before raising, at the lowest levels.
+    StcFirst,
+    /// After EvalMod.
+    StcLast,
+}
+
+/// What to bootstrap, and how.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BootstrapConfig {
+    /// log2 of the number of slots: from 3 to that of N/2.
+    pub log_slots: u32,
+    /// What the slots hold.
+    pub packing: Packing,
+    /// The order of the steps.
+    pub order: Order,
+    /// Levels of SlotToCoeff.
+    pub stc: usize,
+    /// Levels of CoeffToSlot.
+    pub cts: usize,
+    /// Doublings of the angle in EvalMod.
+    pub doublings: u32,
+    /// log2 of q_0 over the scale of the raised message.
+    pub log_ratio: u32,
+    /// Degree of the arcsine after EvalMod: 1 for none, 3, 5, 7.
+    pub arcsine: usize,
+    /// Bits of precision that the approximation of the cosine leaves.
+    pub precision: f64,
+    /// log2 of the wanted probability that one bootstrapping fails.
+    pub log_failure: f64,
+    /// Galois keys for one factor of a transform, at most.
+    pub max_keys: usize,
+}
+
+impl BootstrapConfig {
+    /// The usual choice for this many slots, made for the presets' levels.
+    #[must_use]
+    pub const fn new(log_slots: u32, packing: Packing) -> Self {
+        Self {
+            log_slots,
+            packing,
+            order: Order::StcFirst,
+            stc: 3,
+            cts: 4,
+            doublings: 3,
+            log_ratio: 10,
+            arcsine: 1,
+            precision: 20.0,
+            log_failure: -64.0,
+            max_keys: 10,
+        }
+    }
+}
+
+/// Refreshes ciphertexts.
+pub trait Bootstrap: Send + Sync {
+    /// The lowest level of an input with the nominal scale of its level.
+    fn input_level(&self) -> usize;
+
+    /// The level of the result. Its scale is the nominal one.
+    fn output_level(&self) -> usize;
+
+    /// The same slots at the output level. The input is not modified.
+    ///
+    /// # Errors
+    /// [`Error::Level`] if the input is below the input level, [`Error::ScaleMismatch`] if it is there with another scale than the
+    /// nominal one, [`Error::Slots`] if it has more slots than were planned for, [`Error::MissingKey`].
+    fn bootstrap(&self, evaluator: &Evaluator, a: &Ciphertext) -> Result<Ciphertext>;
+}
+
+/// The steps of a bootstrapping: what it needs, before any key exists.
+#[derive(Clone, Debug)]
+pub struct BootstrapPlan {
+    params: Parameters,
+    config: BootstrapConfig,
+    k: u32,
+    stc: Vec<Factor>,
+    /// Rotations that map to the subring.
+    trace: Vec<i64>,
+    cts: Vec<Factor>,
+    eval_mod: Mod1Plan,
+    /// From the halves of 2n real slots to n complex ones, to the real parts, to the imaginary parts.
+    merge: Vec<Factor>,
+    /// The scale that is declared after raising.
+    raised_scale: f64,
+    input_level: usize,
+    output_level: usize,
+}
+
+/// A factor of a transform with its plan and the scale of its diagonals.
+#[derive(Clone, Debug)]
+struct Factor {
+    transform: LinearTransform,
+    plan: LinearPlan,
+    scale: f64,
+}
+
+impl BootstrapPlan {
+    /// Plans a bootstrapping from the top level of these parameters.
+    ///
+    /// # Errors
+    /// [`Error::Slots`]; [`Error::NoLevelsLeft`] if the chain is too short, [`Error::Range`] for a wrong setting, [`Error::Parameters`] if q_0·p_0 is
+    /// too large for the sparse secret.
+    pub fn new(params: &Parameters, config: BootstrapConfig) -> Result<Self> {
+        let BootstrapConfig { log_slots, packing, order, .. } = config;
+        let max_log = params.log_n() - 1;
+        if !(3..=max_log).contains(&log_slots) {
+            return Err(Error::Slots { slots: 1 << log_slots.min(31), max: params.slots() });
+        }
+        if !(4..=24).contains(&config.log_ratio) {
+            return Err(Error::Range { what: "log_ratio", value: config.log_ratio.into(), min: 4.0, max: 24.0 });
+        }
+        EncapsulationKeys::gadget(params)?;
+        let (n, full, top) = (1usize << log_slots, log_slots == max_log, params.max_level());
+        let k = bound(SPARSE_WEIGHT.min(params.n()), 2 * n, config.log_failure);
+        let q0 = params.q(0).as_f64();
+        let gap = (params.slots() / n) as f64;
+        let first = order == Order::StcFirst;
+        // Real slots stay real only if EvalMod sees the slots.
+        let one_real = first && packing == Packing::Real;
+        let halves = !(full || one_real);
+
+        // CoeffToSlot: from the declared scale to that of its last level; by half, since the conjugate is added.
+        let after_cts = top.checked_sub(config.cts).ok_or(Error::NoLevelsLeft {
+            operation: "CoeffToSlot",
+            needed: config.cts,
+            level: top,
+        })?;
+        // Few slots have fewer stages than there are levels for factors: the highest levels are then left out.
+        let factors = config.cts.min(log_slots as usize);
+        let raised_scale = q0 * f64::from(k) * gap;
+        let mut transforms = dft::coeff_to_slot(log_slots, factors)?;
+        let last = transforms.pop().expect("at least one factor");
+        transforms.push(if halves {
+            // Real parts to the first n of 2n slots, imaginary ones to the others: rows times 1/2 and −i/2.
+            rows(&last, &[Complex64::new(0.5, 0.0), Complex64::new(0.0, -0.5)])?
+        } else {
+            rows(&last, &[Complex64::new(0.5, 0.0)])?
+        });
+        let factor = (params.scale(after_cts) / raised_scale).powf(1.0 / factors as f64);
+        let scale = |l: usize| params.q(l).as_f64() * factor;
+        let cts = plan_factors(params, transforms, after_cts + factors, scale, config.max_keys)?;
+
+        // EvalMod: c·Δ/(2πr) is m for a scale Δ; its last level has the nominal scale.
+        let message_scale = if first { q0 / f64::from(config.log_ratio).exp2() } else { params.scale(0) };
+        let ratio = q0 / message_scale;
+        let log_error =
+            -(config.precision + (ratio / std::f64::consts::TAU).log2() + 2.0 * f64::from(config.doublings));
+        let mod1 = |scale| {
+            let config = Mod1Config { k, doublings: config.doublings, log_error, arcsine: config.arcsine };
+            Mod1Plan::new(params, after_cts, config, scale)
+        };
+        // The depth does not depend on the scale.
+        let after_mod = after_cts - mod1(params.scale(0))?.depth();
+        let eval_mod = mod1(params.scale(after_mod) * ratio / std::f64::consts::TAU)?;
+
+        let mut level = after_mod;
+        let merge = if halves {
+            // y_j + i·y_{j+n} to both halves, the real parts y_j, the imaginary parts y_{j+n}: by the diagonals 0 and n.
+            let [zero, one, i] = [Complex64::ZERO, Complex64::ONE, Complex64::I];
+            let half = |low, high| [vec![low; n], vec![high; n]].concat();
+            let matrix = |real, imaginary| {
+                LinearTransform::new(2 * n, [(0, half(real, imaginary)), (n as i64, half(imaginary, real))])
+            };
+            let scale = |l: usize| params.scale(l - 1) * params.q(l).as_f64() / params.scale(l);
+            let plan = |matrix| plan_factors(params, vec![matrix], after_mod, scale, usize::MAX);
+            level -= 1;
+            [matrix(one, i)?, matrix(one, zero)?, matrix(zero, one)?]
+                .into_iter()
+                .map(plan)
+                .collect::<Result<Vec<_>>>()?
+                .concat()
+        } else {
+            Vec::new()
+        };
+
+        let factors = config.stc.min(log_slots as usize);
+        let stc = dft::slot_to_coeff(log_slots, factors)?;
+        let (stc, input_level, output_level) = if first {
+            // From the nominal scale to that of the message.
+            let factor = (message_scale / params.scale(factors)).powf(1.0 / factors as f64);
+            (plan_factors(params, stc, factors, |l| params.q(l).as_f64() * factor, config.max_keys)?, factors, level)
+        } else {
+            let scale = |l: usize| params.scale(l - 1) * params.q(l).as_f64() / params.scale(l);
+            let after = level.checked_sub(factors);
+            let after = after.ok_or(Error::NoLevelsLeft { operation: "SlotToCoeff", needed: factors, level })?;
+            (plan_factors(params, stc, level, scale, config.max_keys)?, 0, after)
+        };
+        if output_level <= input_level {
+            let needed = top + input_level - output_level + 1;
+            return Err(Error::NoLevelsLeft { operation: "bootstrapping", needed, level: top });
+        }
+        let trace = (log_slots..max_log).map(|j| 1i64 << j).collect();
+        Ok(Self {
+            params: params.clone(),
+            config,
+            k,
+            stc,
+            trace,
+            cts,
+            eval_mod,
+            merge,
+            raised_scale,
+            input_level,
+            output_level,
+        })
+    }
+
+    /// What it was made from.
+    #[must_use]
+    pub const fn config(&self) -> &BootstrapConfig {
+        &self.config
+    }
+
+    /// The level that inputs are taken down to.
+    #[must_use]
+    pub const fn input_level(&self) -> usize {
+        self.input_level
+    }
+
+    /// The level of the results.
+    #[must_use]
+    pub const fn output_level(&self) -> usize {
+        self.output_level
+    }
+
+    /// Levels from the top that it consumes.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.params.max_level() - self.output_level
+    }
+
+    /// The bound K on the overflows.
+    #[must_use]
+    pub const fn overflow_bound(&self) -> u32 {
+        self.k
+    }
+
+    /// The reduction modulo 1.
+    #[must_use]
+    pub const fn eval_mod(&self) -> &Mod1Plan {
+        &self.eval_mod
+    }
+
+    /// Reductions modulo 1 in one bootstrapping.
+    #[must_use]
+    pub const fn reductions(&self) -> usize {
+        let full = self.config.log_slots + 1 == self.log_n();
+        let real = matches!((self.config.packing, self.config.order), (Packing::Real, Order::StcFirst));
+        if full && !real { 2 } else { 1 }
+    }
+
+    const fn log_n(&self) -> u32 {
+        self.config.log_slots + self.trace_len() + 1
+    }
+
+    const fn trace_len(&self) -> u32 {
+        self.trace.len() as u32
+    }
+
+    /// log2 of the probability that a bootstrapping fails: that an overflow exceeds its bound.
+    #[must_use]
+    pub fn log_failure(&self) -> f64 {
+        let coefficients = (2u64 << self.config.log_slots) as f64;
+        log_failure(SPARSE_WEIGHT.min(self.params.n()), self.k.into()) + coefficients.log2()
+    }
+
+    /// The evaluation keys that it needs, besides [`EncapsulationKeys`].
+    #[must_use]
+    pub fn requests(&self) -> KeyRequests {
+        let mut requests = self.eval_mod.requests();
+        let top = self.params.max_level();
+        self.factors().for_each(|factor| requests.extend(&factor.plan.requests(&self.params)));
+        requests = self.trace.iter().fold(requests, |all, &k| all.rotation(&self.params, k, top));
+        requests.conjugation(&self.params, top - self.config.cts + 1)
+    }
+
+    fn factors(&self) -> impl Iterator<Item = &Factor> {
+        self.stc.iter().chain(&self.cts).chain(&self.merge)
+    }
+
+    /// Bytes of memory of all keys.
+    ///
+    /// # Errors
+    /// None for a plan.
+    pub fn key_bytes(&self) -> Result<usize> {
+        Ok(self.requests().memory_bytes(&self.params)? + EncapsulationKeys::memory_bytes(&self.params))
+    }
+
+    /// Bytes of memory of the encoded diagonals.
+    #[must_use]
+    pub fn diagonal_bytes(&self) -> usize {
+        self.factors().map(|factor| factor.plan.diagonal_bytes(&self.params)).sum()
+    }
+
+    /// What it costs.
+    #[must_use]
+    pub fn cost(&self) -> Cost {
+        let (params, top) = (&self.params, self.params.max_level());
+        // One of the three ways to merge.
+        let factors = self.stc.iter().chain(&self.cts).chain(self.merge.first());
+        let transforms = factors.fold(Cost::default(), |sum, factor| sum + factor.plan.cost());
+        let rotation = |l: usize| Cost::key_switch(l, params.gadget_shape(l), 0);
+        transforms
+            + raise::cost(params)
+            + rotation(top) * self.trace.len() as u64
+            + rotation(top - self.config.cts + 1)
+            + Cost::division(2, top - self.config.cts + 1, 1) * self.reductions() as u64
+            + self.eval_mod.cost(params) * self.reductions() as u64
+    }
+}
+
+/// The rows of a matrix times a vector that is constant over its parts: over as many slots as the matrix has for each part.
+fn rows(matrix: &LinearTransform, parts: &[Complex64]) -> Result<LinearTransform> {
+    let n = matrix.slots();
+    let diagonals = matrix.diagonals().iter().map(|(&k, d)| {
+        // Among 2n slots k and k − n are different rotations of what repeats itself: the shorter one is taken.
+        let k = if 2 * k > n { k as i64 - n as i64 } else { k as i64 };
+        (k, parts.iter().flat_map(|&part| d.iter().map(move |x| x * part)).collect())
+    });
+    LinearTransform::new(n * parts.len(), diagonals)
+}
+
+/// Plans of factors from this level down.
+fn plan_factors(
+    params: &Parameters,
+    transforms: Vec<LinearTransform>,
+    level: usize,
+    scale: impl Fn(usize) -> f64,
+    max_keys: usize,
+) -> Result<Vec<Factor>> {
+    let needed = transforms.len();
+    let planned = transforms.into_iter().enumerate().map(|(i, transform)| {
+        let l = level.checked_sub(i).filter(|&l| l > 0);
+        let l = l.ok_or(Error::NoLevelsLeft { operation: "a transform of the bootstrapping", needed, level })?;
+        let plan = transform.plan_within(params, l, l, max_keys)?;
+        Ok(Factor { transform, plan, scale: scale(l) })
+    });
+    planned.collect()
+}
+
+/// Bootstraps with public keys only.
+#[derive(Debug)]
+pub struct Bootstrapper {
+    plan: BootstrapPlan,
+    keys: Arc<EncapsulationKeys>,
+    stc: Vec<EncodedTransform>,
+    cts: Vec<EncodedTransform>,
+    merge: Vec<EncodedTransform>,
+}
+
+/// Time of the steps of one bootstrapping.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Breakdown {
+    /// SlotToCoeff.
+    pub stc: Duration,
+    /// Raising and the trace.
+    pub raise: Duration,
+    /// CoeffToSlot with the conjugation.
+    pub cts: Duration,
+    /// EvalMod, and putting the parts together.
+    pub eval_mod: Duration,
+}
+
+impl Bootstrapper {
+    /// Encodes the diagonals of all transforms ([`BootstrapPlan::diagonal_bytes`] of memory).
+    ///
+    /// # Errors
+    /// [`Error::OtherParameters`] for keys of other parameters.
+    pub fn new(plan: BootstrapPlan, keys: Arc<EncapsulationKeys>) -> Result<Self> {
+        crate::keys::check_hash(keys.hash, &plan.params)?;
+        let encoder = Encoder::new(&plan.params);
+        let encode = |f: &Factor| EncodedTransform::new(&encoder, &f.transform, f.plan.clone(), f.scale);
+        let all = |factors: &[Factor]| factors.iter().map(encode).collect::<Result<Vec<_>>>();
+        let (stc, cts) = (all(&plan.stc)?, all(&plan.cts)?);
+        let merge = all(&plan.merge)?;
+        Ok(Self { plan, keys, stc, cts, merge })
+    }
+
+    /// The plan.
+    #[must_use]
+    pub const fn plan(&self) -> &BootstrapPlan {
+        &self.plan
+    }
+
+    /// [`Bootstrap::bootstrap`], with the time of its steps.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn bootstrap_timed(&self, evaluator: &Evaluator, a: &Ciphertext) -> Result<(Ciphertext, Breakdown)> {
+        let mut times = Breakdown::default();
+        let (mut out, imaginary) = self.reduced(evaluator, a, &mut times)?;
+        let clock = Instant::now();
+        if let Some(mut imaginary) = imaginary {
+            evaluator.mul_i_assign(&mut imaginary)?;
+            evaluator.add_assign(&mut out, &imaginary)?;
+        }
+        if let [merge, ..] = &self.merge[..] {
+            out = self.merged(evaluator, &out, merge)?;
+        }
+        times.eval_mod += clock.elapsed();
+        let clock = Instant::now();
+        if self.plan.config.order == Order::StcLast {
+            out = self.stc(evaluator, out)?;
+            times.stc += clock.elapsed();
+        }
+        Ok((out, times))
+    }
+
+    /// Bootstraps two ciphertexts with real slots as one with complex slots, for the price of one.
+    ///
+    /// # Errors
+    /// As [`Bootstrap::bootstrap`]; [`Error::Unsupported`] if the plan is one for real slots, or has SlotToCoeff last.
+    pub fn bootstrap_pair(&self, evaluator: &Evaluator, a: &Ciphertext, b: &Ciphertext) -> Result<[Ciphertext; 2]> {
+        if self.plan.config.packing == Packing::Real || self.plan.config.order == Order::StcLast {
+            return Err(Error::Unsupported { what: "bootstrapping a pair with real packing or with SlotToCoeff last" });
+        }
+        let both = evaluator.add(a, &evaluator.mul_i(b)?)?;
+        let (real, imaginary) = self.reduced(evaluator, &both, &mut Breakdown::default())?;
+        if let Some(imaginary) = imaginary {
+            return Ok([real, imaginary]);
+        }
+        let [_, first, second] = &self.merge[..] else { unreachable!("complex slots fewer than N/2 are merged") };
+        Ok([self.merged(evaluator, &real, first)?, self.merged(evaluator, &real, second)?])
+    }
+
+    fn merged(&self, evaluator: &Evaluator, a: &Ciphertext, merge: &EncodedTransform) -> Result<Ciphertext> {
+        let mut out = evaluator.transform(a, merge)?;
+        out.log_slots = self.plan.config.log_slots;
+        out.set_scale(self.plan.params.scale(out.level()))?;
+        Ok(out)
+    }
+
+    fn stc(&self, evaluator: &Evaluator, a: Ciphertext) -> Result<Ciphertext> {
+        let mut out = self.stc.iter().try_fold(a, |x, factor| evaluator.transform(&x, factor))?;
+        if self.plan.config.order == Order::StcLast {
+            out.set_scale(self.plan.params.scale(out.level()))?;
+        }
+        Ok(out)
+    }
+
+    /// Everything up to EvalMod: the real parts of what was raised, or both parts in the halves of twice as many slots; and the imaginary
+    /// parts, if they take an EvalMod of their own.
+    fn reduced(
+        &self,
+        evaluator: &Evaluator,
+        a: &Ciphertext,
+        times: &mut Breakdown,
+    ) -> Result<(Ciphertext, Option<Ciphertext>)> {
+        let (plan, params) = (&self.plan, &self.plan.params);
+        a.check(params)?;
+        a.check_degree(1)?;
+        let slots = 1usize << plan.config.log_slots;
+        if a.slots() > slots {
+            return Err(Error::Slots { slots: a.slots(), max: slots });
+        }
+        let mut clock = Instant::now();
+        let mut lap = |time: &mut Duration| *time += std::mem::replace(&mut clock, Instant::now()).elapsed();
+        let mut x = evaluator.adjust(a, plan.input_level, params.scale(plan.input_level))?;
+        if plan.config.order == Order::StcFirst {
+            x = self.stc(evaluator, x)?;
+            lap(&mut times.stc);
+        }
+        let mut x = evaluator.raise(&x, &self.keys)?;
+        x.set_scale(plan.raised_scale)?;
+        let mut rotated = Ciphertext::empty(params);
+        for &k in &plan.trace {
+            evaluator.rotate_into(&x, k, &mut rotated)?;
+            evaluator.add_assign(&mut x, &rotated)?;
+        }
+        x.log_slots = plan.config.log_slots;
+        lap(&mut times.raise);
+
+        let (last, others) = self.cts.split_last().expect("at least one factor");
+        let x = others.iter().try_fold(x, |x, factor| evaluator.transform(&x, factor))?;
+        // Conjugated before it is rescaled: the noise of that is then divided as well.
+        let x = evaluator.transform_lazy(&x, last)?;
+        let conjugate = evaluator.conjugate(&x)?;
+        let mut real = evaluator.add(&x, &conjugate)?;
+        evaluator.rescale_assign(&mut real)?;
+        // With w halved, w − w̄ is i times the imaginary part.
+        let imaginary = || {
+            let mut out = evaluator.mul_i(&evaluator.sub(&conjugate, &x)?)?;
+            evaluator.rescale_assign(&mut out)?;
+            Ok::<_, Error>(out)
+        };
+        let imaginary = (plan.reductions() == 2).then(imaginary).transpose()?;
+        lap(&mut times.cts);
+        let reduce = |x: &Ciphertext| {
+            let mut out = evaluator.mod1(x, &plan.eval_mod)?;
+            // The factor from the sine to the message is one of the scale.
+            out.set_scale(params.scale(out.level()))?;
+            Ok::<_, Error>(out)
+        };
+        let (real, imaginary) = (reduce(&real)?, imaginary.as_ref().map(reduce).transpose()?);
+        lap(&mut times.eval_mod);
+        Ok((real, imaginary))
+    }
+}
+
+impl Bootstrap for Bootstrapper {
+    fn input_level(&self) -> usize {
+        self.plan.input_level
+    }
+
+    fn output_level(&self) -> usize {
+        self.plan.output_level
+    }
+
+    fn bootstrap(&self, evaluator: &Evaluator, a: &Ciphertext) -> Result<Ciphertext> {
+        Ok(self.bootstrap_timed(evaluator, a)?.0)
+    }
+}

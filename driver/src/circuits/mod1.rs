@@ -1,0 +1,199 @@
+//! Reduction modulo 1: from t = I + x with an integer I and a small x to x.
+//!
+//! sin(2πt) = sin(2πx) ≈ 2πx. With c_0(t) = cos(2π(t − 1/4)/2^r), approximated on [−K, K], r steps c ↦ 2c² − 1 give cos(2π(t − 1/4)) = sin(2πt)
+//! (Han and Ki, [CT-RSA 2020](https://eprint.iacr.org/2019/688)). The error of the sine, (2πx)²/6 relative to x, can be taken off by the
+//! first terms of the arcsine (Lee, Lee, Lee, Kim, Kim, No and Kang, [EUROCRYPT 2021](https://eprint.iacr.org/2020/552)).
+//!
+//! **The bound K.** Under a secret of weight h, t is a sum of h + 1 variables uniform in [−1/2, 1/2]; by Chernoff's bound
+//! P(|t| > K) ≤ 2·min_θ exp(−θK)·(sinh(θ/2)/(θ/2))^{h+1}. Nothing is beyond (h + 1)/2.
+
+use std::f64::consts::{LN_2, TAU};
+
+use super::chebyshev::Chebyshev;
+use super::cost::Cost;
+use super::polynomial::PolynomialPlan;
+use crate::ciphertext::Ciphertext;
+use crate::error::{Error, Result};
+use crate::eval::Evaluator;
+use crate::keys::KeyRequests;
+use crate::params::Parameters;
+
+/// log2 of a bound on P(|t| > K) for one coefficient under a secret of this weight.
+#[must_use]
+pub fn log_failure(weight: usize, k: f64) -> f64 {
+    let terms = weight as f64 + 1.0;
+    if k >= terms / 2.0 {
+        return f64::NEG_INFINITY;
+    }
+    // The exponent is convex in θ: its derivative vanishes where coth(θ/2)/2 − 1/θ = K/(h + 1).
+    let exponent = |theta: f64| {
+        // ln(sinh(θ/2)/(θ/2)) without overflow.
+        let ln = theta / 2.0 + (-(-theta).exp()).ln_1p() - theta.ln();
+        terms * ln - theta * k
+    };
+    let (mut low, mut high) = (1e-6, 1e6);
+    for _ in 0..200 {
+        let middle: f64 = f64::midpoint(low, high);
+        let slope = 0.5 / (middle / 2.0).tanh() - 1.0 / middle - k / terms;
+        if slope < 0.0 { low = middle } else { high = middle }
+    }
+    exponent(low) / LN_2 + 1.0
+}
+
+/// The smallest integer K for which none of `coefficients` coefficients is beyond it, but with a probability of 2^`log_failure`.
+#[must_use]
+pub fn bound(weight: usize, coefficients: usize, wanted: f64) -> u32 {
+    let fails = |k: u32| log_failure(weight, f64::from(k)) + (coefficients as f64).log2() > wanted;
+    (1..).find(|&k| !fails(k)).expect("nothing is beyond (h + 1)/2")
+}
+
+/// How ciphertexts with slots t/K are reduced, from one level and scale to another.
+#[derive(Clone, Debug)]
+pub struct Mod1Plan {
+    cosine: PolynomialPlan,
+    /// The scale of the cosine, then of each doubled angle.
+    scales: Vec<f64>,
+    arcsine: Option<PolynomialPlan>,
+    /// The scale after the arcsine.
+    scale: f64,
+    log_error: f64,
+}
+
+/// What [`Mod1Plan::new`] takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mod1Config {
+    /// K.
+    pub k: u32,
+    /// r.
+    pub doublings: u32,
+    /// Wanted log2 of the error of the cosine's polynomial.
+    pub log_error: f64,
+    /// Degree of the arcsine: 1 (none), 3, 5 or 7.
+    pub arcsine: usize,
+}
+
+impl Mod1Plan {
+    /// For slots t/K at `level`; the result is sin(2πt), or 2πx after the arcsine, at the scale `scale`.
+    ///
+    /// # Errors
+    /// [`Error::Range`] for a degree of the arcsine other than 1, 3, 5, 7, or if no polynomial of degree up to 255 reaches the error;
+    /// [`Error::NoLevelsLeft`].
+    pub fn new(params: &Parameters, level: usize, config: Mod1Config, scale: f64) -> Result<Self> {
+        let Mod1Config { k, doublings, log_error, arcsine } = config;
+        let power = f64::from(doublings).exp2();
+        let f = |u: f64| (TAU * (f64::from(k) * u - 0.25) / power).cos();
+        let error = |p: &Chebyshev| {
+            let samples = (0..=2000).map(|i| f64::from(i) / 1000.0 - 1.0);
+            samples.map(|u| (p.evaluate(u) - f(u)).abs()).fold(0.0, f64::max).log2()
+        };
+        let polynomials = (8..256).map(|degree| Chebyshev::interpolate(f, degree, [-1.0, 1.0]));
+        let (polynomial, reached) =
+            polynomials.map(|p| (error(&p), p)).map(|(e, p)| (p, e)).find(|&(_, e)| e <= log_error).ok_or(
+                Error::Range { what: "log2 of the error of the cosine", value: log_error, min: -45.0, max: 0.0 },
+            )?;
+        let cosine = PolynomialPlan::new(params, polynomial, level)?;
+        let series = [0.0, 1.0, 0.0, 1.0 / 6.0, 0.0, 3.0 / 40.0, 0.0, 5.0 / 112.0];
+        if ![1, 3, 5, 7].contains(&arcsine) {
+            return Err(Error::Range { what: "degree of the arcsine", value: arcsine as f64, min: 1.0, max: 7.0 });
+        }
+        let after = level.checked_sub(cosine.depth() + doublings as usize);
+        let after = after.ok_or(Error::NoLevelsLeft {
+            operation: "the reduction modulo 1",
+            needed: cosine.depth() + doublings as usize,
+            level,
+        })?;
+        let arcsine = if arcsine == 1 {
+            None
+        } else {
+            let p = |x: f64| series[..=arcsine].iter().rev().fold(0.0, |sum, c| sum * x + c);
+            // Odd, exactly.
+            let odd = Chebyshev::interpolate(p, arcsine, [-1.0, 1.0]);
+            let odd = odd.coefficients().iter().enumerate().map(|(i, &c)| if i % 2 == 1 { c } else { 0.0 }).collect();
+            Some(PolynomialPlan::new(params, Chebyshev::new(odd, [-1.0, 1.0]), after)?)
+        };
+        // From the end: c² at level l has the scale S², and S²/q_l after rescaling. The arcsine takes any scale: that of its level.
+        let last = if arcsine.is_some() { params.scale(after) } else { scale };
+        let mut scales = vec![last];
+        for l in after + 1..=after + doublings as usize {
+            scales.push((scales[scales.len() - 1] * params.q(l).as_f64()).sqrt());
+        }
+        scales.reverse();
+        Ok(Self { cosine, scales, arcsine, scale, log_error: reached })
+    }
+
+    /// log2 of the largest error of the cosine's polynomial.
+    #[must_use]
+    pub const fn log_error(&self) -> f64 {
+        self.log_error
+    }
+
+    /// Degree of the cosine's polynomial.
+    #[must_use]
+    pub fn degree(&self) -> usize {
+        self.cosine.polynomial().degree()
+    }
+
+    /// Levels that it consumes.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.cosine.depth() + self.scales.len() - 1 + self.arcsine.as_ref().map_or(0, PolynomialPlan::depth)
+    }
+
+    fn doubling_levels(&self) -> impl Iterator<Item = usize> {
+        let first = self.cosine.level() - self.cosine.depth();
+        (1..self.scales.len()).map(move |i| first + 1 - i)
+    }
+
+    /// The keys that it needs.
+    #[must_use]
+    pub fn requests(&self) -> KeyRequests {
+        let mut requests = self.doubling_levels().fold(self.cosine.requests(), KeyRequests::relinearisation);
+        self.arcsine.iter().for_each(|plan| requests.extend(&plan.requests()));
+        requests
+    }
+
+    /// What it costs.
+    #[must_use]
+    pub fn cost(&self, params: &Parameters) -> Cost {
+        let doublings = self.doubling_levels().fold(Cost::default(), |sum, l| sum + Cost::mul_rescale(params, l));
+        self.cosine.cost(params)
+            + doublings
+            + self.arcsine.as_ref().map_or_else(Cost::default, |plan| plan.cost(params))
+    }
+}
+
+impl Evaluator {
+    /// sin(2πt), or 2πx, for slots t/K: see [`Mod1Plan`].
+    ///
+    /// # Errors
+    /// Those of [`Evaluator::polynomial`].
+    pub fn mod1(&self, a: &Ciphertext, plan: &Mod1Plan) -> Result<Ciphertext> {
+        let mut c = self.polynomial(a, &plan.cosine, plan.scales[0])?;
+        for &scale in &plan.scales[1..] {
+            let mut square = self.mul_lazy(&c, &c)?;
+            self.mul_integer_assign(&mut square, 2)?;
+            self.add_constant_assign(&mut square, -1.0)?;
+            self.relinearise_rescale_into(&square, &mut c)?;
+            c.set_scale(scale)?;
+        }
+        match &plan.arcsine {
+            Some(arcsine) => self.polynomial(&c, arcsine, plan.scale),
+            None => Ok(c),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds() {
+        // Chernoff's bounds computed apart, in double precision by a search over θ.
+        for (k, wanted) in [(8.0, -17.187), (12.0, -46.280), (14.0, -74.233), (15.0, -98.552), (16.0, -150.856)] {
+            assert!((log_failure(32, k) - wanted).abs() < 0.01, "{k}: {}", log_failure(32, k));
+        }
+        assert_eq!(log_failure(32, 16.5), f64::NEG_INFINITY);
+        assert_eq!((bound(32, 1 << 16, -64.0), bound(32, 1 << 16, -40.0), bound(32, 1 << 16, -1000.0)), (15, 13, 17));
+    }
+}

@@ -1,0 +1,98 @@
+//! The two keys of sparse-secret encapsulation (Bossuat, Troncoso-Pastoriza and Hubaux, [ACNS 2022](https://eprint.iacr.org/2022/024)).
+//!
+//! The overflow I of a raised ciphertext, m + q_0·I, grows with the weight of the secret. So the ciphertext is switched to a sparse secret s′
+//! before it is raised, where its modulus is only q_0, and back to the dense s afterwards. A key under s′ exists only modulo q_0·p_0, at
+//! most [`SPARSE_32_BITS`]: at that size 32 nonzero coefficients are as secure as anything else here. The key back is under s.
+
+use hetal_kernel::sampler::{self, Seed};
+use hetal_kernel::{Coeff, Eval, Gadget, KeySwitchKey, RnsPoly};
+use rand_core::CryptoRng;
+use rayon::prelude::*;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::SecretKey;
+use super::public::{expand_seed, gaussian};
+use crate::error::{Error, Result};
+use crate::params::{Parameters, ParametersHash, SPARSE_32_BITS};
+
+/// Weight of the sparse secret.
+pub const SPARSE_WEIGHT: usize = 32;
+
+/// The keys from the dense to a sparse secret, modulo q_0·p_0, and back, modulo q_0 ⋯ q_L·p_0. Public.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EncapsulationKeys {
+    pub(crate) hash: ParametersHash,
+    /// From s to s′.
+    pub(crate) to_sparse: KeySwitchKey,
+    pub(crate) seed: Seed,
+    /// b = −a·s + e + p_0·s′ in the limbs q_0 … q_L, p_0: a raised polynomial is itself a digit, being below q_0.
+    pub(crate) b: RnsPoly<Eval>,
+    /// Expands from the seed.
+    pub(crate) a: RnsPoly<Eval>,
+}
+
+impl EncapsulationKeys {
+    /// The gadget of the key to the sparse secret: one limb, one special prime.
+    ///
+    /// # Errors
+    /// [`Error::Parameters`] if q_0·p_0 is too large for a sparse secret.
+    pub(crate) fn gadget(params: &Parameters) -> Result<Gadget> {
+        let special = params.max_level() + 1;
+        let gadget = Gadget::new(&params.qp().range(0..1), &params.qp().range(special..special + 1), 1)?;
+        let bits = gadget.qp().log2_product();
+        if bits <= f64::from(SPARSE_32_BITS) {
+            return Ok(gadget);
+        }
+        let reason = format!(
+            "the sparse secret of a bootstrapping has a modulus q_0·p_0 of {bits:.1} bits: it may have {SPARSE_32_BITS}, make q_0 or p_0 smaller"
+        );
+        Err(Error::Parameters { name: params.literal().name.clone(), reason })
+    }
+
+    /// log2 of the modulus under which the sparse secret has a key.
+    ///
+    /// # Errors
+    /// [`Error::Parameters`] if it is too large.
+    pub fn sparse_log_modulus(params: &Parameters) -> Result<f64> {
+        Ok(Self::gadget(params)?.qp().log2_product())
+    }
+
+    /// Bytes of memory.
+    #[must_use]
+    pub fn memory_bytes(params: &Parameters) -> usize {
+        let limb = RnsPoly::<Eval>::bytes(params.n(), 1);
+        (4 + 2 * (params.max_level() + 2)) * limb
+    }
+}
+
+impl SecretKey {
+    /// Draws a sparse secret, makes the keys to it and back, and wipes it.
+    ///
+    /// # Errors
+    /// [`Error::Parameters`] if q_0·p_0 is too large for a sparse secret.
+    pub fn encapsulation_keys(&self, rng: &mut (impl CryptoRng + ?Sized)) -> Result<EncapsulationKeys> {
+        let params = self.params();
+        let gadget = EncapsulationKeys::gadget(params)?;
+        let mut small = Zeroizing::new(vec![0; params.n()]);
+        sampler::ternary_fixed_weight_into(SPARSE_WEIGHT.min(params.n()), rng, &mut small)?;
+        let limbs = params.max_level() + 2;
+        // q_0 … q_L and the first special prime are the first limbs of QP.
+        let mut sparse = RnsPoly::<Coeff>::from_small(&small, limbs).into_eval(params.qp());
+        let mut target = RnsPoly::<Coeff>::from_small(&small, 2).into_eval(gadget.qp());
+        let mut dense = self.range(params.max_level(), 1);
+        let to_sparse = KeySwitchKey::generate(&gadget, dense.prefix(1), target.view(), rng);
+        let seed = Seed::from_rng(rng);
+        let a = expand_seed(params, &seed, limbs, |i| i);
+        let mut b = gaussian(params, limbs, |i| i, rng);
+        let p = params.qp().modulus(limbs - 1).value();
+        let list: Vec<_> = b.limbs_mut().zip(dense.limbs_mut()).collect();
+        list.into_par_iter().enumerate().for_each(|(i, (b, s))| {
+            let table = params.qp().table(i);
+            table.mul_assign(s, a.limb(i));
+            table.sub_assign(b, s);
+            table.mul_scalar_add_assign(b, sparse.limb(i), table.modulus().reduce(p));
+        });
+        [&mut sparse, &mut target, &mut dense].into_iter().for_each(Zeroize::zeroize);
+        Ok(EncapsulationKeys { hash: params.hash(), to_sparse, seed, b, a })
+    }
+}

@@ -1,0 +1,617 @@
+//! Every operation: all its forms agree bit for bit, whatever `out` held and however many threads there are; levels, scales and values; what is
+//! refused, with which numbers.
+
+mod common;
+
+use common::model::{FRESH, deviations};
+use common::*;
+use hetal::encoding::Encoder;
+use hetal::kernel::GaloisElement;
+use hetal::params::{SecretDistribution, Security};
+use hetal::{Ciphertext, Complex64, Error, Evaluator, KeyRequests, Parameters, ParametersLiteral, SecretKey};
+use proptest::prelude::*;
+use std::sync::LazyLock;
+
+/// Keys for all kinds at the top and at level 5.
+static SETUP: LazyLock<Setup> = LazyLock::new(|| {
+    Setup::new("test-10", 11, |params| {
+        let levels = [params.max_level(), 5];
+        levels.into_iter().fold(all_keys(params, levels), |requests, level| {
+            (0..9).fold(requests, |requests, i| requests.rotation(params, 1 << i, level)).rotation(params, -1, level)
+        })
+    })
+});
+
+/// Other parameters with the same ring degree and, but for a special prime, the same primes.
+fn other_parameters() -> Parameters {
+    let mut literal = SETUP.params.literal().clone();
+    literal.p_bits.pop();
+    Parameters::new(literal).expect("a literal")
+}
+
+/// What `out` may hold: nothing; more limbs; fewer; degree 2; what belongs to other parameters; values that are no numbers' residues.
+fn garbage() -> &'static [Ciphertext] {
+    static GARBAGE: LazyLock<Vec<Ciphertext>> = LazyLock::new(|| {
+        let (s, mut rng) = (&*SETUP, rng(99));
+        let high = s.encrypt(&random(&mut rng, 4), 29, 3.0, &mut rng);
+        let low = s.encrypt(&random(&mut rng, 512), 0, 2f64.powi(45), &mut rng);
+        let square = s.evaluator.mul_lazy(&high, &high).expect("a product");
+        let large = Setup::new("test-11", 12, |_| KeyRequests::default());
+        let large = large.fresh(&random(&mut rng, 8), 7, &mut rng);
+        vec![
+            Ciphertext::empty(&s.params),
+            square,
+            high,
+            low,
+            Ciphertext::empty(&other_parameters()),
+            Ciphertext::empty(&params("test-11")),
+            large,
+        ]
+    });
+    &GARBAGE
+}
+
+/// `f` writes `wanted` into anything.
+fn check_into(what: &str, wanted: &Ciphertext, f: impl Fn(&mut Ciphertext) -> hetal::Result<()>) {
+    for (i, garbage) in garbage().iter().enumerate() {
+        let mut out = garbage.clone();
+        f(&mut out).unwrap_or_else(|e| panic!("{what} into {i}: {e}"));
+        assert!(out == *wanted, "{what} into garbage {i} differs");
+    }
+}
+
+/// `f` in place makes `wanted` of `a`.
+fn check_assign(what: &str, wanted: &Ciphertext, a: &Ciphertext, f: impl Fn(&mut Ciphertext) -> hetal::Result<()>) {
+    let mut out = a.clone();
+    f(&mut out).unwrap_or_else(|e| panic!("{what} in place: {e}"));
+    assert!(out == *wanted, "{what} in place differs");
+}
+
+/// Level, scale and degree of a result.
+fn check_shape(what: &str, x: &Ciphertext, level: usize, scale: f64, degree: usize) {
+    assert_eq!((x.level(), x.scale(), x.degree()), (level, scale, degree), "{what}");
+}
+
+/// All forms of all operations on operands at these levels; everything that was computed.
+fn all_forms(seed: u64, levels: [usize; 2], log_slots: [u32; 2]) -> Vec<Ciphertext> {
+    let (s, mut rng) = (&*SETUP, rng(seed));
+    let (ev, params) = (&s.evaluator, &s.params);
+    let scale = 2f64.powi(20);
+    let [x, y] = [0, 1].map(|i| random(&mut rng, 1 << log_slots[i]));
+    let [a, b] = [s.encrypt(&x, levels[0], scale, &mut rng), s.encrypt(&y, levels[1], scale, &mut rng)];
+    let plain = s.encoder.encode(&y, levels[1], scale).expect("a plaintext");
+    let originals = (a.clone(), b.clone(), plain.clone());
+    let (low, product) = (levels[0].min(levels[1]), scale * scale);
+    let slots = 1 << log_slots[0].max(log_slots[1]);
+    let mut all = Vec::new();
+    let mut keep = |what: &str, x: &Ciphertext, level: usize, scale: f64, degree: usize| {
+        check_shape(what, x, level, scale, degree);
+        all.push(x.clone());
+    };
+
+    let sum = ev.add(&a, &b).expect("add");
+    assert_eq!(sum.slots(), slots);
+    check_assign("add", &sum, &a, |a| ev.add_assign(a, &b));
+    check_into("add", &sum, |out| ev.add_into(&a, &b, out));
+    keep("add", &sum, low, scale, 1);
+    let difference = ev.sub(&a, &b).expect("sub");
+    check_assign("sub", &difference, &a, |a| ev.sub_assign(a, &b));
+    check_into("sub", &difference, |out| ev.sub_into(&a, &b, out));
+    keep("sub", &difference, low, scale, 1);
+    let x = ev.add_plain(&a, &plain).expect("add_plain");
+    check_assign("add_plain", &x, &a, |a| ev.add_plain_assign(a, &plain));
+    keep("add_plain", &x, low, scale, 1);
+    let x = ev.sub_plain(&a, &plain).expect("sub_plain");
+    check_assign("sub_plain", &x, &a, |a| ev.sub_plain_assign(a, &plain));
+    keep("sub_plain", &x, low, scale, 1);
+    let x = ev.mul_plain(&a, &plain).expect("mul_plain");
+    assert_eq!(x.slots(), slots);
+    check_assign("mul_plain", &x, &a, |a| ev.mul_plain_assign(a, &plain));
+    check_into("mul_plain", &x, |out| ev.mul_plain_into(&a, &plain, out));
+    keep("mul_plain", &x, low, product, 1);
+    let negative = ev.negate(&a).expect("negate");
+    check_assign("negate", &negative, &a, |a| ev.negate_assign(a));
+    keep("negate", &negative, levels[0], scale, 1);
+    for c in [Complex64::new(0.7, 0.0), Complex64::new(-0.3, 0.9), Complex64::new(0.0, -1.0), Complex64::ZERO] {
+        let x = ev.add_constant(&a, c).expect("add_constant");
+        check_assign("add_constant", &x, &a, |a| ev.add_constant_assign(a, c));
+        keep("add_constant", &x, levels[0], scale, 1);
+        let x = ev.mul_constant(&a, c, 1000.0).expect("mul_constant");
+        check_assign("mul_constant", &x, &a, |a| ev.mul_constant_assign(a, c, 1000.0));
+        keep("mul_constant", &x, levels[0], scale * 1000.0, 1);
+    }
+    for c in [0, 1, -1, 3, i64::MAX, i64::MIN] {
+        let x = ev.mul_integer(&a, c).expect("mul_integer");
+        check_assign("mul_integer", &x, &a, |a| ev.mul_integer_assign(a, c));
+        keep("mul_integer", &x, levels[0], scale, 1);
+    }
+    assert!(ev.mul_integer(&a, -1).expect("mul_integer") == negative, "−1·a is −a");
+    let turned = ev.mul_i(&a).expect("mul_i");
+    check_assign("mul_i", &turned, &a, |a| ev.mul_i_assign(a));
+    let twice = ev.mul_i(&turned).expect("mul_i");
+    assert!(twice == negative, "i·i·a is −a");
+    assert!(ev.mul_i(&ev.mul_i(&twice).expect("mul_i")).expect("mul_i") == a, "i^4·a is a");
+    keep("mul_i", &turned, levels[0], scale, 1);
+    for level in [0, low] {
+        let x = ev.drop_to_level(&a, level).expect("drop");
+        check_assign("drop", &x, &a, |a| ev.drop_to_level_assign(a, level));
+        assert!(x == ev.adjust(&a, level, scale).expect("adjust"), "adjusting to the same scale only drops");
+        keep("drop", &x, level, scale, 1);
+    }
+
+    let lazy = ev.mul_lazy(&a, &b).expect("mul_lazy");
+    keep("mul_lazy", &lazy, low, product, 2);
+    check_into("dot_lazy", &lazy, |out| ev.dot_lazy_into(&[(&a, &b)], out));
+    let dot = ev.dot_lazy(&[(&a, &b), (&b, &b), (&a, &a)]).expect("dot_lazy");
+    let squares = [ev.mul_lazy(&b, &b).expect("mul_lazy"), ev.mul_lazy(&a, &a).expect("mul_lazy")];
+    let summed = squares.iter().fold(lazy.clone(), |sum, x| ev.add(&sum, x).expect("add"));
+    assert!(dot == summed, "a sum of products at once");
+    keep("dot_lazy", &dot, low, product, 2);
+    // Degrees 1 and 2, on either side.
+    let mut first = ev.drop_to_level(&a, low).expect("drop");
+    first.set_scale(product).expect("a scale");
+    let mixed = ev.sub(&first, &lazy).expect("sub");
+    keep("sub of degrees 1 and 2", &mixed, low, product, 2);
+    assert!(ev.negate(&mixed).expect("negate") == ev.sub(&lazy, &first).expect("sub"), "a − b is −(b − a)");
+    check_into("sub of degrees 1 and 2", &mixed, |out| ev.sub_into(&first, &lazy, out));
+    check_into("add of degrees 2 and 1", &ev.add(&lazy, &first).expect("add"), |out| ev.add_into(&lazy, &first, out));
+    let linear = ev.relinearise(&lazy).expect("relinearise");
+    assert!(linear == ev.mul(&a, &b).expect("mul"), "mul relinearises");
+    check_assign("mul", &linear, &a, |a| ev.mul_assign(a, &b));
+    check_into("mul", &linear, |out| ev.mul_into(&a, &b, out));
+    keep("mul", &linear, low, product, 1);
+    if low > 0 {
+        let below = scale * scale / params.q(low).as_f64();
+        let x = ev.rescale(&linear).expect("rescale");
+        check_assign("rescale", &x, &linear, |a| ev.rescale_assign(a));
+        check_assign("rescale_by 1", &x, &linear, |a| ev.rescale_by_assign(a, 1));
+        check_assign("rescale_by 0", &linear, &linear, |a| ev.rescale_by_assign(a, 0));
+        check_into("rescale", &x, |out| ev.rescale_into(&linear, out));
+        keep("rescale", &x, low - 1, below, 1);
+        keep("rescale of degree 2", &ev.rescale(&lazy).expect("rescale"), low - 1, below, 2);
+        let x = ev.mul_rescale(&a, &b).expect("mul_rescale");
+        assert!(x == ev.relinearise_rescale(&lazy).expect("relinearise_rescale"), "mul_rescale in two steps");
+        check_assign("mul_rescale", &x, &a, |a| ev.mul_rescale_assign(a, &b));
+        check_into("mul_rescale", &x, |out| ev.mul_rescale_into(&a, &b, out));
+        check_into("relinearise_rescale", &x, |out| ev.relinearise_rescale_into(&lazy, out));
+        keep("mul_rescale", &x, low - 1, below, 1);
+    }
+    if low > 1 {
+        let mut x = linear.clone();
+        ev.rescale_by_assign(&mut x, 2).expect("rescale_by");
+        let scale = product / params.q(low).as_f64() / params.q(low - 1).as_f64();
+        keep("rescale_by 2", &x, low - 2, scale, 1);
+        let mut x = linear.clone();
+        ev.rescale_by_assign(&mut x, low).expect("rescale_by");
+        assert_eq!(x.level(), 0);
+    }
+
+    let slots = params.slots() as i64;
+    let indices = [0, 1, -3, 7, slots / 2, slots, -slots, 1 + slots, 1 - 4 * slots, i64::MAX, i64::MIN];
+    let hoisted = ev.rotate_hoisted(&a, &indices).expect("rotate_hoisted");
+    let top = ev.hoist(&a, params.max_level()).expect("hoist");
+    for (&k, hoisted) in indices.iter().zip(&hoisted) {
+        let x = ev.rotate(&a, k).expect("rotate");
+        assert!(*hoisted == x, "hoisted rotation by {k}");
+        let element = GaloisElement::rotation(k, params.log_n());
+        let found = ev.automorphism_hoisted(&top, element).expect("automorphism_hoisted");
+        assert!(found == x, "rotation by {k}, hoisted for a key of the top level");
+        check_assign("rotate", &x, &a, |a| ev.rotate_assign(a, k));
+        check_into("rotate", &x, |out| ev.rotate_into(&a, k, out));
+        assert!(k.rem_euclid(slots) != 0 || x == a, "rotation by {k} is the identity");
+        assert!(x == ev.rotate(&a, k.rem_euclid(slots)).expect("rotate"), "rotation by {k}");
+        keep("rotate", &x, levels[0], scale, 1);
+    }
+    assert!(ev.rotate_hoisted(&a, &[0, slots]).expect("rotate_hoisted") == [a.clone(), a.clone()]);
+    assert!(ev.rotate_hoisted(&a, &[]).expect("rotate_hoisted").is_empty());
+    let x = ev.conjugate(&a).expect("conjugate");
+    check_assign("conjugate", &x, &a, |a| ev.conjugate_assign(a));
+    let element = GaloisElement::conjugation(params.log_n());
+    check_into("automorphism", &x, |out| ev.automorphism_into(&a, element, out));
+    let found = ev.automorphism_hoisted(&top, element).expect("automorphism_hoisted");
+    assert!(found == x, "conjugation, hoisted");
+    keep("conjugate", &x, levels[0], scale, 1);
+    keep("sum_slots", &ev.sum_slots(&a, 4, 2).expect("sum_slots"), levels[0], scale, 1);
+    assert!((a, b, plain) == originals, "an operand was changed");
+    all
+}
+
+/// The levels at which shapes of keys change, the lowest and the highest ones.
+fn level() -> impl Strategy<Value = usize> {
+    prop_oneof![Just(0usize), Just(1), Just(5), Just(6), Just(17), Just(18), Just(29), 0usize..30]
+}
+
+#[test]
+fn forms_agree() {
+    proptest!(config(10), |(seed: u64, a in level(), b in level(), x in 0u32..10, y in 0u32..10)| {
+        // A product of two scales of 2^20 fits the 50 bits of level 0.
+        all_forms(seed, [a, b], [x, y]);
+    });
+    all_forms(1, [29, 29], [9, 9]);
+    all_forms(2, [0, 0], [9, 0]);
+}
+
+/// The results do not depend on the number of threads: operations, keys, encryption, encoding, decoding.
+#[test]
+fn threads_do_not_matter() {
+    let run = || {
+        let mut rng = rng(5);
+        let params = params("test-10");
+        let secret = SecretKey::generate(&params, &mut rng).expect("a secret");
+        let keys = secret.evaluation_keys(&all_keys(&params, [29, 3]), &mut rng).expect("keys");
+        let ev = Evaluator::new(&params, std::sync::Arc::new(keys));
+        let encoder = Encoder::new(&params);
+        let plain = encoder.encode(&random(&mut rng, 512), 20, 2f64.powi(60)).expect("a plaintext");
+        let a = secret.encrypt(&plain, &mut rng).expect("a ciphertext");
+        let low = ev.drop_to_level(&a, 3).expect("drop");
+        let results = [
+            ev.mul_rescale(&a, &a).expect("mul_rescale"),
+            ev.mul(&a, &a).expect("mul"),
+            ev.conjugate(&low).expect("conjugate"),
+            ev.rotate(&a, -3).expect("rotate"),
+            ev.rotate_hoisted(&a, &[7, 1]).expect("rotate_hoisted").remove(1),
+        ];
+        let decoded = encoder.decode(&secret.decrypt(&results[1]).expect("a plaintext")).expect("values");
+        (plain, a, results, decoded, all_forms(6, [9, 13], [9, 3]))
+    };
+    let in_pool = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+        pool.install(run)
+    };
+    let one = in_pool(1);
+    for threads in [2, 5] {
+        assert!(in_pool(threads) == one, "{threads} threads give other results than one");
+    }
+}
+
+/// The bound of slots' errors: `count` fresh ciphertexts or roundings of the larger noise, at most so many standard deviations as have
+/// probability 2^−40. Here only linear operations and rescalings of values below 2.
+fn bound(s: &Setup, scale: f64) -> f64 {
+    let largest = s.secret_slots.iter().copied().fold(0.0, f64::max);
+    let n = s.params.n() as f64;
+    let fresh = n * (FRESH + 2.0 / 12.0);
+    deviations(s.params.slots() * 64) * (fresh + (1.0 + largest) * n / 12.0).sqrt() / scale
+}
+
+#[test]
+fn values_of_sums_and_multiples() {
+    let (s, mut rng) = (&*SETUP, rng(21));
+    let (ev, scale) = (&s.evaluator, 2f64.powi(40));
+    for level in [1, 12, 29] {
+        let (x, y) = (random(&mut rng, 512), random(&mut rng, 512));
+        let (a, b) = (s.encrypt(&x, level, scale, &mut rng), s.encrypt(&y, level, scale, &mut rng));
+        // The error of an integer multiple is the multiple of the error.
+        for c in [0i64, 1, -1, 100] {
+            let wanted: Vec<_> = x.iter().map(|z| z * c as f64).collect();
+            let found = s.decrypt(&ev.mul_integer(&a, c).expect("mul_integer"));
+            assert!(distance(&found, &wanted) <= (c.abs() as f64) * bound(s, scale) + 1e-13 * 100.0, "{c}·a");
+        }
+        // a·1 + c·b at the scale of the product.
+        let factor = 2f64.powi(20);
+        for c in [0.0, 1.0, -0.625, 1.0 / 3.0] {
+            let mut sum = ev.mul_constant(&a, 1.0, factor).expect("mul_constant");
+            ev.add_multiple(&mut sum, &b, c, factor).expect("add_multiple");
+            let wanted: Vec<_> = x.iter().zip(&y).map(|(x, y)| x + y * c).collect();
+            // The constant is rounded to 2^-21.
+            let limit = 2.0 * bound(s, scale) + 2f64.powf(0.5) / 2.0 / factor + 1e-13;
+            assert!(distance(&s.decrypt(&sum), &wanted) <= limit, "a + {c}·b");
+            assert_eq!((sum.level(), sum.scale()), (level, scale * factor));
+        }
+        // From a higher level; into degree 2.
+        if level > 1 {
+            let mut square = ev.drop_to_level(&ev.mul_lazy(&a, &a).expect("mul_lazy"), level - 1).expect("drop");
+            ev.add_multiple(&mut square, &b, 0.5, scale).expect("add_multiple");
+            let wanted: Vec<_> = x.iter().zip(&y).map(|(x, y)| x * x + y * 0.5).collect();
+            // |x| ≤ √2 multiplies the error of x twice.
+            let limit = (2.0 * 2f64.sqrt() + 1.0) * bound(s, scale) + 1e-13;
+            assert!(distance(&s.decrypt(&square), &wanted) <= limit, "a·a + b/2 in degree 2");
+        }
+    }
+}
+
+#[test]
+fn values_of_sums_over_slots() {
+    let (s, mut rng) = (&*SETUP, rng(22));
+    let (ev, scale) = (&s.evaluator, 2f64.powi(40));
+    let slots = s.params.slots();
+    for (count, stride, len) in
+        [(1, 5, 512), (2, 1, 512), (512, 1, 512), (8, 64, 512), (4, 1, 4), (512, 1, 8), (16, 16, 256)]
+    {
+        let x = random(&mut rng, len);
+        let found = s.decrypt(&ev.sum_slots(&s.encrypt(&x, 4, scale, &mut rng), count, stride).expect("sum_slots"));
+        let wanted: Vec<Complex64> =
+            (0..len).map(|j| (0..count).map(|i| x[(j + i * stride as usize) % len]).sum()).collect();
+        // `count` errors of the ciphertext and fewer than `count` of the rotations in all.
+        let limit = 2.0 * count as f64 * bound(s, scale) + 1e-12;
+        assert!(distance(&found, &wanted) <= limit, "{count} slots by {stride} of {len}");
+    }
+    let all = vec![Complex64::ONE; slots];
+    let sum = ev.sum_slots(&s.encrypt(&all, 4, scale, &mut rng), slots, 1).expect("sum_slots");
+    assert!(distance(&s.decrypt(&sum), &vec![Complex64::new(512.0, 0.0); slots]) <= 1024.0 * bound(s, scale) + 1e-12);
+    for count in [0, 3, 2 * slots] {
+        let error = ev.sum_slots(&sum, count, 1).expect_err("no such number of slots");
+        assert_eq!(error, Error::Slots { slots: count, max: slots });
+        assert!(error.to_string().contains(&count.to_string()) && error.to_string().contains("512"), "{error}");
+    }
+}
+
+/// Division of a product in one step or in two: the results differ by their roundings.
+#[test]
+fn merged_rescaling() {
+    let (s, mut rng) = (&*SETUP, rng(23));
+    for level in [1, 2, 5, 6, 12, 17, 18, 29] {
+        for x in [random(&mut rng, 512), vec![Complex64::ONE; 512]] {
+            let a = s.fresh(&x, level, &mut rng);
+            let merged = s.evaluator.mul_rescale(&a, &a).expect("mul_rescale");
+            let two = s.evaluator.rescale(&s.evaluator.mul(&a, &a).expect("mul")).expect("rescale");
+            assert_eq!((merged.level(), merged.scale()), (two.level(), two.scale()));
+            // One rounding of variance (1 + |S|²)·N/12 in each, less than one more from the step before it.
+            let limit = 2.0 * bound(s, merged.scale()) + 1e-13;
+            let found = distance(&s.decrypt(&merged), &s.decrypt(&two));
+            assert!(found <= limit, "level {level}: {found:e} above {limit:e}");
+        }
+    }
+}
+
+#[test]
+fn adjusting() {
+    let (s, mut rng) = (&*SETUP, rng(24));
+    let (ev, params) = (&s.evaluator, &s.params);
+    let x = random(&mut rng, 512);
+    for (from, to) in [(29, 28), (29, 0), (18, 17), (17, 16), (12, 3), (1, 0)] {
+        let a = s.fresh(&x, from, &mut rng);
+        let wanted = params.scale(to);
+        let out = ev.adjust(&a, to, wanted).expect("adjust");
+        assert_eq!((out.level(), out.scale()), (to, wanted), "exactly this scale");
+        // The constant has at least 29 bits here; half a unit of it is lost.
+        let factor = wanted / a.scale() * params.q(to + 1).as_f64();
+        let limit = 2.0 * bound(s, wanted.min(a.scale())) + 2f64.sqrt() / factor + 1e-13;
+        assert!(distance(&s.decrypt(&out), &x) <= limit, "from {from} to {to}");
+    }
+    let a = s.fresh(&x, 5, &mut rng);
+    assert_eq!(ev.adjust(&a, 6, a.scale()), Err(Error::Level { level: 6, max: 5 }));
+    let twice = 2.0 * a.scale();
+    for (level, scale) in [(5, twice), (6, twice), (4, a.scale() / 2f64.powi(21)), (4, -1.0)] {
+        let found = ev.adjust(&a, level, scale);
+        assert!(matches!(found, Err(Error::ScaleMismatch { left, .. }) if left == a.scale()), "{level} {scale}");
+    }
+    for scale in [f64::NAN, f64::INFINITY] {
+        assert!(matches!(ev.adjust(&a, 4, scale), Err(Error::Scale { level: 5, .. })), "{scale}");
+    }
+}
+
+/// A refusal: the variant, and what its message has to say. The operand stays as it was.
+fn check_refused(
+    a: &Ciphertext,
+    texts: &[&str],
+    wanted: fn(&Error) -> bool,
+    f: impl FnOnce(&mut Ciphertext) -> hetal::Result<()>,
+) {
+    let mut operand = a.clone();
+    let error = f(&mut operand).expect_err("must be refused");
+    let text = error.to_string();
+    assert!(wanted(&error), "{error:?}");
+    assert!(texts.iter().all(|part| text.contains(part)), "{text}: without {texts:?}");
+    assert!(operand == *a, "{text}: the operand was changed");
+}
+
+#[test]
+fn refusals() {
+    let (s, mut rng) = (&*SETUP, rng(31));
+    let (ev, encoder) = (&s.evaluator, &s.encoder);
+    let x = random(&mut rng, 512);
+    let [a, b] = [2f64.powi(40), 2f64.powi(41)].map(|scale| s.encrypt(&x, 6, scale, &mut rng));
+    let plain = encoder.encode(&x, 6, 2f64.powi(41)).expect("a plaintext");
+    let mismatch: fn(&Error) -> bool = |e| matches!(e, Error::ScaleMismatch { .. });
+    check_refused(&a, &["2^40", "2^41"], mismatch, |a| ev.add_assign(a, &b));
+    check_refused(&a, &["2^40", "2^41"], mismatch, |a| ev.sub_assign(a, &b));
+    check_refused(&a, &["2^40", "2^41"], mismatch, |a| ev.add_plain_assign(a, &plain));
+    check_refused(&a, &["2^40", "2^41"], mismatch, |a| ev.sub_plain_assign(a, &plain));
+    check_refused(&a, &["2^40", "2^42"], mismatch, |a| ev.add_multiple(a, &b, 1.0, 2.0));
+    check_refused(&a, &["2^80", "2^81"], mismatch, |a| ev.dot_lazy(&[(a, a), (a, &b)]).map(|_| ()));
+    // 2^-39 apart is not equal, 2^-41 is.
+    let mut near = a.clone();
+    near.set_scale(a.scale() * (1.0 + 2f64.powi(-41))).expect("a scale");
+    ev.add(&a, &near).expect("equal scales");
+    near.set_scale(a.scale() * (1.0 + 2f64.powi(-39))).expect("a scale");
+    check_refused(&a, &["scales differ"], mismatch, |a| ev.add_assign(a, &near));
+
+    let none: fn(&Error) -> bool = |e| matches!(e, Error::NoLevelsLeft { .. });
+    let low = ev.drop_to_level(&a, 0).expect("drop");
+    let lazy = ev.dot_lazy(&[(&a, &a)]).expect("dot_lazy");
+    check_refused(&low, &["1 levels", "level 0"], none, |a| ev.rescale_assign(a));
+    check_refused(&a, &["7 levels", "level 6"], none, |a| ev.rescale_by_assign(a, 7));
+    check_refused(&a, &[&format!("{} levels", usize::MAX)], none, |a| ev.rescale_by_assign(a, usize::MAX));
+    let bottom = s.encrypt(&x, 0, 2f64.powi(20), &mut rng);
+    check_refused(&bottom, &["1 levels", "level 0"], none, |a| ev.mul_rescale_assign(a, &bottom));
+
+    let scale: fn(&Error) -> bool = |e| matches!(e, Error::Scale { .. });
+    check_refused(&low, &["level 0", "2^50"], scale, |a| ev.mul_assign(a, &low));
+    check_refused(&low, &["level 0", "2^50"], scale, |a| ev.mul_plain_assign(a, &plain));
+    for factor in [0.0, -1.0, f64::NAN, f64::INFINITY, 1024.0] {
+        check_refused(&low, &["level 0", "2^50"], scale, |a| ev.mul_constant_assign(a, 1.0, factor));
+        let invalid = factor == 1024.0;
+        assert!(invalid || low.clone().set_scale(factor).is_err(), "scale {factor}");
+    }
+    check_refused(&low, &["-1e0"], scale, |a| a.set_scale(-1.0));
+    ev.mul_constant(&low, 0.5, 1023.0).expect("below 2^50");
+
+    let degree: fn(&Error) -> bool = |e| matches!(e, Error::Degree { degree: 2, wanted: 1 });
+    let text = &["degree 2", "1 is needed"];
+    check_refused(&lazy, text, degree, |a| ev.mul_assign(a, &b));
+    check_refused(&lazy, text, degree, |a| ev.rotate_assign(a, 1));
+    check_refused(&lazy, text, degree, |a| ev.rotate_assign(a, 0));
+    check_refused(&lazy, text, degree, |a| ev.conjugate_assign(a));
+    check_refused(&lazy, text, degree, |a| ev.hoist(a, 29).map(|_| ()));
+    let mut wide = a.clone();
+    wide.set_scale(lazy.scale() * 2.0).expect("a scale");
+    check_refused(&wide, text, degree, |a| ev.add_multiple(a, &lazy, 1.0, 2.0));
+    let linear: fn(&Error) -> bool = |e| matches!(e, Error::Degree { degree: 1, wanted: 2 });
+    check_refused(&a, &["degree 1", "2 is needed"], linear, |a| ev.relinearise(a).map(|_| ()));
+    check_refused(&a, &["degree 1", "2 is needed"], linear, |a| ev.relinearise_rescale(a).map(|_| ()));
+
+    let finite: fn(&Error) -> bool = |e| matches!(e, Error::NotFinite { slot: 0, .. });
+    check_refused(&a, &["NaN"], finite, |a| ev.add_constant_assign(a, f64::NAN));
+    check_refused(&a, &["inf"], finite, |a| ev.add_constant_assign(a, Complex64::new(0.0, f64::INFINITY)));
+    check_refused(&a, &["-inf"], finite, |a| ev.mul_constant_assign(a, f64::NEG_INFINITY, 2.0));
+    check_refused(&b, &["NaN"], finite, |b| ev.add_multiple(b, &a, f64::NAN, 2.0));
+    let overflow: fn(&Error) -> bool = |e| matches!(e, Error::Overflow { .. });
+    check_refused(&low, &["2^40.0", "level 0", "2^50.0", "51.0 bits"], overflow, |a| ev.add_constant_assign(a, 1024.0));
+    check_refused(&low, &["2^50.0"], overflow, |a| ev.mul_constant_assign(a, 1e15, 1.0));
+    // |c·Δ| below q/2 is accepted.
+    ev.add_constant(&low, 511.0).expect("below half the modulus");
+
+    let count: fn(&Error) -> bool = |e| matches!(e, Error::Count { found: 0, wanted: 1, .. });
+    check_refused(&a, &["0 products", "1 are needed"], count, |a| ev.dot_lazy_into(&[], a));
+
+    let level: fn(&Error) -> bool = |e| matches!(e, Error::Level { .. });
+    check_refused(&a, &["level 7", "6"], level, |a| ev.drop_to_level_assign(a, 7));
+    check_refused(&a, &["level 7", "6"], level, |a| ev.drop_to_level(a, 7).map(|_| ()));
+    check_refused(&b, &["level 6", "0"], level, |b| ev.add_multiple(b, &low, 1.0, 2.0));
+    check_refused(&a, &["level 6", "5"], level, |a| ev.hoist(a, 5).map(|_| ()));
+    check_refused(&a, &["level 30", "29"], level, |a| ev.hoist(a, 30).map(|_| ()));
+
+    let missing: fn(&Error) -> bool = |e| matches!(e, Error::MissingKey { .. });
+    // 5^9 mod 2048 names the rotation by 9.
+    let element = format!("X^{}", 5u64.pow(9) % 2048);
+    check_refused(&a, &["Galois key", &element, "level 6"], missing, |a| ev.rotate_assign(a, 9));
+    check_refused(&a, &["Galois key"], missing, |a| ev.rotate_hoisted(a, &[1, 9]).map(|_| ()));
+    let bare = Evaluator::without_keys(&s.params);
+    check_refused(&a, &["conjugation key", "level 6"], missing, |a| bare.conjugate_assign(a));
+    check_refused(&a, &["relinearisation key", "level 6"], missing, |a| bare.mul_assign(a, &b));
+    check_refused(&lazy, &["relinearisation key", "level 6"], missing, |a| bare.relinearise_rescale(a).map(|_| ()));
+    // Keys of level 5 do not serve level 6.
+    let keys = s.secret.evaluation_keys(&all_keys(&s.params, [5]), &mut rng).expect("keys");
+    let fifth = Evaluator::new(&s.params, std::sync::Arc::new(keys));
+    check_refused(&a, &["relinearisation key", "level 6"], missing, |a| fifth.mul_assign(a, &b));
+    fifth.mul(&ev.drop_to_level(&a, 5).expect("drop"), &b).expect("a key");
+}
+
+/// Objects of other parameters are refused by every operation, with both hashes; also where the ring is the same.
+#[test]
+fn other_parameters_are_refused() {
+    let (s, mut rng) = (&*SETUP, rng(41));
+    let (ev, wanted) = (&s.evaluator, s.params.hash().to_string());
+    let others = [other_parameters(), params("test-11")];
+    for other in others {
+        let mine = s.fresh(&random(&mut rng, 8), 5, &mut rng);
+        let secret = SecretKey::generate(&other, &mut rng).expect("a secret");
+        let encoder = Encoder::new(&other);
+        let plain = encoder.encode(&random(&mut rng, 8), 5, mine.scale()).expect("a plaintext");
+        let x = secret.encrypt(&plain, &mut rng).expect("a ciphertext");
+        let found = other.hash().to_string();
+        let check = |what: &str, result: hetal::Result<()>| {
+            let error = result.expect_err(what);
+            assert!(matches!(error, Error::OtherParameters { .. }), "{what}: {error:?}");
+            let text = error.to_string();
+            assert!(text.contains(&wanted) && text.contains(&found), "{what}: {text}");
+        };
+        let drop = |_: Ciphertext| ();
+        check("add", ev.add(&x, &mine).map(drop));
+        check("add", ev.add(&mine, &x).map(drop));
+        check("sub", ev.sub(&x, &mine).map(drop));
+        check("add_plain", ev.add_plain(&mine, &plain).map(drop));
+        check("sub_plain", ev.sub_plain(&mine, &plain).map(drop));
+        check("mul_plain", ev.mul_plain(&mine, &plain).map(drop));
+        check("add_constant", ev.add_constant(&x, 1.0).map(drop));
+        check("add_multiple", ev.add_multiple(&mut mine.clone(), &x, 1.0, 1.0));
+        check("mul_constant", ev.mul_constant(&x, 1.0, 2.0).map(drop));
+        check("mul_integer", ev.mul_integer(&x, 1).map(drop));
+        check("mul_i", ev.mul_i(&x).map(drop));
+        check("negate", ev.negate(&x).map(drop));
+        check("rescale", ev.rescale(&x).map(drop));
+        check("rescale_by", ev.rescale_by_assign(&mut x.clone(), 0));
+        check("adjust", ev.adjust(&x, 4, s.params.scale(4)).map(drop));
+        check("mul", ev.mul(&x, &mine).map(drop));
+        check("mul", ev.mul(&mine, &x).map(drop));
+        check("dot_lazy", ev.dot_lazy(&[(&mine, &mine), (&mine, &x)]).map(drop));
+        check("rotate", ev.rotate(&x, 1).map(drop));
+        check("rotate by 0", ev.rotate(&x, 0).map(drop));
+        check("conjugate", ev.conjugate(&x).map(drop));
+        check("hoist", ev.hoist(&x, 29).map(|_| ()));
+        check("decode", s.encoder.decode(&plain).map(|_| ()));
+        check("decrypt", s.secret.decrypt(&x).map(|_| ()));
+        check("encrypt", s.secret.encrypt(&plain, &mut rng).map(drop));
+        // Keys of other parameters under ciphertexts of these.
+        let keys = secret.evaluation_keys(&KeyRequests::default().relinearisation(5), &mut rng).expect("keys");
+        let mixed = Evaluator::new(&s.params, std::sync::Arc::new(keys));
+        check("a key", mixed.mul(&mine, &mine).map(drop));
+    }
+}
+
+/// Conjugation and rotation undo themselves, at the lowest level, a middle one and the top, for worst-case vectors.
+#[test]
+fn automorphisms_undone() {
+    let (s, mut rng) = (&*SETUP, rng(51));
+    let mut single = vec![Complex64::ZERO; 512];
+    single[511] = Complex64::new(1.0, -1.0);
+    for level in [0, 5, 17] {
+        for x in [vec![Complex64::ONE; 512], single.clone(), random(&mut rng, 512), random(&mut rng, 1)] {
+            let a = s.encrypt(&x, level, 2f64.powi(40), &mut rng);
+            let ev = &s.evaluator;
+            let limit = 3.0 * bound(s, a.scale()) + 1e-13;
+            let back = ev.conjugate(&ev.conjugate(&a).expect("conjugate")).expect("conjugate");
+            assert!(distance(&s.decrypt(&back), &x) <= limit, "conjugated twice at level {level}");
+            let back = ev.rotate(&ev.rotate(&a, 1).expect("rotate"), -1).expect("rotate");
+            assert!(distance(&s.decrypt(&back), &x) <= limit, "rotated and back at level {level}");
+            let mut wanted = x.clone();
+            wanted.rotate_left(7 % x.len());
+            assert!(distance(&s.decrypt(&ev.rotate(&a, 7).expect("rotate")), &wanted) <= limit, "rotated by 7");
+        }
+    }
+}
+
+/// At N = 2^16, level 12: all slots the same, and one large slot among zeros.
+#[test]
+fn at_n16() {
+    let s = Setup::new("n16", 61, |params| {
+        KeyRequests::default().relinearisation(12).rotation(params, -1, 12).conjugation(params, 12)
+    });
+    let (ev, mut rng, slots) = (&s.evaluator, rng(62), s.params.slots());
+    let mut x = vec![Complex64::ZERO; slots];
+    x[0] = Complex64::new(1.0, 1.0);
+    let a = s.fresh(&x, 12, &mut rng);
+    let product = ev.mul_rescale(&a, &a).expect("mul_rescale");
+    assert_eq!(product.scale(), s.params.scale(11), "the nominal scale");
+    x[0] = Complex64::new(0.0, 2.0);
+    // The error of the square is 2·|x|·error, where |x| ≤ √2.
+    let limit = 4.0 * bound(&s, product.scale());
+    assert!(distance(&s.decrypt(&product), &x) <= limit);
+    let turned = ev.conjugate(&ev.rotate(&product, -1).expect("rotate")).expect("conjugate");
+    x.swap(0, 1);
+    x[1] = x[1].conj();
+    assert!(distance(&s.decrypt(&turned), &x) <= limit + 2.0 * bound(&s, product.scale()));
+    assert!(ev.rotate(&a, slots as i64).expect("rotate") == a, "rotation by N/2");
+}
+
+/// A chain of few small primes, the smallest ring: shapes that the presets do not have.
+#[test]
+fn another_chain() {
+    let literal = ParametersLiteral {
+        name: "test-small".to_owned(),
+        log_n: 4,
+        q_bits: vec![40, 30, 30, 30],
+        p_bits: vec![30, 40],
+        secret: SecretDistribution::FixedWeight(5),
+        security: Security::Insecure,
+    };
+    let (params, mut rng) = (Parameters::new(literal).expect("a literal"), rng(71));
+    let secret = SecretKey::generate(&params, &mut rng).expect("a secret");
+    let requests = KeyRequests::default().relinearisation(3).rotation(&params, 3, 3);
+    let keys = secret.evaluation_keys(&requests, &mut rng).expect("keys");
+    let (ev, encoder) = (Evaluator::new(&params, std::sync::Arc::new(keys)), Encoder::new(&params));
+    let x = random(&mut rng, 8);
+    let plain = encoder.encode(&x, 3, params.scale(3)).expect("a plaintext");
+    let mut a = secret.encrypt(&plain, &mut rng).expect("a ciphertext");
+    let mut wanted = x;
+    for _ in 0..3 {
+        a = ev.rotate(&ev.mul_rescale(&a, &a).expect("mul_rescale"), 3).expect("rotate");
+        wanted = (0..8).map(|j| wanted[(j + 3) % 8] * wanted[(j + 3) % 8]).collect();
+    }
+    let found = encoder.decode(&secret.decrypt(&a).expect("a plaintext")).expect("values");
+    // Worst cases, not deviations: a fresh error of at most 16·42.5 and rounding errors of at most 16/2·(1 + 5); three squarings of
+    // |x| ≤ √2, √2², √2⁴ multiply the first by 2√2·4·8 and grow with the later ones; a switch adds less than its rounding.
+    let unit = 1.0 / params.scale(3).min(params.scale(0));
+    let limit = unit * (16.0 * 42.5 * 90.6 + 3.0 * 2.0 * 48.0 * 32.0);
+    assert!(distance(&found, &wanted) <= limit, "{found:?} {wanted:?}");
+}
