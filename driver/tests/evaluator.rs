@@ -212,6 +212,7 @@ fn all_forms(seed: u64, levels: [usize; 2], log_slots: [u32; 2]) -> Vec<Cipherte
     assert!(found == x, "conjugation, hoisted");
     keep("conjugate", &x, levels[0], scale, 1);
     keep("sum_slots", &ev.sum_slots(&a, 4, 2).expect("sum_slots"), levels[0], scale, 1);
+    drop(top);
     assert!((a, b, plain) == originals, "an operand was changed");
     all
 }

@@ -121,6 +121,12 @@ impl<D: Domain> RnsPoly<D> {
         self.data.truncate(self.limbs * limb_stride(self.n));
     }
 
+    /// Number of limbs that the memory suffices for.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.data.capacity() / limb_stride(self.n)
+    }
+
     /// Keeps the first `limbs` limbs, or appends limbs of zeros until there are as many. Where the memory suffices it is kept:
     /// a polynomial that was made or resized for the most limbs allocates no more. Where it does not, the limbs move, and
     /// what they leave is not overwritten.

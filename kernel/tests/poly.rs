@@ -143,6 +143,7 @@ fn limbs_are_resized() {
             assert_eq!((poly.n(), poly.limbs(), poly.limbs_mut().len()), (n, limbs, limbs));
             expected.iter().enumerate().for_each(|(i, &x)| assert_eq!(poly.limb(i), vec![x; n]));
             assert!(limbs == 0 || poly.limb(0).as_ptr() == at);
+            assert_eq!(poly.capacity(), 5);
             assert!(panics(|| poly.limb(limbs).len()));
             if let Some(last) = expected.last_mut() {
                 *last += 7.0;

@@ -350,87 +350,110 @@ impl Evaluator {
         let (n, limbs, all) = (params.n(), level + 1, level + 1 + shape.special);
         let gadget = params.gadget(plan.key_level)?;
         let [c0, c1] = [a.parts[0].prefix(limbs), a.parts[1].prefix(limbs)];
-        let digits = if baby_keys.iter().any(Option::is_some) { self.lift(&gadget, c1) } else { Vec::new() };
-        let mut sums: Vec<[RnsPoly<Eval>; 2]> =
-            plan.steps.iter().map(|_| [RnsPoly::zero(n, all), RnsPoly::zero(n, all)]).collect();
-
-        // Limb by limb: all baby steps, then the sums of all giant steps.
-        let mut tasks: Vec<Vec<[&mut [f64]; 2]>> = (0..all).map(|_| Vec::new()).collect();
-        for [b, a] in &mut sums {
-            for (task, (b, a)) in tasks.iter_mut().zip(b.limbs_mut().zip(a.limbs_mut())) {
-                task.push([b, a]);
-            }
-        }
-        tasks.into_par_iter().enumerate().for_each(|(j, sums)| {
-            let table = gadget.qp().table(gadget.qp_index(limbs, j));
-            let p = gadget.mod_down().dropped().product_mod(table.modulus());
-            self.pool.with((2 * baby.len() + 2) * limb_stride(n), |scratch| {
-                let (mut rotated, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 2 * baby.len());
-                let (mut work, _) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 2);
-                for (i, key) in baby_keys.iter().enumerate() {
-                    let [work_b, work_a] = limbs_of(&mut work);
-                    if let Some(key) = key {
-                        let mut list = [&[][..]; MAX_DIGIT];
-                        list.iter_mut().zip(&digits).for_each(|(slot, digit)| *slot = digit.limb(j));
-                        // The key may be one for a higher level, with the same digits.
-                        key.key.accumulate_limb(&key.gadget, limbs, j, &list[..digits.len()], [work_b, work_a]);
-                    } else {
-                        work_b.fill(0.0);
-                        work_a.fill(0.0);
-                        if j < limbs {
-                            work_a.copy_from_slice(c1.limb(j));
-                            table.mul_scalar_assign(work_a, p);
-                        }
-                    }
-                    if j < limbs {
-                        table.mul_scalar_add_assign(work_b, c0.limb(j), p);
-                    }
-                    for (part, work) in [work_b, work_a].into_iter().enumerate() {
-                        let out = rotated.limb_mut(2 * i + part);
-                        match key.as_ref().and_then(|key| key.automorphism.as_ref()) {
-                            Some(automorphism) => automorphism.limb_into(work, out),
-                            None => out.copy_from_slice(work),
-                        }
-                    }
-                }
-                for ((sum, steps), diagonals) in sums.into_iter().zip(plan.steps.values()).zip(&transform.diagonals) {
-                    let at = |&(b, _): &(usize, usize)| baby.binary_search(&b).expect("one of the baby steps");
-                    let parts: [Vec<&[f64]>; 2] =
-                        [0, 1].map(|part| steps.iter().map(|step| rotated.limb(2 * at(step) + part)).collect());
-                    let diagonals: Vec<&[f64]> = diagonals.iter().map(|d| d.limb(j)).collect();
-                    table.dot_into(sum, &diagonals, [&parts[0], &parts[1]]);
-                }
-            });
-        });
-        drop(digits);
-
-        // Giant steps, all into one sum.
-        let mut total: Option<[RnsPoly<Eval>; 2]> = None;
-        let mut switched = [RnsPoly::zero(n, all), RnsPoly::zero(n, all)];
-        for (sum, key) in sums.into_iter().zip(giant_keys) {
-            let Some(key) = key else {
-                // The step by 0 comes first.
-                total = Some(sum);
-                continue;
+        let digits = if baby_keys.iter().any(Option::is_some) { gadget.digits(limbs) } else { 0 };
+        let mut out = self.blank(2, kept - 1);
+        // Digits and the two parts of all sums, and of one switched sum.
+        let polys = digits + 2 * plan.steps.len() + 2;
+        self.pool.with(polys * all * limb_stride(n), |scratch| {
+            let mut rest = scratch;
+            let mut take = || {
+                let (poly, tail) = RnsPolyMut::<Eval>::from_scratch(std::mem::take(&mut rest), n, all);
+                rest = tail;
+                poly
             };
-            let [b, a] = sum;
-            let mut a = [a];
-            self.divide(gadget.mod_down(), &mut a);
-            let total = total.get_or_insert_with(|| [RnsPoly::zero(n, all), RnsPoly::zero(n, all)]);
-            self.with_digits(&gadget, a[0].view(), |digits| {
-                let [out_b, out_a] = &mut switched;
-                self.switch_lazy(digits, &key, b.view(), [out_b, out_a]);
-            });
-            for (total, part) in total.iter_mut().zip(&switched) {
-                let list: Vec<_> = total.limbs_mut().collect();
-                list.into_par_iter().enumerate().for_each(|(j, total)| {
-                    gadget.qp().table(gadget.qp_index(limbs, j)).add_assign(total, part.limb(j));
-                });
+            let mut digits: Vec<_> = (0..digits).map(|_| take()).collect();
+            let mut sums: Vec<_> = plan.steps.iter().map(|_| [take(), take()]).collect();
+            let mut switched = [take(), take()];
+            if !digits.is_empty() {
+                self.lift(&gadget, c1, &mut digits);
             }
-        }
-        let mut parts: Vec<_> = total.expect("there is a step").into();
-        self.divide(&params.divider(kept, limbs, shape.special), &mut parts);
-        Ok(Ciphertext { hash: a.hash, parts, scale, log_slots: transform.log_slots })
+
+            // Limb by limb: all baby steps, then the sums of all giant steps.
+            let mut tasks: Vec<Vec<[&mut [f64]; 2]>> = (0..all).map(|_| Vec::new()).collect();
+            for [b, a] in &mut sums {
+                let limbs = b.reborrow().into_limbs_mut().zip(a.reborrow().into_limbs_mut());
+                tasks.iter_mut().zip(limbs).for_each(|(task, (b, a))| task.push([b, a]));
+            }
+            tasks.into_par_iter().enumerate().for_each(|(j, sums)| {
+                let table = gadget.qp().table(gadget.qp_index(limbs, j));
+                let p = gadget.mod_down().dropped().product_mod(table.modulus());
+                self.pool.with((2 * baby.len() + 2) * limb_stride(n), |scratch| {
+                    let (mut rotated, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 2 * baby.len());
+                    let (mut work, _) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 2);
+                    for (i, key) in baby_keys.iter().enumerate() {
+                        let [work_b, work_a] = limbs_of(&mut work);
+                        if let Some(key) = key {
+                            let mut list = [&[][..]; MAX_DIGIT];
+                            list.iter_mut().zip(&digits).for_each(|(slot, digit)| *slot = digit.limb(j));
+                            // The key may be one for a higher level, with the same digits.
+                            let (gadget, list) = (&key.gadget, &list[..digits.len()]);
+                            key.key.accumulate_limb(gadget, limbs, j, list, [work_b, work_a]);
+                        } else {
+                            work_b.fill(0.0);
+                            work_a.fill(0.0);
+                            if j < limbs {
+                                table.mul_scalar_add_assign(work_a, c1.limb(j), p);
+                            }
+                        }
+                        if j < limbs {
+                            table.mul_scalar_add_assign(work_b, c0.limb(j), p);
+                        }
+                        for (part, work) in [work_b, work_a].into_iter().enumerate() {
+                            let out = rotated.limb_mut(2 * i + part);
+                            match key.as_ref().and_then(|key| key.automorphism.as_ref()) {
+                                Some(automorphism) => automorphism.limb_into(work, out),
+                                None => out.copy_from_slice(work),
+                            }
+                        }
+                    }
+                    for ((sum, steps), diagonals) in sums.into_iter().zip(plan.steps.values()).zip(&transform.diagonals)
+                    {
+                        let at = |&(b, _): &(usize, usize)| baby.binary_search(&b).expect("one of the baby steps");
+                        let parts: [Vec<&[f64]>; 2] =
+                            [0, 1].map(|part| steps.iter().map(|step| rotated.limb(2 * at(step) + part)).collect());
+                        let diagonals: Vec<&[f64]> = diagonals.iter().map(|d| d.limb(j)).collect();
+                        table.dot_into(sum, &diagonals, [&parts[0], &parts[1]]);
+                    }
+                });
+            });
+
+            // Giant steps, all into the sum of the first, which is switched in place if it is not the step by 0.
+            let mut total: Option<[RnsPolyMut<'_, Eval>; 2]> = None;
+            for ([b, mut a], key) in sums.into_iter().zip(&giant_keys) {
+                let Some(key) = key else {
+                    // The step by 0 comes first.
+                    total = Some([b, a]);
+                    continue;
+                };
+                self.divide(gadget.mod_down(), std::slice::from_mut(&mut a));
+                let divided = a.view().range(0, limbs);
+                self.with_digits(&gadget, divided, |digits| {
+                    self.switch_lazy(digits, key, b.view(), switched.each_mut().map(RnsPolyMut::reborrow));
+                });
+                match &mut total {
+                    None => {
+                        // The memory of this sum becomes that of the next switched one.
+                        total = Some(std::mem::replace(&mut switched, [b, a]));
+                    }
+                    Some(total) => {
+                        for (total, part) in total.iter_mut().zip(&switched) {
+                            let list: Vec<_> = total.reborrow().into_limbs_mut().collect();
+                            list.into_par_iter().enumerate().for_each(|(j, total)| {
+                                gadget.qp().table(gadget.qp_index(limbs, j)).add_assign(total, part.limb(j));
+                            });
+                        }
+                    }
+                }
+            }
+            let mut total = total.expect("there is a step");
+            self.divide(&params.divider(kept, limbs, shape.special), &mut total);
+            for (out, total) in out.parts.iter_mut().zip(&total) {
+                let list: Vec<_> = out.limbs_mut().collect();
+                list.into_par_iter().enumerate().for_each(|(j, out)| out.copy_from_slice(total.limb(j)));
+            }
+        });
+        (out.scale, out.log_slots) = (scale, transform.log_slots);
+        Ok(out)
     }
 }
 

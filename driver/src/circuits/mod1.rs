@@ -174,6 +174,7 @@ impl Evaluator {
             self.mul_integer_assign(&mut square, 2)?;
             self.add_constant_assign(&mut square, -1.0)?;
             self.relinearise_rescale_into(&square, &mut c)?;
+            self.recycle(square);
             c.set_scale(scale)?;
         }
         match &plan.arcsine {

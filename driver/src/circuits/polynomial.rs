@@ -258,6 +258,7 @@ impl Evaluator {
                 self.add_multiple(&mut product, third, -1.0, factor)?;
             }
             powers.insert(i, self.relinearise_rescale(&product)?);
+            self.recycle(product);
         }
         let last = plan.level - plan.depth() + 1;
         if last > top {
@@ -270,6 +271,7 @@ impl Evaluator {
         }
         let sum =
             self.unscaled(plan, &powers, top, plan.polynomial.coefficients(), last, scale * params.q(last).as_f64())?;
+        powers.into_values().for_each(|power| self.recycle(power));
         let mut out = self.finish(sum)?;
         out.scale = scale;
         Ok(out)
@@ -287,9 +289,9 @@ impl Evaluator {
     ) -> Result<Ciphertext> {
         let mut sum = match plan.step(top, p, l) {
             Step::Sum(terms) => {
-                let mut sum = self.drop_to_level(&powers[&1], l)?;
+                let mut sum = self.blank(2, l);
                 sum.parts.iter_mut().for_each(|part| part.view_mut().fill_zero());
-                sum.scale = scale;
+                (sum.scale, sum.log_slots) = (scale, powers[&1].log_slots);
                 for i in terms {
                     self.add_multiple(&mut sum, &powers[&i], p[i], scale / powers[&i].scale)?;
                 }
@@ -302,9 +304,12 @@ impl Evaluator {
                 let quotient = self.unscaled(plan, powers, top, &q, l + 1, inner * self.params().q(l + 1).as_f64())?;
                 let mut quotient = self.finish(quotient)?;
                 quotient.scale = inner;
-                let mut sum = self.mul_lazy(&quotient, &self.drop_to_level(&powers[&m], l)?)?;
+                let mut sum = self.mul_lazy(&quotient, &powers[&m])?;
+                self.recycle(quotient);
                 sum.scale = scale;
-                self.add_assign(&mut sum, &self.unscaled(plan, powers, top, &r, l, scale)?)?;
+                let remainder = self.unscaled(plan, powers, top, &r, l, scale)?;
+                self.add_assign(&mut sum, &remainder)?;
+                self.recycle(remainder);
                 sum
             }
         };
@@ -313,6 +318,8 @@ impl Evaluator {
     }
 
     fn finish(&self, sum: Ciphertext) -> Result<Ciphertext> {
-        if sum.degree() == 2 { self.relinearise_rescale(&sum) } else { self.rescale(&sum) }
+        let out = if sum.degree() == 2 { self.relinearise_rescale(&sum)? } else { self.rescale(&sum)? };
+        self.recycle(sum);
+        Ok(out)
     }
 }

@@ -404,7 +404,9 @@ impl Evaluator {
             return Ok(());
         }
         let divider = self.params.divider(level + 1 - count, level + 1, 0);
-        self.divide(&divider, &mut a.parts);
+        let mut parts: Vec<_> = a.parts.iter_mut().map(RnsPoly::view_mut).collect();
+        self.divide(&divider, &mut parts);
+        a.parts.iter_mut().for_each(|part| part.truncate(level + 1 - count));
         // Prime by prime, as rescaling one by one does: the tracked scales are then equal, not only close.
         a.scale = (level + 1 - count..=level).rev().fold(a.scale, |scale, l| scale / self.params.q(l).as_f64());
         Ok(())

@@ -15,7 +15,8 @@ impl Evaluator {
     /// [`Error::Count`] for an empty list, [`Error::Degree`] for operands of degree 2, [`Error::ScaleMismatch`] if the products have different
     /// scales, [`Error::Scale`], [`Error::OtherParameters`].
     pub fn dot_lazy(&self, pairs: &[(&Ciphertext, &Ciphertext)]) -> Result<Ciphertext> {
-        let mut out = Ciphertext::empty(&self.params);
+        let level = pairs.iter().map(|(a, b)| a.level().min(b.level())).min().unwrap_or(0);
+        let mut out = self.blank(3, level);
         self.dot_lazy_into(pairs, &mut out)?;
         Ok(out)
     }
@@ -84,7 +85,7 @@ impl Evaluator {
     /// # Errors
     /// [`Error::Degree`] if the degree is not 2, [`Error::MissingKey`], [`Error::OtherParameters`].
     pub fn relinearise(&self, a: &Ciphertext) -> Result<Ciphertext> {
-        let mut out = Ciphertext::empty(&self.params);
+        let mut out = self.blank(2, a.level());
         self.relinearise_to(a, a.level() + 1, &mut out)?;
         Ok(out)
     }
@@ -94,7 +95,7 @@ impl Evaluator {
     /// # Errors
     /// As both.
     pub fn relinearise_rescale(&self, a: &Ciphertext) -> Result<Ciphertext> {
-        let mut out = Ciphertext::empty(&self.params);
+        let mut out = self.blank(2, a.level().saturating_sub(1));
         self.relinearise_rescale_into(a, &mut out)?;
         Ok(out)
     }
@@ -110,12 +111,26 @@ impl Evaluator {
         self.relinearise_to(a, a.level(), out)
     }
 
+    /// out ← a·b, relinearised, and rescaled or not.
+    fn product_to(&self, a: &Ciphertext, b: &Ciphertext, rescale: bool, out: &mut Ciphertext) -> Result<()> {
+        let product = self.mul_lazy(a, b)?;
+        if rescale {
+            self.relinearise_rescale_into(&product, out)?;
+        } else {
+            self.relinearise_to(&product, product.level() + 1, out)?;
+        }
+        self.recycle(product);
+        Ok(())
+    }
+
     /// a·b, slot by slot, relinearised, not rescaled.
     ///
     /// # Errors
     /// As [`Evaluator::dot_lazy`] and [`Evaluator::relinearise`].
     pub fn mul(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext> {
-        self.relinearise(&self.mul_lazy(a, b)?)
+        let mut out = self.blank(2, a.level().min(b.level()));
+        self.product_to(a, b, false, &mut out)?;
+        Ok(out)
     }
 
     /// out ← a·b.
@@ -123,8 +138,7 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::mul`].
     pub fn mul_into(&self, a: &Ciphertext, b: &Ciphertext, out: &mut Ciphertext) -> Result<()> {
-        let product = self.mul_lazy(a, b)?;
-        self.relinearise_to(&product, product.level() + 1, out)
+        self.product_to(a, b, false, out)
     }
 
     /// a ← a·b.
@@ -133,7 +147,9 @@ impl Evaluator {
     /// As [`Evaluator::mul`].
     pub fn mul_assign(&self, a: &mut Ciphertext, b: &Ciphertext) -> Result<()> {
         let product = self.mul_lazy(a, b)?;
-        self.relinearise_to(&product, product.level() + 1, a)
+        self.relinearise_to(&product, product.level() + 1, a)?;
+        self.recycle(product);
+        Ok(())
     }
 
     /// a·b, relinearised and rescaled in one division: cheaper than one after the other, and with one rounding.
@@ -141,7 +157,9 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::mul`] and [`Evaluator::rescale`].
     pub fn mul_rescale(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext> {
-        self.relinearise_rescale(&self.mul_lazy(a, b)?)
+        let mut out = self.blank(2, a.level().min(b.level()).saturating_sub(1));
+        self.product_to(a, b, true, &mut out)?;
+        Ok(out)
     }
 
     /// out ← a·b, relinearised and rescaled.
@@ -149,7 +167,7 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::mul_rescale`].
     pub fn mul_rescale_into(&self, a: &Ciphertext, b: &Ciphertext, out: &mut Ciphertext) -> Result<()> {
-        self.relinearise_rescale_into(&self.mul_lazy(a, b)?, out)
+        self.product_to(a, b, true, out)
     }
 
     /// a ← a·b, relinearised and rescaled.
@@ -158,6 +176,8 @@ impl Evaluator {
     /// As [`Evaluator::mul_rescale`].
     pub fn mul_rescale_assign(&self, a: &mut Ciphertext, b: &Ciphertext) -> Result<()> {
         let product = self.mul_lazy(a, b)?;
-        self.relinearise_rescale_into(&product, a)
+        self.relinearise_rescale_into(&product, a)?;
+        self.recycle(product);
+        Ok(())
     }
 }

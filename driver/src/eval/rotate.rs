@@ -14,9 +14,16 @@ use crate::params::{GadgetShape, Parameters};
 /// [CRYPTO 2018](https://eprint.iacr.org/2018/244)). Holds (digits)·(limbs + special primes) limbs.
 #[derive(Debug)]
 pub struct Hoisted<'a> {
-    pub(super) ciphertext: &'a Ciphertext,
-    pub(super) shape: GadgetShape,
-    pub(super) digits: Vec<RnsPoly<Eval>>,
+    evaluator: &'a Evaluator,
+    ciphertext: &'a Ciphertext,
+    shape: GadgetShape,
+    digits: Vec<RnsPoly<Eval>>,
+}
+
+impl Drop for Hoisted<'_> {
+    fn drop(&mut self) {
+        self.evaluator.spares.give(self.digits.drain(..));
+    }
 }
 
 impl Evaluator {
@@ -45,7 +52,7 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::automorphism_into`].
     pub fn automorphism(&self, a: &Ciphertext, element: GaloisElement) -> Result<Ciphertext> {
-        let mut out = Ciphertext::empty(&self.params);
+        let mut out = self.blank(2, a.level());
         self.automorphism_into(a, element, &mut out)?;
         Ok(out)
     }
@@ -71,7 +78,8 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::automorphism_into`].
     pub fn rotate_assign(&self, a: &mut Ciphertext, k: i64) -> Result<()> {
-        *a = self.rotate(a, k)?;
+        let out = self.rotate(a, k)?;
+        self.recycle(std::mem::replace(a, out));
         Ok(())
     }
 
@@ -92,7 +100,8 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::automorphism_into`].
     pub fn conjugate_assign(&self, a: &mut Ciphertext) -> Result<()> {
-        *a = self.conjugate(a)?;
+        let out = self.conjugate(a)?;
+        self.recycle(std::mem::replace(a, out));
         Ok(())
     }
 
@@ -101,18 +110,19 @@ impl Evaluator {
     /// # Errors
     /// [`Error::Degree`](crate::Error::Degree), [`Error::Level`](crate::Error::Level) if the key would not serve a,
     /// [`Error::OtherParameters`](crate::Error::OtherParameters).
-    pub fn hoist<'a>(&self, a: &'a Ciphertext, key_level: usize) -> Result<Hoisted<'a>> {
+    pub fn hoist<'a>(&'a self, a: &'a Ciphertext, key_level: usize) -> Result<Hoisted<'a>> {
         a.check(&self.params)?;
         a.check_degree(1)?;
         if key_level < a.level() {
             return Err(crate::Error::Level { level: a.level(), max: key_level });
         }
         let gadget = self.params.gadget(key_level)?;
-        Ok(Hoisted {
-            ciphertext: a,
-            shape: self.params.gadget_shape(key_level),
-            digits: self.lift(&gadget, a.parts[1].view()),
-        })
+        let (limbs, n) = (a.level() + 1, self.params.n());
+        let digit = |_| self.spares.take(n, limbs + gadget.special());
+        let mut digits: Vec<_> = (0..gadget.digits(limbs)).map(digit).collect();
+        let mut views: Vec<_> = digits.iter_mut().map(RnsPoly::view_mut).collect();
+        self.lift(&gadget, a.parts[1].view(), &mut views);
+        Ok(Hoisted { evaluator: self, ciphertext: a, shape: self.params.gadget_shape(key_level), digits })
     }
 
     /// a ↦ a(X^g) from the digits of a. Bit for bit the result of [`Evaluator::automorphism`] with the same key.
@@ -130,9 +140,10 @@ impl Evaluator {
             // A key of another shape than was foreseen: right, but slower.
             return self.automorphism(ciphertext, element);
         }
-        let mut out = Ciphertext::empty(&self.params);
+        let mut out = self.blank(2, level);
         let [b, a_out] = prepare(&self.params, ciphertext, &mut out);
-        let digits = Digits::Lifted { limbs: level + 1, digits: &a.digits };
+        let views: Vec<_> = a.digits.iter().map(RnsPoly::view).collect();
+        let digits = Digits::Lifted { limbs: level + 1, digits: &views };
         self.switch(&digits, &key, [Some(ciphertext.parts[0].view()), None], level + 1, [b, a_out]);
         Ok(out)
     }
@@ -156,11 +167,12 @@ impl Evaluator {
     /// [`Error::Slots`](crate::Error::Slots) if `count` is not a power of two up to N/2, and those of [`Evaluator::automorphism_into`].
     pub fn sum_slots(&self, a: &Ciphertext, count: usize, stride: i64) -> Result<Ciphertext> {
         let mut sum = a.clone();
-        let mut rotated = Ciphertext::empty(&self.params);
+        let mut rotated = self.blank(2, a.level());
         for i in 0..self.params.log_slots(count)? {
             self.rotate_into(&sum, stride << i, &mut rotated)?;
             self.add_assign(&mut sum, &rotated)?;
         }
+        self.recycle(rotated);
         Ok(sum)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use hetal_kernel::Scratch;
+use hetal_kernel::{Eval, RnsPoly, Scratch};
 
 /// Buffers not in use. There are at most as many as were in use at one time.
 #[derive(Default)]
@@ -29,5 +29,43 @@ impl Pool {
         let result = f(&mut scratch);
         lock().push(scratch);
         result
+    }
+}
+
+/// Polynomials that were given up, for new ones to be made of. A page that is new from the system costs as much time as several passes over
+/// it, and the system's allocator hands blocks of this size back to it again and again.
+#[derive(Default)]
+pub(crate) struct Spares(Mutex<Vec<RnsPoly<Eval>>>);
+
+impl Spares {
+    /// A circuit holds fewer polynomials at one time.
+    const MAX: usize = 64;
+
+    /// A polynomial of unspecified residues.
+    pub(crate) fn take(&self, n: usize, limbs: usize) -> RnsPoly<Eval> {
+        let taken = {
+            let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let fits = spares.iter().enumerate().filter(|(_, p)| p.n() == n && p.capacity() >= limbs);
+            let at = fits.min_by_key(|(_, p)| p.capacity()).map(|(i, _)| i);
+            if at.is_none() {
+                // Not grown, which would copy it; given up for a larger one.
+                spares.pop();
+            }
+            at.map(|i| spares.swap_remove(i))
+        };
+        taken.map_or_else(
+            || RnsPoly::zero(n, limbs),
+            |mut poly| {
+                poly.resize(limbs);
+                poly
+            },
+        )
+    }
+
+    /// Takes polynomials back.
+    pub(crate) fn give(&self, polys: impl IntoIterator<Item = RnsPoly<Eval>>) {
+        let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = Self::MAX - spares.len().min(Self::MAX);
+        spares.extend(polys.into_iter().take(room));
     }
 }

@@ -20,7 +20,7 @@ pub(crate) enum Digits<'a> {
     /// Lifted while they are used.
     Prepared { c: RnsPolyRef<'a, Eval>, prepared: RnsPolyMut<'a, Coeff>, overflow: RnsPolyMut<'a, Coeff> },
     /// Lifted before (hoisting), modulo QP.
-    Lifted { limbs: usize, digits: &'a [RnsPoly<Eval>] },
+    Lifted { limbs: usize, digits: &'a [RnsPolyRef<'a, Eval>] },
 }
 
 impl Digits<'_> {
@@ -105,9 +105,8 @@ impl Evaluator {
     }
 
     /// Lifts the digits of c to all limbs modulo QP.
-    pub(crate) fn lift(&self, gadget: &Gadget, c: RnsPolyRef<'_, Eval>) -> Vec<RnsPoly<Eval>> {
+    pub(crate) fn lift(&self, gadget: &Gadget, c: RnsPolyRef<'_, Eval>, digits: &mut [RnsPolyMut<'_, Eval>]) {
         let limbs = c.limbs();
-        let mut digits = vec![RnsPoly::zero(c.n(), limbs + gadget.special()); gadget.digits(limbs)];
         let groups = groups(gadget, limbs, limbs);
         self.with_digits(gadget, c, |source| {
             let Digits::Prepared { prepared, overflow, .. } = source else { unreachable!("with_digits prepares") };
@@ -115,7 +114,7 @@ impl Evaluator {
                 .iter_mut()
                 .enumerate()
                 .flat_map(|(d, digit)| {
-                    split(digit.view_mut(), &groups).into_iter().zip(&groups).map(move |(out, g)| (d, out, g))
+                    split(digit.reborrow(), &groups).into_iter().zip(&groups).map(move |(out, g)| (d, out, g))
                 })
                 .collect();
             tasks.into_par_iter().for_each(|(d, mut out, group)| {
@@ -126,7 +125,6 @@ impl Evaluator {
                 }
             });
         });
-        digits
     }
 
     /// Σ digits·key + (addend, 0) modulo QP, not divided by P, under the key's automorphism; all have the limbs of c and the special ones.
@@ -135,12 +133,11 @@ impl Evaluator {
         digits: &Digits<'_>,
         key: &EvaluationKey,
         addend: RnsPolyRef<'_, Eval>,
-        [b, a]: [&mut RnsPoly<Eval>; 2],
+        [b, a]: [RnsPolyMut<'_, Eval>; 2],
     ) {
         let (gadget, limbs, n) = (&*key.gadget, digits.limbs(), b.n());
         let groups = groups(gadget, limbs, limbs);
-        let tasks: Vec<_> =
-            split(b.view_mut(), &groups).into_iter().zip(split(a.view_mut(), &groups)).zip(&groups).collect();
+        let tasks: Vec<_> = split(b, &groups).into_iter().zip(split(a, &groups)).zip(&groups).collect();
         let words = (GROUP * gadget.digits(limbs) + 2 * GROUP) * limb_stride(n);
         tasks.into_par_iter().for_each(|((b, a), group)| {
             self.pool.with(words, |scratch| {
@@ -252,42 +249,30 @@ impl Evaluator {
         });
     }
 
-    /// x ← round(x/d) for each x: its first limbs are kept, the others are those that the divider drops.
-    pub(crate) fn divide(&self, divider: &ModDown, parts: &mut [RnsPoly<Eval>]) {
-        let (n, dropped) = (parts[0].n(), divider.dropped().len());
-        let kept = parts[0].limbs() - dropped;
-        self.pool.with(parts.len() * limb_stride(n), |scratch| {
-            let (mut overflow, _) = RnsPolyMut::<Coeff>::from_scratch(scratch, n, parts.len());
-            let tasks: Vec<_> = parts
-                .iter_mut()
-                .flat_map(|part| part.view_mut().split_at(kept).1.into_limbs_mut().enumerate())
-                .collect();
+    /// x ← round(x/d) for each x: its first limbs are kept, the others, which the divider drops, are used up.
+    pub(crate) fn divide(&self, divider: &ModDown, parts: &mut [RnsPolyMut<'_, Eval>]) {
+        let (n, count) = (parts[0].n(), parts.len());
+        let kept = parts[0].limbs() - divider.dropped().len();
+        self.pool.with(count * limb_stride(n), |scratch| {
+            let (mut overflow, _) = RnsPolyMut::<Coeff>::from_scratch(scratch, n, count);
+            let mut split: Vec<_> = parts.iter_mut().map(|part| part.reborrow().split_at(kept)).collect();
+            let tasks: Vec<_> = split.iter_mut().flat_map(|(_, d)| d.reborrow().into_limbs_mut().enumerate()).collect();
             tasks.into_par_iter().for_each(|(i, limb)| divider.prepare_limb(i, limb));
-            let split: Vec<_> = parts
-                .iter_mut()
-                .map(|part| {
-                    let (kept, dropped) = part.view_mut().split_at(kept);
-                    (kept, dropped.assume_domain::<Coeff>())
-                })
-                .collect();
-            let tasks: Vec<_> = overflow.reborrow().into_limbs_mut().zip(&split).collect();
-            tasks.into_par_iter().for_each(|(v, (_, dropped))| divider.overflow_into(dropped.view(), v));
-            let mut split = split;
-            let tasks: Vec<_> = split
+            let (mut kept, dropped): (Vec<_>, Vec<_>) =
+                split.into_iter().map(|(kept, dropped)| (kept, dropped.assume_domain::<Coeff>())).unzip();
+            let tasks: Vec<_> = overflow.reborrow().into_limbs_mut().zip(&dropped).collect();
+            tasks.into_par_iter().for_each(|(v, dropped)| divider.overflow_into(dropped.view(), v));
+            let tasks: Vec<_> = kept
                 .iter_mut()
                 .enumerate()
-                .flat_map(|(p, (kept, dropped))| {
-                    let dropped = dropped.view();
-                    kept.groups_mut(GROUP).map(move |(first, group)| (p, first, group, dropped)).collect::<Vec<_>>()
-                })
+                .flat_map(|(p, kept)| kept.groups_mut(GROUP).map(move |(first, group)| (p, first, group)))
                 .collect();
-            tasks.into_par_iter().for_each(|(p, first, mut group, dropped)| {
+            tasks.into_par_iter().for_each(|(p, first, mut group)| {
                 self.pool.with(GROUP * limb_stride(n), |scratch| {
                     let (mut converted, _) = RnsPolyMut::from_scratch(scratch, n, GROUP);
-                    divider.finish_limbs(first, dropped, overflow.limb(p), &mut group, &mut converted);
+                    divider.finish_limbs(first, dropped[p].view(), overflow.limb(p), &mut group, &mut converted);
                 });
             });
         });
-        parts.iter_mut().for_each(|part| part.truncate(kept));
     }
 }

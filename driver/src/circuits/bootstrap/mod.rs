@@ -514,16 +514,21 @@ impl Bootstrapper {
         }
         let mut x = evaluator.raise(&x, &self.keys)?;
         x.set_scale(plan.raised_scale)?;
-        let mut rotated = Ciphertext::empty(params);
         for &k in &plan.trace {
-            evaluator.rotate_into(&x, k, &mut rotated)?;
+            let rotated = evaluator.rotate(&x, k)?;
             evaluator.add_assign(&mut x, &rotated)?;
+            evaluator.recycle(rotated);
         }
         x.log_slots = plan.config.log_slots;
         lap(&mut times.raise);
 
         let (last, others) = self.cts.split_last().expect("at least one factor");
-        let x = others.iter().try_fold(x, |x, factor| evaluator.transform(&x, factor))?;
+        let step = |x: Ciphertext, factor| {
+            let out = evaluator.transform(&x, factor)?;
+            evaluator.recycle(x);
+            Ok::<_, Error>(out)
+        };
+        let x = others.iter().try_fold(x, step)?;
         // Conjugated before it is rescaled: the noise of that is then divided as well.
         let x = evaluator.transform_lazy(&x, last)?;
         let conjugate = evaluator.conjugate(&x)?;
@@ -536,6 +541,7 @@ impl Bootstrapper {
             Ok::<_, Error>(out)
         };
         let imaginary = (plan.reductions() == 2).then(imaginary).transpose()?;
+        [x, conjugate].into_iter().for_each(|x| evaluator.recycle(x));
         lap(&mut times.cts);
         let reduce = |x: &Ciphertext| {
             let mut out = evaluator.mod1(x, &plan.eval_mod)?;

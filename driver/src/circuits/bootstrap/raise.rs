@@ -44,7 +44,7 @@ impl Evaluator {
             table.mul_scalar_assign(out, 1);
             table.forward(out);
         };
-        let mut parts = vec![RnsPoly::<Eval>::zero(n, limbs + 1), RnsPoly::<Eval>::zero(n, limbs + 1)];
+        let mut parts = vec![self.spares.take(n, limbs + 1), self.spares.take(n, limbs + 1)];
         let [b, a_out] = &mut parts[..] else { unreachable!("two parts") };
         let p = params.qp().modulus(limbs).value();
         let list: Vec<_> = b.limbs_mut().zip(a_out.limbs_mut()).collect();
@@ -54,12 +54,16 @@ impl Evaluator {
             if i < limbs {
                 lift(&small_b, i, b);
                 table.mul_scalar_assign(b, table.modulus().reduce(p));
+            } else {
+                b.fill(0.0);
             }
             lift(&small_a, i, a_out);
             table.mul_add_assign(b, a_out, keys.b.limb(i));
             table.mul_assign(a_out, keys.a.limb(i));
         });
-        self.divide(&params.divider(limbs, limbs, 1), &mut parts);
+        let mut views: Vec<_> = parts.iter_mut().map(RnsPoly::view_mut).collect();
+        self.divide(&params.divider(limbs, limbs, 1), &mut views);
+        parts.iter_mut().for_each(|part| part.truncate(limbs));
         Ok(Ciphertext { hash: a.hash, parts, scale: a.scale, log_slots: a.log_slots })
     }
 }
