@@ -1,4 +1,68 @@
-//! CKKS on [`hetal_kernel`].
+//! CKKS: arithmetic on encrypted vectors of real and complex numbers, with bootstrapping, on [`hetal_kernel`].
+//!
+//! # Example
+//!
+//! Two vectors are encrypted, multiplied and rotated by someone who holds no secret, and decrypted:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use hetal::{Encoder, Evaluator, KeyRequests, Parameters, SecretKey, keys};
+//!
+//! let params = Parameters::preset("test-11")?; // insecure, for tests; in earnest "n16"
+//! let (level, mut rng) = (5, keys::entropy()?);
+//! // The owner of the data: a secret, keys for exactly what will be computed, two ciphertexts.
+//! let secret = SecretKey::generate(&params, &mut rng)?;
+//! let requests = KeyRequests::default().relinearisation(level).rotation(&params, 1, level - 1);
+//! let keys = secret.evaluation_keys(&requests, &mut rng)?;
+//! let encoder = Encoder::new(&params);
+//! let a = secret.encrypt(&encoder.encode(&[1.0, 2.0, 3.0, 4.0], level, params.scale(level))?, &mut rng)?;
+//! let b = secret.encrypt(&encoder.encode(&[0.5, 0.25, -1.0, 2.0], level, params.scale(level))?, &mut rng)?;
+//! // The server: public keys only.
+//! let evaluator = Evaluator::new(&params, Arc::new(keys));
+//! let product = evaluator.mul_rescale(&a, &b)?; // one level less, the nominal scale of that level
+//! let rotated = evaluator.rotate(&product, 1)?;
+//! // The owner again.
+//! let values = encoder.decode_real(&secret.decrypt(&rotated)?)?;
+//! assert!(values.iter().zip([0.5, -3.0, 8.0, 0.5]).all(|(x, y)| (x - y).abs() < 1e-6));
+//! # Ok::<(), hetal::Error>(())
+//! ```
+//!
+//! # Where things are
+//!
+//! | module | what |
+//! |---|---|
+//! | [`params`] | [`ParametersLiteral`], [`Parameters`], presets, the bound for 128-bit security |
+//! | [`encoding`] | [`Encoder`]: vectors to plaintexts and back |
+//! | [`keys`], [`crypt`] | secret, public and evaluation keys, made for a level; encryption and decryption; values that may be given away |
+//! | [`ciphertext`] | [`Plaintext`], [`Ciphertext`]: polynomials with their level and scale |
+//! | [`eval`] | [`Evaluator`]: sums, products, rescaling, rotations |
+//! | [`circuits`] | linear transforms, polynomials, bootstrapping: plans that tell keys, depth and cost beforehand |
+//! | [`io`] | the wire format, files that are complete or absent |
+//! | [`noise`], [`precision`], [`footprint`] | errors and memory: computed, and measured |
+//! | [`cli`] | the `hetal` program |
+//!
+//! # Levels and scales
+//!
+//! A ciphertext at level l is modulo q_0 ⋯ q_l; its scale Δ is the factor between slots and encoded numbers. A product has the product of the
+//! scales; rescaling divides by q_l and takes a level. The primes are chosen so that a ciphertext with the [nominal scale](Parameters::scale)
+//! Δ_l of its level has, squared and rescaled, exactly Δ_{l−1}: circuits that keep to nominal scales never have to adjust one. Scales are tracked as `f64` and
+//! compared to within [2^−40](ciphertext::SCALE_TOLERANCE); operands that differ by more are refused with both scales in the error, and
+//! [`Evaluator::adjust`] brings one to the level and scale of the other. See [`encoding`] for the maths of the slots and [`noise`] for that of the errors.
+//!
+//! # Security
+//!
+//! * **Model.** The server is honest but curious: it computes what it was asked to and learns nothing from what it sees. CKKS ciphertexts are malleable, and
+//!   nothing here proves that a computation was done as asked.
+//! * **Parameters** are refused above the modulus for 128 bits at their ring degree ([`params::max_log_qp`], uniform ternary secrets, σ = 3.2), all special
+//!   primes counted, unless their literal says that they are insecure, as must their name. The one sparse secret, that of bootstrapping, has a key
+//!   only modulo q_0·p_0 ([`keys::EncapsulationKeys`]).
+//! * **Decryptions.** A decrypted value holds the noise of its ciphertext. Whoever gets such values and the ciphertexts can compute the secret (IND-CPA-D; Li and
+//!   Micciancio, [EUROCRYPT 2021](https://eprint.iacr.org/2020/1533)). Never hand out what [`SecretKey::decrypt`] returns, nor numbers computed from it:
+//!   [`Encoder::decode_public`] rounds and floods, and states its bound. A single bit per query, such as whether to go on, is an oracle too, if a small one: limit their number.
+//! * **Circular security.** Evaluation keys encrypt functions of the secret under itself: the usual assumption, on which all schemes of this kind rest.
+//! * **Time.** Secrets and errors are sampled, encrypted with and decrypted in constant time; decoding, and everything on public data, is not.
+//! * **Memory.** Secrets, errors and what is computed from them on the way are wiped; keys of generators may stay in memory that was freed.
+//! * **Randomness** comes from the operating system ([`keys::entropy`]). Every ciphertext and every key expands its public part from a fresh seed.
 
 pub mod ciphertext;
 pub mod circuits;

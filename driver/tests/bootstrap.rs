@@ -1,0 +1,298 @@
+//! Bootstrapping against the slots that went in.
+
+use std::f64::consts::TAU;
+use std::sync::Arc;
+
+use hetal::circuits::bootstrap::{InsecureRefresh, Order, Packing};
+use hetal::circuits::{Bootstrap, BootstrapConfig, BootstrapPlan, Bootstrapper};
+use hetal::io::wire;
+use hetal::keys::{EncapsulationKeys, KeySet};
+use hetal::{Ciphertext, Complex64, Encoder, Error, Evaluator, Parameters, SecretKey};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+struct Setup {
+    params: Parameters,
+    encoder: Encoder,
+    secret: SecretKey,
+    evaluator: Evaluator,
+    bootstrapper: Bootstrapper,
+    rng: ChaCha20Rng,
+}
+
+fn setup(preset: &str, config: BootstrapConfig) -> Setup {
+    let params = Parameters::preset(preset).expect("a preset");
+    let plan = BootstrapPlan::new(&params, config).expect("a plan");
+    let mut rng = ChaCha20Rng::seed_from_u64(u64::from(config.log_slots));
+    let secret = SecretKey::generate(&params, &mut rng).expect("a secret");
+    let keys = secret.evaluation_keys(&plan.requests(), &mut rng).expect("keys");
+    let bytes = keys.memory_bytes() + EncapsulationKeys::memory_bytes(&params);
+    assert_eq!(plan.key_bytes().expect("a plan"), bytes);
+    let encapsulation = secret.encapsulation_keys(&mut rng).expect("keys");
+    let evaluator = Evaluator::new(&params, Arc::new(keys));
+    let bootstrapper = Bootstrapper::new(plan, Arc::new(encapsulation)).expect("diagonals");
+    Setup { encoder: Encoder::new(&params), params, secret, evaluator, bootstrapper, rng }
+}
+
+impl Setup {
+    fn slots(&self) -> usize {
+        1 << self.bootstrapper.plan().config().log_slots
+    }
+
+    fn uniform(&mut self, complex: bool) -> Vec<Complex64> {
+        let n = self.slots();
+        let mut x = || (self.rng.next_u64() >> 11) as f64 / (1u64 << 52) as f64 - 1.0;
+        (0..n).map(|_| Complex64::new(x(), if complex { x() } else { 0.0 })).collect()
+    }
+
+    fn encrypt(&mut self, z: &[Complex64], level: usize) -> Ciphertext {
+        let plaintext = self.encoder.encode(z, level, self.params.scale(level)).expect("encodes");
+        self.secret.encrypt(&plaintext, &mut self.rng).expect("encrypts")
+    }
+
+    fn decrypt(&self, a: &Ciphertext) -> Vec<Complex64> {
+        self.encoder.decode(&self.secret.decrypt(a).expect("decrypts")).expect("decodes")
+    }
+
+    /// Bootstraps, and checks what does not depend on the values.
+    fn bootstrap(&self, a: &Ciphertext) -> Ciphertext {
+        let copy = a.clone();
+        let out = self.bootstrapper.bootstrap(&self.evaluator, a).expect("bootstraps");
+        assert_eq!(a, &copy, "the input was changed");
+        assert_eq!((out.level(), out.slots()), (self.bootstrapper.output_level(), self.slots()));
+        assert_eq!(out.scale(), self.params.scale(out.level()), "not exactly the nominal scale");
+        out
+    }
+}
+
+/// −log2 of the mean and of the largest error of real and imaginary parts; of real parts alone for real packing.
+fn bits(found: &[Complex64], wanted: &[Complex64], packing: Packing) -> (f64, f64) {
+    assert_eq!(found.len(), wanted.len());
+    let errors = found.iter().zip(wanted).flat_map(|(a, b)| match packing {
+        Packing::Real => vec![(a.re - b.re).abs()],
+        Packing::Complex => vec![(a.re - b.re).abs(), (a.im - b.im).abs()],
+    });
+    let errors: Vec<f64> = errors.collect();
+    let mean = errors.iter().sum::<f64>() / errors.len() as f64;
+    (-mean.log2(), -errors.iter().copied().fold(0.0, f64::max).log2())
+}
+
+/// Every number of slots, both packings, both orders. At N = 2^10 the noise is below that of n16 by 2^6 in the slots, and the error of the sine is
+/// (2π/2^10)²/24 = 2^−19.3; with SlotToCoeff last the largest coefficients are those of a vector of few slots.
+#[test]
+fn every_number_of_slots() {
+    for order in [Order::StcFirst, Order::StcLast] {
+        for packing in [Packing::Complex, Packing::Real] {
+            for log_slots in 3..=9 {
+                let mut s = setup("test-10", BootstrapConfig { order, ..BootstrapConfig::new(log_slots, packing) });
+                let z = s.uniform(packing == Packing::Complex);
+                let a = s.encrypt(&z, s.bootstrapper.input_level());
+                let out = s.bootstrap(&a);
+                let (mean, worst) = bits(&s.decrypt(&out), &z, packing);
+                let wanted = if order == Order::StcFirst { (19.5, 18.0) } else { (17.0, 13.0) };
+                assert!(
+                    mean > wanted.0 && worst > wanted.1,
+                    "2^{log_slots} {packing:?} {order:?}: {mean} mean, {worst} worst"
+                );
+            }
+        }
+    }
+}
+
+/// In a larger ring, with levels to spare, and another scale: the input is taken down.
+#[test]
+fn inputs_of_any_level() {
+    for (log_slots, packing) in [(12, Packing::Real), (10, Packing::Complex)] {
+        let mut s = setup("test-13", BootstrapConfig::new(log_slots, packing));
+        let z = s.uniform(packing == Packing::Complex);
+        let mut a = s.encrypt(&z, 9);
+        s.evaluator.mul_integer_assign(&mut a, 2).expect("multiplies");
+        a.set_scale(2.0 * a.scale()).expect("a scale");
+        let (mean, worst) = bits(&s.decrypt(&s.bootstrap(&a)), &z, packing);
+        assert!(mean > 19.0 && worst > 16.5, "2^{log_slots}: {mean} mean, {worst} worst");
+        // Fewer slots than planned for repeat themselves.
+        let few = vec![Complex64::new(0.25, 0.0), Complex64::new(-0.5, 0.0)];
+        let a = s.encrypt(&few, 5);
+        let wanted: Vec<_> = few.iter().cycle().take(s.slots()).copied().collect();
+        let (_, worst) = bits(&s.decrypt(&s.bootstrap(&a)), &wanted, packing);
+        assert!(worst > 16.5, "{worst} worst");
+    }
+}
+
+#[test]
+fn constants_spikes_and_chains() {
+    let mut s = setup("test-10", BootstrapConfig::new(9, Packing::Real));
+    let n = s.slots();
+    let spike: Vec<Complex64> = (0..n).map(|j| f64::from(u8::from(j == n / 3)).into()).collect();
+    for z in [vec![Complex64::ONE; n], vec![(-1.0).into(); n], vec![Complex64::ZERO; n], spike] {
+        let a = s.encrypt(&z, 3);
+        let (_, worst) = bits(&s.decrypt(&s.bootstrap(&a)), &z, Packing::Real);
+        assert!(worst > 18.0, "{worst} bits");
+    }
+    // Twenty in a row: the error of the sine adds up at worst, 20·2^−19.3; the noise adds up like a random walk.
+    let z = s.uniform(false);
+    let mut a = s.encrypt(&z, 3);
+    for i in 1..=20 {
+        let out = s.bootstrap(&a);
+        let (mean, worst) = bits(&s.decrypt(&out), &z, Packing::Real);
+        let lost = f64::from(i).log2();
+        assert!(mean > 19.5 - lost && worst > 18.0 - lost, "{i}: {mean} mean, {worst} worst");
+        a = s.evaluator.adjust(&out, 3, s.params.scale(3)).expect("adjusts");
+    }
+}
+
+/// With the arcsine the error of the sine is gone: what is left is noise, for two levels.
+#[test]
+fn arcsine() {
+    for (degree, depth) in [(3, 2), (5, 3), (7, 3)] {
+        let config = BootstrapConfig { arcsine: degree, log_ratio: 8, ..BootstrapConfig::new(9, Packing::Real) };
+        let mut s = setup("test-10", config);
+        assert_eq!(s.bootstrapper.output_level(), 17 - depth);
+        let z = s.uniform(false);
+        let a = s.encrypt(&z, 3);
+        let (mean, worst) = bits(&s.decrypt(&s.bootstrap(&a)), &z, Packing::Real);
+        // The next term of the series, 3/40·(2π/2^8)^4 = 2^−25.1 after degree 3.
+        assert!(mean > 23.0 && worst > 21.0, "degree {degree}: {mean} mean, {worst} worst");
+    }
+}
+
+#[test]
+fn pairs() {
+    for log_slots in [9, 6] {
+        let mut s = setup("test-10", BootstrapConfig::new(log_slots, Packing::Complex));
+        let z = [s.uniform(false), s.uniform(false)];
+        let [a, b] = z.clone().map(|z| s.encrypt(&z, 3));
+        let out = s.bootstrapper.bootstrap_pair(&s.evaluator, &a, &b).expect("bootstraps");
+        for (out, z) in out.iter().zip(&z) {
+            let (mean, worst) = bits(&s.decrypt(out), z, Packing::Real);
+            assert!(mean > 19.0 && worst > 17.5, "2^{log_slots}: {mean} mean, {worst} worst");
+            assert_eq!((out.level(), out.scale()), (s.bootstrapper.output_level(), s.params.scale(out.level())));
+        }
+    }
+    let s = setup("test-10", BootstrapConfig::new(4, Packing::Real));
+    let a = Ciphertext::empty(&s.params);
+    assert!(matches!(s.bootstrapper.bootstrap_pair(&s.evaluator, &a, &a), Err(Error::Unsupported { .. })));
+}
+
+/// What the documentation says of slots beyond 1: they come back through the sine, whose period is 2^log_ratio.
+#[test]
+fn beyond_the_range() {
+    let mut s = setup("test-10", BootstrapConfig::new(9, Packing::Real));
+    let n = s.slots();
+    let z: Vec<Complex64> = (0..n).map(|j| (j as f64 - n as f64 / 2.0).into()).collect();
+    let a = s.encrypt(&z, 3);
+    let found = s.decrypt(&s.bootstrap(&a));
+    let ratio = 1024.0;
+    let gain = 1.0 + (TAU / ratio) * (TAU / ratio) / 8.0;
+    for (z, found) in z.iter().zip(&found) {
+        let sine = ratio / TAU * (TAU * z.re / ratio).sin() * gain;
+        assert!((found.re - sine).abs() < 1e-3, "{} came back as {}, not {sine}", z.re, found.re);
+        // Noticed: far from what went in.
+        assert!(z.re.abs() < 128.0 || (found.re - z.re).abs() > 8.0, "{} came back as {}", z.re, found.re);
+    }
+}
+
+/// Keys that were written and read again give the same result bit for bit; so do other numbers of threads.
+#[test]
+fn stored_keys_and_threads() {
+    let mut s = setup("test-10", BootstrapConfig::new(8, Packing::Complex));
+    let z = s.uniform(true);
+    let a = s.encrypt(&z, 3);
+    let plan = s.bootstrapper.plan().clone();
+    let requests = plan.requests().plan(&s.params).expect("a plan");
+    let keys = s.secret.evaluation_keys(&plan.requests(), &mut s.rng).expect("keys");
+    let encapsulation = s.secret.encapsulation_keys(&mut s.rng).expect("keys");
+    let (mut bytes, mut capsule) = (Vec::new(), Vec::new());
+    wire::write_key_set(&mut bytes, &s.params, &keys).expect("writes");
+    wire::write(&mut capsule, &encapsulation, &s.params).expect("writes");
+    assert_eq!(keys.iter().len(), requests.len());
+    let again: KeySet = wire::read_key_set(&mut bytes.as_slice(), &s.params).expect("reads");
+    let capsule: EncapsulationKeys = wire::read(&mut capsule.as_slice(), &s.params).expect("reads");
+    let run = |keys: KeySet, capsule: EncapsulationKeys, threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        pool.install(|| {
+            let evaluator = Evaluator::new(&s.params, Arc::new(keys));
+            let bootstrapper = Bootstrapper::new(plan.clone(), Arc::new(capsule)).expect("diagonals");
+            bootstrapper.bootstrap(&evaluator, &a).expect("bootstraps")
+        })
+    };
+    let first = run(keys, encapsulation.clone(), 1);
+    assert_eq!(first, run(again.clone(), capsule, 2));
+    assert_eq!(first, run(again, encapsulation, 5));
+}
+
+/// The sparse secret has one key, modulo q_0·p_0, at every preset.
+#[test]
+fn the_sparse_modulus() {
+    for name in hetal::params::preset::NAMES {
+        let params = Parameters::preset(name).expect("a preset");
+        let bits = EncapsulationKeys::sparse_log_modulus(&params).expect("small enough");
+        assert!(bits <= f64::from(hetal::params::SPARSE_32_BITS), "{name}: {bits} bits");
+        assert!(bits > 99.9, "{name}: {bits} bits: not q_0·p_0");
+    }
+}
+
+#[test]
+fn plans() {
+    let params = Parameters::preset("n16").expect("a preset");
+    for (log_slots, packing, reductions, out) in [
+        (15, Packing::Complex, 2, 17),
+        (15, Packing::Real, 1, 17),
+        (14, Packing::Real, 1, 17),
+        (14, Packing::Complex, 1, 16),
+    ] {
+        let plan = BootstrapPlan::new(&params, BootstrapConfig::new(log_slots, packing)).expect("a plan");
+        assert_eq!((plan.reductions(), plan.input_level(), plan.output_level()), (reductions, 3, out));
+        assert!(plan.log_failure() < -64.0 && plan.overflow_bound() == 15, "{}", plan.log_failure());
+        let gib = f64::from(1 << 30);
+        assert!(plan.key_bytes().expect("a plan") as f64 / gib < 10.0);
+        assert!(plan.depth() == 29 - out && plan.cost().transforms > 1000);
+    }
+    let config = BootstrapConfig::new(15, Packing::Real);
+    let plan = |config| BootstrapPlan::new(&params, config).map(|_| ());
+    assert_eq!(plan(BootstrapConfig { log_slots: 2, ..config }), Err(Error::Slots { slots: 4, max: 32768 }));
+    assert_eq!(plan(BootstrapConfig { log_slots: 16, ..config }), Err(Error::Slots { slots: 65536, max: 32768 }));
+    assert!(matches!(plan(BootstrapConfig { log_ratio: 30, ..config }), Err(Error::Range { value: 30.0, .. })));
+    assert!(matches!(plan(BootstrapConfig { arcsine: 4, ..config }), Err(Error::Range { value: 4.0, .. })));
+    assert!(matches!(
+        plan(BootstrapConfig { doublings: 22, precision: -40.0, ..config }),
+        Err(Error::NoLevelsLeft { .. })
+    ));
+    assert!(matches!(plan(BootstrapConfig { precision: 60.0, ..config }), Err(Error::Range { .. })));
+}
+
+#[test]
+fn refusals() {
+    let mut s = setup("test-10", BootstrapConfig::new(5, Packing::Complex));
+    let z = s.uniform(true);
+    let low = s.encrypt(&z, 2);
+    let run = |a: &Ciphertext| s.bootstrapper.bootstrap(&s.evaluator, a);
+    assert_eq!(run(&low), Err(Error::Level { level: 3, max: 2 }));
+    let mut other = s.encoder.encode(&z, 3, 1e9).map(|p| s.secret.encrypt(&p, &mut ChaCha20Rng::seed_from_u64(1)));
+    let other = other.as_mut().expect("encodes").as_mut().expect("encrypts");
+    assert!(matches!(run(other), Err(Error::ScaleMismatch { .. })));
+    let wide = vec![Complex64::ONE; 64];
+    let wide = s.encoder.encode(&wide, 3, s.params.scale(3)).expect("encodes");
+    let wide = s.secret.encrypt(&wide, &mut ChaCha20Rng::seed_from_u64(2)).expect("encrypts");
+    assert_eq!(run(&wide), Err(Error::Slots { slots: 64, max: 32 }));
+    let without = Evaluator::without_keys(&s.params);
+    let a = s.encrypt(&z, 3);
+    assert!(matches!(s.bootstrapper.bootstrap(&without, &a), Err(Error::MissingKey { .. })));
+}
+
+/// The stand-in for tests keeps the contract, and refuses secure parameters.
+#[test]
+fn insecure_refresh() {
+    let mut s = setup("test-10", BootstrapConfig::new(9, Packing::Complex));
+    let z = s.uniform(true);
+    let a = s.encrypt(&z, 6);
+    let secret = SecretKey::from_coefficients(&s.params, s.secret.coefficients().to_vec().into()).expect("a secret");
+    let refresh = InsecureRefresh::new(secret, 3, 17, ChaCha20Rng::seed_from_u64(3)).expect("insecure parameters");
+    let out = refresh.bootstrap(&s.evaluator, &a).expect("refreshes");
+    assert_eq!((out.level(), out.scale()), (refresh.output_level(), s.params.scale(17)));
+    assert!(bits(&s.decrypt(&out), &z, Packing::Complex).1 > 27.0);
+    let n16 = Parameters::preset("n16").expect("a preset");
+    let secret = SecretKey::generate(&n16, &mut s.rng).expect("a secret");
+    let error = InsecureRefresh::new(secret, 3, 17, ChaCha20Rng::seed_from_u64(3)).expect_err("secure parameters");
+    assert!(error.to_string().contains("n16"), "{error}");
+}
