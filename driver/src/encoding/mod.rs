@@ -10,7 +10,7 @@
 //! of a ring of degree 2n, each value of which occurs N/2n times in a row; that is what they cost here.
 //!
 //! **Error.** Rounding changes a coefficient by at most 1/2, hence a slot by at most n/Δ and typically, over independent
-//! errors, by √(2n/12)/Δ times the multiplicity: 2^−33 for 2^15 slots at Δ = 2^40. The transforms work in double precision: they
+//! errors, by √(2n/12)/Δ: 2^−34 for 2^15 slots at Δ = 2^40. The transforms work in double precision: they
 //! add about 2^−50 of the largest slot.
 
 mod fft;
@@ -109,9 +109,12 @@ impl Encoder {
     /// The rounded coefficients of a vector at a scale.
     ///
     /// # Errors
-    /// [`Error::Slots`], [`Error::NotFinite`].
+    /// [`Error::Slots`], [`Error::NotFinite`]; [`Error::Range`] for a scale that is not positive and finite.
     pub fn coefficients<T: Into<Complex64> + Copy + Sync>(&self, values: &[T], scale: f64) -> Result<Coefficients> {
         let log_slots = self.params.log_slots(values.len())?;
+        if !(scale.is_finite() && scale > 0.0) {
+            return Err(Error::Range { what: "scale", value: scale, min: f64::MIN_POSITIVE, max: f64::MAX });
+        }
         let complex = values.iter().map(|&value| value.into());
         if let Some((slot, z)) = complex.clone().enumerate().find(|(_, z)| !z.is_finite()) {
             return Err(Error::NotFinite { slot, value: if z.re.is_finite() { z.im } else { z.re } });

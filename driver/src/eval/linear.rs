@@ -459,7 +459,7 @@ impl Evaluator {
     ///
     /// # Errors
     /// [`Error::Level`] if the ciphertext is below that level; [`Error::ScaleMismatch`] if it is at that level with another scale, or if the
-    /// constant would be below 2^20.
+    /// constant would be below 2^20; [`Error::Scale`] for a scale that is not positive, finite and below the modulus.
     pub fn adjust(&self, a: &Ciphertext, level: usize, scale: f64) -> Result<Ciphertext> {
         if level >= a.level() || check_scales(a.scale, scale).is_ok() {
             check_scales(a.scale, scale)?;

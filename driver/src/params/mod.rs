@@ -2,7 +2,8 @@
 //!
 //! A *level* l is the number of rescalings that a ciphertext has left: it has the l + 1 limbs q_0 … q_l. Every level has a
 //! nominal scale Δ_l ([`Parameters::scale`]): a product of two ciphertexts of scale Δ_l at level l, rescaled, has exactly the scale
-//! Δ_{l−1}. The primes are chosen so that all Δ_l of a run of equal sizes stay at 2^bits within about a gap between primes.
+//! Δ_{l−1}. The primes are chosen so that all Δ_l of a run of equal sizes stay at 2^bits: within about a gap between primes where there are primes on both
+//! sides, and within 2^−14 of it for the 50-bit primes of the presets, above which there are none.
 //!
 //! ```
 //! use hetal::{Parameters, params::preset};
