@@ -4,6 +4,7 @@ use hetal_kernel::{Eval, RnsPoly};
 
 use super::Evaluator;
 use super::linear::for_limbs;
+use super::switch::Job;
 use crate::ciphertext::{Ciphertext, check_scales};
 use crate::error::{Error, Result};
 use crate::keys::KeyId;
@@ -73,7 +74,8 @@ impl Evaluator {
         let [c0, c1, c2] = &a.parts[..] else { unreachable!("degree 2") };
         let [b, a_out] = &mut out.parts[..] else { unreachable!("two parts") };
         self.with_digits(&key.gadget, c2.view(), |digits| {
-            self.switch(digits, &key, [Some(c0.view()), Some(c1.view())], kept, [b, a_out]);
+            let jobs = vec![Job { key: &key, out: [b, a_out] }];
+            self.switch(digits, [Some(c0.view()), Some(c1.view())], kept, jobs);
         });
         (out.scale, out.log_slots) = (a.scale, a.log_slots);
         (kept..a.level() + 1).rev().for_each(|l| out.scale /= self.params.q(l).as_f64());

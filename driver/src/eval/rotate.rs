@@ -4,7 +4,7 @@ use hetal_kernel::{Eval, GaloisElement, RnsPoly};
 
 use super::Evaluator;
 use super::linear::copy;
-use super::switch::Digits;
+use super::switch::{Digits, Job};
 use crate::ciphertext::Ciphertext;
 use crate::error::Result;
 use crate::keys::KeyId;
@@ -42,7 +42,8 @@ impl Evaluator {
         let key = self.key(KeyId::Galois(element), a.level())?;
         let [b, a_out] = prepare(&self.params, a, out);
         self.with_digits(&key.gadget, a.parts[1].view(), |digits| {
-            self.switch(digits, &key, [Some(a.parts[0].view()), None], a.level() + 1, [b, a_out]);
+            let jobs = vec![Job { key: &key, out: [b, a_out] }];
+            self.switch(digits, [Some(a.parts[0].view()), None], a.level() + 1, jobs);
         });
         Ok(())
     }
@@ -125,27 +126,40 @@ impl Evaluator {
         Ok(Hoisted { evaluator: self, ciphertext: a, shape: self.params.gadget_shape(key_level), digits })
     }
 
-    /// a ↦ a(X^g) from the digits of a. Bit for bit the result of [`Evaluator::automorphism`] with the same key.
+    /// a ↦ a(X^g) for several g from the digits of a. Bit for bit the results of [`Evaluator::automorphism`] with the same keys; keys of another
+    /// shape than was foreseen are right, but slower.
+    ///
+    /// # Errors
+    /// As [`Evaluator::automorphism_into`].
+    pub fn automorphisms_hoisted(&self, a: &Hoisted<'_>, elements: &[GaloisElement]) -> Result<Vec<Ciphertext>> {
+        let (ciphertext, level) = (a.ciphertext, a.ciphertext.level());
+        let key = |element: &GaloisElement| {
+            let needed = element.value() != 1;
+            needed.then(|| self.key(KeyId::Galois(*element), level)).transpose()
+        };
+        let keys = elements.iter().map(key).collect::<Result<Vec<_>>>()?;
+        let mut out: Vec<_> = keys.iter().map(|_| self.blank(2, level)).collect();
+        let mut jobs = Vec::new();
+        for ((out, key), &element) in out.iter_mut().zip(&keys).zip(elements) {
+            match key {
+                Some(key) if self.params.gadget_shape(key.level) == a.shape => {
+                    jobs.push(Job { key, out: prepare(&self.params, ciphertext, out) });
+                }
+                _ => self.automorphism_into(ciphertext, element, out)?,
+            }
+        }
+        let views: Vec<_> = a.digits.iter().map(RnsPoly::view).collect();
+        let digits = Digits::Lifted { limbs: level + 1, digits: &views };
+        self.switch(&digits, [Some(ciphertext.parts[0].view()), None], level + 1, jobs);
+        Ok(out)
+    }
+
+    /// One of [`Evaluator::automorphisms_hoisted`].
     ///
     /// # Errors
     /// As [`Evaluator::automorphism_into`].
     pub fn automorphism_hoisted(&self, a: &Hoisted<'_>, element: GaloisElement) -> Result<Ciphertext> {
-        let ciphertext = a.ciphertext;
-        if element.value() == 1 {
-            return Ok(ciphertext.clone());
-        }
-        let level = ciphertext.level();
-        let key = self.key(KeyId::Galois(element), level)?;
-        if self.params.gadget_shape(key.level) != a.shape {
-            // A key of another shape than was foreseen: right, but slower.
-            return self.automorphism(ciphertext, element);
-        }
-        let mut out = self.blank(2, level);
-        let [b, a_out] = prepare(&self.params, ciphertext, &mut out);
-        let views: Vec<_> = a.digits.iter().map(RnsPoly::view).collect();
-        let digits = Digits::Lifted { limbs: level + 1, digits: &views };
-        self.switch(&digits, &key, [Some(ciphertext.parts[0].view()), None], level + 1, [b, a_out]);
-        Ok(out)
+        Ok(self.automorphisms_hoisted(a, &[element])?.swap_remove(0))
     }
 
     /// All rotations of one ciphertext, decomposed once.
@@ -153,11 +167,12 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::automorphism_into`].
     pub fn rotate_hoisted(&self, a: &Ciphertext, rotations: &[i64]) -> Result<Vec<Ciphertext>> {
-        let Some(element) = rotations.iter().map(|&k| self.rotation(k)).find(|element| element.value() != 1) else {
+        let elements: Vec<_> = rotations.iter().map(|&k| self.rotation(k)).collect();
+        let Some(element) = elements.iter().find(|element| element.value() != 1) else {
             return Ok(rotations.iter().map(|_| a.clone()).collect());
         };
-        let hoisted = self.hoist(a, self.key(KeyId::Galois(element), a.level())?.level)?;
-        rotations.iter().map(|&k| self.automorphism_hoisted(&hoisted, self.rotation(k))).collect()
+        let hoisted = self.hoist(a, self.key(KeyId::Galois(*element), a.level())?.level)?;
+        self.automorphisms_hoisted(&hoisted, &elements)
     }
 
     /// Slot j of the result is the sum of the slots j, j + stride, … j + (count − 1)·stride of a. `count` is a power of two; takes

@@ -84,6 +84,30 @@ pub(super) fn split<'a>(poly: RnsPolyMut<'a, Eval>, groups: &[Range<usize>]) -> 
     parts
 }
 
+/// One of several switches of the same digits.
+pub(super) struct Job<'a> {
+    pub(super) key: &'a EvaluationKey,
+    pub(super) out: [&'a mut RnsPoly<Eval>; 2],
+}
+
+/// From the groups of each polynomial to the polynomials' parts of each group.
+fn by_group<'a>(
+    polys: impl Iterator<Item = Vec<RnsPolyMut<'a, Eval>>>,
+    groups: &[Range<usize>],
+) -> Vec<(Range<usize>, Vec<RnsPolyMut<'a, Eval>>)> {
+    let mut tasks: Vec<_> = groups.iter().map(|group| (group.clone(), Vec::new())).collect();
+    for poly in polys {
+        tasks.iter_mut().zip(poly).for_each(|((_, parts), part)| parts.push(part));
+    }
+    tasks
+}
+
+/// Parts b and a, alternating, two by two.
+fn pairs<T>(parts: Vec<T>) -> impl Iterator<Item = [T; 2]> {
+    let mut parts = parts.into_iter();
+    std::iter::from_fn(move || Some([parts.next()?, parts.next()?]))
+}
+
 impl Evaluator {
     /// Calls `f` with the digits of c under a gadget, which are lifted when they are used.
     pub(crate) fn with_digits<R>(
@@ -168,17 +192,17 @@ impl Evaluator {
         automorphism.apply_into(sum_a.view(), &mut a);
     }
 
-    /// out ← round((Σ digits·key + P·addends) / (P·q_kept ⋯ q_{l−1})), under the key's automorphism. `out` has `kept` limbs.
+    /// For each job, out ← round((Σ digits·key + P·addends) / (P·q_kept ⋯ q_{l−1})), under the key's automorphism. All keys have the same
+    /// digits and special primes, and `out` has `kept` limbs. A group of limbs of the digits is used for all jobs while it is in the cache.
     pub(super) fn switch(
         &self,
         digits: &Digits<'_>,
-        key: &EvaluationKey,
         addends: [Option<RnsPolyRef<'_, Eval>>; 2],
         kept: usize,
-        [b, a]: [&mut RnsPoly<Eval>; 2],
+        jobs: Vec<Job<'_>>,
     ) {
-        let (gadget, limbs, n) = (&*key.gadget, digits.limbs(), b.n());
-        assert!(b.limbs() == kept && a.limbs() == kept, "{} and {} limbs for {kept}", b.limbs(), a.limbs());
+        let Some(first) = jobs.first() else { return };
+        let (gadget, limbs, n) = (&*first.key.gadget, digits.limbs(), self.params.n());
         let own_divider;
         let divider: &ModDown = if kept == limbs {
             gadget.mod_down()
@@ -202,48 +226,52 @@ impl Evaluator {
                 }
             }
         };
-        self.pool.with(2 * (dropped + 1) * limb_stride(n), |scratch| {
-            let (mut dropped_b, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, dropped);
-            let (mut dropped_a, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, dropped);
-            let (mut overflow, _) = RnsPolyMut::<Coeff>::from_scratch(scratch, n, 2);
-            let parts = split(dropped_b.reborrow(), &dropped_groups)
-                .into_iter()
-                .zip(split(dropped_a.reborrow(), &dropped_groups));
-            let tasks: Vec<_> = parts.zip(&dropped_groups).collect();
-            tasks.into_par_iter().for_each(|((mut b, mut a), group)| {
+        let keys: Vec<&EvaluationKey> = jobs.iter().map(|job| job.key).collect();
+        self.pool.with(2 * keys.len() * (dropped + 1) * limb_stride(n), |scratch| {
+            let (mut overflow, mut rest) = RnsPolyMut::<Coeff>::from_scratch(scratch, n, 2 * keys.len());
+            let mut sums: Vec<RnsPolyMut<'_, Eval>> = Vec::new();
+            for _ in 0..2 * keys.len() {
+                let (sum, tail) = RnsPolyMut::from_scratch(rest, n, dropped);
+                sums.push(sum);
+                rest = tail;
+            }
+            let parts = sums.iter_mut().map(|sum| split(sum.reborrow(), &dropped_groups));
+            by_group(parts, &dropped_groups).into_par_iter().for_each(|(group, parts)| {
                 self.pool.with(words, |scratch| {
-                    digits.sum(key, group.clone(), scratch, [&mut b, &mut a]);
-                    add(group.start, [&mut b, &mut a]);
-                    for part in [&mut b, &mut a] {
-                        (0..group.len()).for_each(|i| divider.prepare_limb(group.start - kept + i, part.limb_mut(i)));
+                    for (key, [mut b, mut a]) in keys.iter().zip(pairs(parts)) {
+                        digits.sum(key, group.clone(), scratch, [&mut b, &mut a]);
+                        add(group.start, [&mut b, &mut a]);
+                        for part in [&mut b, &mut a] {
+                            let first = group.start - kept;
+                            (0..group.len()).for_each(|i| divider.prepare_limb(first + i, part.limb_mut(i)));
+                        }
                     }
                 });
             });
-            let dropped = [dropped_b.assume_domain::<Coeff>(), dropped_a.assume_domain::<Coeff>()];
+            let dropped: Vec<_> = sums.into_iter().map(RnsPolyMut::assume_domain::<Coeff>).collect();
             let list: Vec<_> = overflow.reborrow().into_limbs_mut().zip(&dropped).collect();
             list.into_par_iter().for_each(|(v, dropped)| divider.overflow_into(dropped.view(), v));
 
-            let parts = split(b.view_mut(), &kept_groups).into_iter().zip(split(a.view_mut(), &kept_groups));
-            let tasks: Vec<_> = parts.zip(&kept_groups).collect();
-            tasks.into_par_iter().for_each(|((b, a), group)| {
+            let parts = jobs.into_iter().flat_map(|job| job.out).map(|out| split(out.view_mut(), &kept_groups));
+            by_group(parts, &kept_groups).into_par_iter().for_each(|(group, parts)| {
                 self.pool.with(words, |scratch| {
-                    self.permuted(key, group.clone(), [b, a], scratch, |group, [b, a], scratch| {
-                        let first = group.start;
-                        digits.sum(key, group, scratch, [&mut *b, &mut *a]);
-                        add(first, [&mut *b, &mut *a]);
-                        let (mut converted, _) = RnsPolyMut::from_scratch(scratch, n, GROUP);
-                        for (part, sum) in [b, a].into_iter().enumerate() {
-                            divider.finish_limbs(first, dropped[part].view(), overflow.limb(part), sum, &mut converted);
-                            if let Some(addend) = addends[part].filter(|_| kept == limbs) {
+                    for (i, (key, parts)) in keys.iter().zip(pairs(parts)).enumerate() {
+                        self.permuted(key, group.clone(), parts, scratch, |group, [b, a], scratch| {
+                            let first = group.start;
+                            digits.sum(key, group, scratch, [&mut *b, &mut *a]);
+                            add(first, [&mut *b, &mut *a]);
+                            let (mut converted, _) = RnsPolyMut::from_scratch(scratch, n, GROUP);
+                            for (part, sum) in [b, a].into_iter().enumerate() {
+                                let (dropped, v) = (dropped[2 * i + part].view(), overflow.limb(2 * i + part));
+                                divider.finish_limbs(first, dropped, v, sum, &mut converted);
+                                let Some(addend) = addends[part].filter(|_| kept == limbs) else { continue };
                                 for i in 0..sum.limbs() {
-                                    self.params
-                                        .qp()
-                                        .table(first + i)
-                                        .add_assign(sum.limb_mut(i), addend.limb(first + i));
+                                    let table = self.params.qp().table(first + i);
+                                    table.add_assign(sum.limb_mut(i), addend.limb(first + i));
                                 }
                             }
-                        }
-                    });
+                        });
+                    }
                 });
             });
         });
