@@ -36,7 +36,8 @@
 //! | [`keys`], [`crypt`] | secret, public and evaluation keys, made for a level; encryption and decryption; values that may be given away |
 //! | [`ciphertext`] | [`Plaintext`], [`Ciphertext`]: polynomials with their level and scale |
 //! | [`eval`] | [`Evaluator`]: sums, products, rescaling, rotations |
-//! | [`circuits`] | linear transforms, polynomials, bootstrapping: plans that tell keys, depth and cost beforehand |
+//! | [`circuits`] | linear transforms, polynomials, bootstrapping, softmax: plans that tell keys, depth and cost beforehand |
+//! | [`matrix`] | encrypted matrices: packing, products A·Bᵀ and Aᵀ·B with their keys, depth and counts |
 //! | [`io`] | the wire format, files that are complete or absent |
 //! | [`noise`], [`precision`], [`footprint`] | errors and memory: computed, and measured |
 //! | [`cli`] | the `hetal` program |
@@ -74,6 +75,7 @@ pub mod eval;
 pub mod footprint;
 pub mod io;
 pub mod keys;
+pub mod matrix;
 pub mod noise;
 pub mod params;
 pub mod precision;

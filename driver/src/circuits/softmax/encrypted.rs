@@ -1,0 +1,136 @@
+//! Ciphertexts.
+
+use std::cell::Cell;
+
+use super::{Layout, Softmax, SoftmaxPlan, Vectors};
+use crate::ciphertext::Ciphertext;
+use crate::circuits::{Bootstrap, Chebyshev, PolynomialPlan};
+use crate::encoding::Encoder;
+use crate::error::{Error, Result};
+use crate::eval::Evaluator;
+
+/// Computes with ciphertexts, which have the nominal scale of their level after every step.
+pub struct Encrypted<'a> {
+    evaluator: &'a Evaluator,
+    encoder: Encoder,
+    bootstrap: Option<&'a dyn Bootstrap>,
+    plan: &'a SoftmaxPlan,
+    /// Checkpoints that were passed.
+    passed: Cell<usize>,
+}
+
+impl<'a> Encrypted<'a> {
+    /// Runs a variant by its plan: the softmax of the rows of x, at the plan's last level.
+    ///
+    /// # Errors
+    /// [`Error::Level`] if x is below the plan's first level or the bootstrapping has other levels than were planned for,
+    /// [`Error::MissingKey`], [`Error::Unsupported`] if the plan asks for a bootstrapping and there is none.
+    pub fn softmax(
+        variant: &impl Softmax,
+        plan: &'a SoftmaxPlan,
+        evaluator: &'a Evaluator,
+        bootstrap: Option<&'a dyn Bootstrap>,
+        x: &Ciphertext,
+    ) -> Result<Ciphertext> {
+        let params = evaluator.params();
+        let x = evaluator.adjust(x, plan.level(), params.scale(plan.level()))?;
+        let encoder = Encoder::new(params);
+        variant.run(&Self { evaluator, encoder, bootstrap, plan, passed: Cell::new(0) }, x)
+    }
+
+    /// Both at the lower one of their levels.
+    fn aligned(&self, a: &Ciphertext, b: &Ciphertext) -> Result<[Ciphertext; 2]> {
+        let level = a.level().min(b.level());
+        let scale = self.evaluator.params().scale(level);
+        Ok([self.evaluator.adjust(a, level, scale)?, self.evaluator.adjust(b, level, scale)?])
+    }
+
+    /// Rescaled, and its scale, right up to rounding, made exactly the nominal one.
+    fn settled(&self, mut a: Ciphertext) -> Result<Ciphertext> {
+        self.evaluator.rescale_assign(&mut a)?;
+        a.set_scale(self.evaluator.params().scale(a.level()))?;
+        Ok(a)
+    }
+
+    /// Refreshed; divided before and multiplied after by a power of two if slots may be larger than 1.
+    fn refreshed(&self, bootstrap: &dyn Bootstrap, a: &Ciphertext, bound: f64) -> Result<Ciphertext> {
+        let bits = bound.max(1.0).log2().ceil() as i32;
+        let mut a = a.clone();
+        // A larger scale is a smaller value.
+        let scale = a.scale() * f64::from(bits).exp2();
+        a.set_scale(scale)?;
+        let mut out = bootstrap.bootstrap(self.evaluator, &a)?;
+        if bits > 0 {
+            self.evaluator.mul_integer_assign(&mut out, 1 << bits)?;
+        }
+        Ok(out)
+    }
+}
+
+impl Vectors for Encrypted<'_> {
+    type Vector = Ciphertext;
+
+    fn layout(&self) -> &Layout {
+        self.plan.layout()
+    }
+
+    fn add(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext> {
+        let [a, b] = self.aligned(a, b)?;
+        self.evaluator.add(&a, &b)
+    }
+
+    fn sub(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext> {
+        let [a, b] = self.aligned(a, b)?;
+        self.evaluator.sub(&a, &b)
+    }
+
+    fn mul(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext> {
+        let [a, b] = self.aligned(a, b)?;
+        let mut out = self.evaluator.mul_rescale(&a, &b)?;
+        out.set_scale(self.evaluator.params().scale(out.level()))?;
+        Ok(out)
+    }
+
+    fn mul_slots(&self, a: &Ciphertext, constants: &[f64]) -> Result<Ciphertext> {
+        let (params, level) = (self.evaluator.params(), a.level());
+        if level == 0 {
+            return Err(Error::NoLevelsLeft { operation: "a product with constants", needed: 1, level });
+        }
+        let scale = params.scale(level - 1) * params.q(level).as_f64() / a.scale();
+        let product = if constants.iter().all(|c| *c == constants[0]) {
+            self.evaluator.mul_constant(a, constants[0], scale)?
+        } else {
+            self.evaluator.mul_plain(a, &self.encoder.encode(constants, level, scale)?)?
+        };
+        self.settled(product)
+    }
+
+    fn add_slots(&self, a: &Ciphertext, constants: &[f64]) -> Result<Ciphertext> {
+        if constants.iter().all(|c| *c == constants[0]) {
+            return self.evaluator.add_constant(a, constants[0]);
+        }
+        self.evaluator.add_plain(a, &self.encoder.encode(constants, a.level(), a.scale())?)
+    }
+
+    fn polynomial(&self, a: &Ciphertext, p: &Chebyshev) -> Result<Ciphertext> {
+        let params = self.evaluator.params();
+        let plan = PolynomialPlan::new(params, p.clone(), a.level())?;
+        self.evaluator.polynomial(a, &plan, params.scale(a.level() - plan.depth()))
+    }
+
+    fn rotate(&self, a: &Ciphertext, k: i64) -> Result<Ciphertext> {
+        self.evaluator.rotate(a, k * self.layout().stride() as i64)
+    }
+
+    fn checkpoint(&self, live: &mut [(&mut Ciphertext, f64)]) -> Result<()> {
+        let here = self.passed.replace(self.passed.get() + 1);
+        if !self.plan.refreshes().contains(&here) {
+            return Ok(());
+        }
+        let bootstrap = self.bootstrap.ok_or(Error::Unsupported { what: "a bootstrapping that the plan asks for" })?;
+        for (x, bound) in live.iter_mut().filter(|(x, _)| x.level() < bootstrap.output_level()) {
+            **x = self.refreshed(bootstrap, x, *bound)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,259 @@
+//! Softmax of the rows of an encrypted matrix, in several variants, each with one code path for ciphertexts and for plain numbers.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`minimax`] | best approximations: the coefficients of everything here |
+//! | [`plain`], [`encrypted`], [`plan`] | the three things that a variant runs on: numbers, ciphertexts, levels |
+//! | [`ours`] | normalise and square |
+//! | [`paper`] | HETAL's: maximum, domain extension, exponential, Goldschmidt's inverse |
+//! | [`table`] | errors, depths and bootstraps side by side |
+//!
+//! A variant is written once, against [`Vectors`]. Run on levels ([`SoftmaxPlan::new`]) it tells its depth, where to bootstrap and
+//! which keys it needs, before any key exists; on plain numbers, its error; on ciphertexts it does the same steps.
+//!
+//! **Padding.** Classes are padded to a power of two, rows to the number of slots. Padding contributes exactly nothing: the input is multiplied by
+//! a mask in the product that scales it, so that what a polynomial makes of padding is known, and is subtracted.
+//!
+//! **Range.** Every variant is made for logits within a range. Beyond it results are wrong without a sign of it: check what the client decrypts.
+
+pub mod encrypted;
+pub mod minimax;
+pub mod ours;
+pub mod paper;
+pub mod plain;
+pub mod plan;
+pub mod table;
+
+pub use encrypted::Encrypted;
+pub use ours::{NormaliseSquare, NormaliseSquareConfig};
+pub use paper::{Paper, PaperConfig};
+pub use plain::Plain;
+pub use plan::SoftmaxPlan;
+
+use crate::circuits::Chebyshev;
+use crate::error::{Error, Result};
+
+/// Where the entries of a matrix of logits are: class j of row i in slot ⌊i/s⌋·s·c' + j·s + (i mod s), for a stride s and c' classes, padding
+/// included. With the largest stride (slots/c') rotations are cyclic within rows and sums take no level; with a smaller one (1: rows in one piece)
+/// they take one, for a mask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    slots: usize,
+    rows: usize,
+    classes: usize,
+    stride: usize,
+}
+
+impl Layout {
+    /// For `rows` rows of `classes` classes.
+    ///
+    /// # Errors
+    /// [`Error::Range`] for fewer than two classes, no rows or more than fit, or a stride that is not a power of two or too large; [`Error::Slots`]
+    /// if the slots are not a power of two.
+    pub fn new(slots: usize, rows: usize, classes: usize, stride: usize) -> Result<Self> {
+        let range = |what, value: usize, min: usize, max: usize| {
+            let [value, min, max] = [value, min, max].map(|x| x as f64);
+            if (min..=max).contains(&value) { Ok(()) } else { Err(Error::Range { what, value, min, max }) }
+        };
+        if !slots.is_power_of_two() {
+            return Err(Error::Slots { slots, max: usize::MAX });
+        }
+        range("classes", classes, 2, slots)?;
+        let most = slots / classes.next_power_of_two();
+        range("rows", rows, 1, most)?;
+        range("stride", stride, 1, most)?;
+        range("stride", stride, stride.next_power_of_two(), stride.next_power_of_two())?;
+        Ok(Self { slots, rows, classes, stride })
+    }
+
+    /// With the largest stride: sums without masks.
+    ///
+    /// # Errors
+    /// As [`Layout::new`].
+    pub fn strided(slots: usize, rows: usize, classes: usize) -> Result<Self> {
+        Self::new(slots, rows, classes, (slots / classes.next_power_of_two()).max(1))
+    }
+
+    /// The number of slots.
+    #[must_use]
+    pub const fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// Rows, without padding.
+    #[must_use]
+    pub const fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Classes, without padding.
+    #[must_use]
+    pub const fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// Classes with padding: a power of two.
+    #[must_use]
+    pub const fn padded_classes(&self) -> usize {
+        self.classes.next_power_of_two()
+    }
+
+    /// Slots from one class to the next.
+    #[must_use]
+    pub const fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Whether rotations by classes are cyclic within rows.
+    #[must_use]
+    pub const fn is_cyclic(&self) -> bool {
+        self.stride * self.padded_classes() == self.slots
+    }
+
+    /// The slot of an entry.
+    #[must_use]
+    pub const fn slot(&self, row: usize, class: usize) -> usize {
+        (row / self.stride * self.padded_classes() + class) * self.stride + row % self.stride
+    }
+
+    /// Values of all slots from those of row and class; `padding` where there is none.
+    #[must_use]
+    pub fn fill(&self, value: impl Fn(usize, usize) -> f64, padding: f64) -> Vec<f64> {
+        let mut slots = vec![padding; self.slots];
+        for row in 0..self.rows {
+            (0..self.classes).for_each(|class| slots[self.slot(row, class)] = value(row, class));
+        }
+        slots
+    }
+
+    /// A value in padded rows, 0 in all classes of the others.
+    #[must_use]
+    pub fn padded_rows(&self, value: f64) -> Vec<f64> {
+        let mut slots = vec![value; self.slots];
+        for row in 0..self.rows {
+            (0..self.padded_classes()).for_each(|class| slots[self.slot(row, class)] = 0.0);
+        }
+        slots
+    }
+}
+
+/// What a softmax runs on.
+pub trait Vectors {
+    /// A matrix, row by row in slots.
+    type Vector: Clone;
+
+    /// Where its entries are.
+    fn layout(&self) -> &Layout;
+
+    /// a + b.
+    ///
+    /// # Errors
+    /// Those of the evaluator: here and below.
+    fn add(&self, a: &Self::Vector, b: &Self::Vector) -> Result<Self::Vector>;
+
+    /// a − b.
+    ///
+    /// # Errors
+    /// As [`Vectors::add`].
+    fn sub(&self, a: &Self::Vector, b: &Self::Vector) -> Result<Self::Vector>;
+
+    /// a·b, entry by entry: one level.
+    ///
+    /// # Errors
+    /// As [`Vectors::add`].
+    fn mul(&self, a: &Self::Vector, b: &Self::Vector) -> Result<Self::Vector>;
+
+    /// a times one constant for every slot: one level.
+    ///
+    /// # Errors
+    /// As [`Vectors::add`].
+    fn mul_slots(&self, a: &Self::Vector, constants: &[f64]) -> Result<Self::Vector>;
+
+    /// a plus one constant for every slot.
+    ///
+    /// # Errors
+    /// As [`Vectors::add`].
+    fn add_slots(&self, a: &Self::Vector, constants: &[f64]) -> Result<Self::Vector>;
+
+    /// p(a): ⌈log2(degree + 1)⌉ levels, and one more for an interval other than [−1, 1].
+    ///
+    /// # Errors
+    /// As [`Vectors::add`].
+    fn polynomial(&self, a: &Self::Vector, p: &Chebyshev) -> Result<Self::Vector>;
+
+    /// Slots rotated by k classes to the left; with a cyclic layout, within rows.
+    ///
+    /// # Errors
+    /// As [`Vectors::add`].
+    fn rotate(&self, a: &Self::Vector, k: i64) -> Result<Self::Vector>;
+
+    /// A place where all that is still needed may be bootstrapped, each with a bound on its magnitude: taken if the plan says so, but
+    /// for what has the output level of the bootstrapping, or a higher one. Up to the next such place all consume the same levels as if they came from one
+    /// level.
+    ///
+    /// # Errors
+    /// As [`Vectors::add`].
+    fn checkpoint(&self, live: &mut [(&mut Self::Vector, f64)]) -> Result<()>;
+
+    /// What the first class of every row has, in all its classes: takes a level, for the mask, unless the layout is cyclic, where all
+    /// classes are taken to be equal.
+    ///
+    /// # Errors
+    /// As [`Vectors::add`].
+    fn broadcast(&self, a: &Self::Vector) -> Result<Self::Vector> {
+        let layout = *self.layout();
+        if layout.is_cyclic() {
+            return Ok(a.clone());
+        }
+        let first =
+            (0..layout.slots).map(|s| f64::from(u8::from((s / layout.stride).is_multiple_of(layout.padded_classes()))));
+        let mut out = self.mul_slots(a, &first.collect::<Vec<_>>())?;
+        for k in powers(layout.padded_classes()) {
+            out = self.add(&out, &self.rotate(&out, -k)?)?;
+        }
+        Ok(out)
+    }
+
+    /// The sum of every row, padding included, in all its classes.
+    ///
+    /// # Errors
+    /// As [`Vectors::add`].
+    fn row_sum(&self, a: &Self::Vector) -> Result<Self::Vector> {
+        let mut sum = a.clone();
+        for k in powers(self.layout().padded_classes()) {
+            sum = self.add(&sum, &self.rotate(&sum, k)?)?;
+        }
+        self.broadcast(&sum)
+    }
+}
+
+/// 1, 2, 4, … below n.
+fn powers(n: usize) -> impl Iterator<Item = i64> {
+    (0..n.ilog2()).map(|i| 1i64 << i)
+}
+
+/// A way to compute softmax.
+pub trait Softmax {
+    /// Its name.
+    fn name(&self) -> String;
+
+    /// The softmax of every row; zero where there is padding.
+    ///
+    /// # Errors
+    /// Those of the evaluator; [`Error::Count`] for another number of classes than it was made for.
+    fn run<E: Vectors>(&self, vectors: &E, x: E::Vector) -> Result<E::Vector>;
+}
+
+/// Exact softmax of a row.
+#[must_use]
+pub fn exact(row: &[f64]) -> Vec<f64> {
+    let top = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let powers: Vec<f64> = row.iter().map(|x| (x - top).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.into_iter().map(|x| x / sum).collect()
+}
+
+fn check_classes<E: Vectors>(vectors: &E, wanted: usize) -> Result<()> {
+    let found = vectors.layout().classes();
+    if found == wanted { Ok(()) } else { Err(Error::Count { what: "classes", found, wanted }) }
+}
