@@ -106,7 +106,7 @@ impl Ciphertext {
     pub(crate) fn reshape(&mut self, params: &Parameters, parts: usize, limbs: usize) {
         self.parts.retain(|part| part.n() == params.n());
         self.parts.resize_with(parts, || RnsPoly::zero(params.n(), 0));
-        self.parts.iter_mut().for_each(|part| part.resize(limbs));
+        self.parts.iter_mut().for_each(|part| part.reshape(limbs));
         self.hash = params.hash();
     }
 

@@ -33,10 +33,11 @@ impl Domain for Coeff {}
 impl Domain for Eval {}
 
 /// A polynomial that owns its limbs. Equality is that of representatives, limb by limb.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RnsPoly<D: Domain> {
     n: usize,
     limbs: usize,
+    /// The limbs, and whatever [`RnsPoly::reshape`] has left behind them.
     data: AVec<f64, ConstAlign<64>>,
     domain: PhantomData<D>,
 }
@@ -88,12 +89,14 @@ impl<D: Domain> RnsPoly<D> {
     /// All limbs.
     #[must_use]
     pub fn view(&self) -> RnsPolyRef<'_, D> {
-        RnsPolyRef { n: self.n, limbs: self.limbs, data: &self.data, domain: PhantomData }
+        let data = &self.data[range_of(self.n, self.limbs, 0, self.limbs)];
+        RnsPolyRef { n: self.n, limbs: self.limbs, data, domain: PhantomData }
     }
 
     /// All limbs, exclusive.
     pub fn view_mut(&mut self) -> RnsPolyMut<'_, D> {
-        RnsPolyMut { n: self.n, limbs: self.limbs, data: &mut self.data, domain: PhantomData }
+        let data = &mut self.data[range_of(self.n, self.limbs, 0, self.limbs)];
+        RnsPolyMut { n: self.n, limbs: self.limbs, data, domain: PhantomData }
     }
 
     /// The polynomial modulo the first `limbs` primes.
@@ -135,6 +138,17 @@ impl<D: Domain> RnsPoly<D> {
         let len = limbs * limb_stride(self.n);
         self.data.reserve_exact(len - self.data.len());
         self.data.resize(len, 0.0);
+        self.limbs = limbs;
+    }
+
+    /// Keeps the first limbs as they are and takes any number of limbs, further ones of unspecified residues: where the memory suffices nothing
+    /// is written at all. For public polynomials, whose memory serves one result after another: nothing is wiped.
+    pub fn reshape(&mut self, limbs: usize) {
+        let len = limbs * limb_stride(self.n);
+        if len > self.data.len() {
+            self.data.reserve_exact(len - self.data.len());
+            self.data.resize(len, 0.0);
+        }
         self.limbs = limbs;
     }
 
@@ -189,6 +203,12 @@ impl<D: Domain> RnsPoly<D> {
     #[must_use]
     pub fn assume_domain<E: Domain>(self) -> RnsPoly<E> {
         RnsPoly { n: self.n, limbs: self.limbs, data: self.data, domain: PhantomData }
+    }
+}
+
+impl<D: Domain> Clone for RnsPoly<D> {
+    fn clone(&self) -> Self {
+        self.view().to_owned()
     }
 }
 

@@ -168,6 +168,33 @@ fn limbs_are_resized() {
 }
 
 #[test]
+fn limbs_are_reshaped() {
+    for n in [16, 512] {
+        let mut poly = numbered(n, 5);
+        let at = poly.limb(0).as_ptr();
+        for limbs in [3, 5, 1, 4, 0, 5] {
+            poly.reshape(limbs);
+            assert_eq!((poly.limbs(), poly.view().limbs(), poly.capacity()), (limbs, limbs, 5));
+            assert_eq!(poly.limbs_mut().len(), limbs);
+            // The first limbs are what they were, and are all there is: for views, copies and comparisons.
+            assert_numbered(&poly, limbs);
+            assert_eq!((poly.clone().capacity(), poly.clone() == numbered(n, limbs)), (limbs, true));
+            assert!(panics(|| poly.limb(limbs).len()));
+            assert!(limbs == 0 || poly.limb(0).as_ptr() == at);
+        }
+        // What is behind the limbs does not come back where zeros are promised.
+        poly.reshape(2);
+        poly.resize(4);
+        assert_numbered(&poly, 2);
+        poly.reshape(1);
+        poly.copy_from(numbered(n, 2).view());
+        assert_eq!(poly, numbered(n, 2));
+        poly.reshape(9);
+        assert_eq!((poly.limbs(), poly.limb(8).as_ptr().addr() % 64), (9, 0));
+    }
+}
+
+#[test]
 fn polynomials_take_over_others() {
     let sources = [numbered(512, 3), numbered(16, 5), numbered(32, 0), numbered(1024, 2), numbered(16, 1)];
     for source in &sources {

@@ -27,7 +27,7 @@ impl Evaluator {
         b.check(&self.params)?;
         check_scales(a.scale, b.scale)?;
         let limbs = a.level().min(b.level()) + 1;
-        a.parts.iter_mut().for_each(|part| part.truncate(limbs));
+        a.parts.iter_mut().for_each(|part| part.reshape(limbs));
         a.log_slots = a.log_slots.max(b.log_slots);
         let common = a.parts.len().min(b.parts.len());
         for (x, y) in a.parts.iter_mut().zip(&b.parts) {
@@ -99,8 +99,10 @@ impl Evaluator {
 
     /// a at the lower one of its own level and another.
     fn at_level_of(&self, a: &Ciphertext, level: usize) -> Ciphertext {
-        let limbs = a.level().min(level) + 1;
-        Ciphertext { parts: a.parts.iter().map(|part| part.prefix(limbs).to_owned()).collect(), ..*a }
+        let level = a.level().min(level);
+        let mut out = self.blank(a.parts.len(), level);
+        copy(a, level, &mut out);
+        out
     }
 
     fn combine_plain(
@@ -171,7 +173,7 @@ impl Evaluator {
     /// # Errors
     /// [`Error::OtherParameters`].
     pub fn negate(&self, a: &Ciphertext) -> Result<Ciphertext> {
-        let mut out = a.clone();
+        let mut out = self.at_level_of(a, a.level());
         self.negate_assign(&mut out)?;
         Ok(out)
     }
@@ -205,7 +207,7 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::add_constant_assign`].
     pub fn add_constant(&self, a: &Ciphertext, c: impl Into<Complex64>) -> Result<Ciphertext> {
-        let mut out = a.clone();
+        let mut out = self.at_level_of(a, a.level());
         self.add_constant_assign(&mut out, c)?;
         Ok(out)
     }
@@ -266,7 +268,7 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::mul_constant_assign`].
     pub fn mul_constant(&self, a: &Ciphertext, c: impl Into<Complex64>, scale: f64) -> Result<Ciphertext> {
-        let mut out = a.clone();
+        let mut out = self.at_level_of(a, a.level());
         self.mul_constant_assign(&mut out, c, scale)?;
         Ok(out)
     }
@@ -302,7 +304,7 @@ impl Evaluator {
     /// # Errors
     /// [`Error::OtherParameters`].
     pub fn mul_integer(&self, a: &Ciphertext, c: i64) -> Result<Ciphertext> {
-        let mut out = a.clone();
+        let mut out = self.at_level_of(a, a.level());
         self.mul_integer_assign(&mut out, c)?;
         Ok(out)
     }
@@ -330,7 +332,7 @@ impl Evaluator {
     /// # Errors
     /// [`Error::OtherParameters`].
     pub fn mul_i(&self, a: &Ciphertext) -> Result<Ciphertext> {
-        let mut out = a.clone();
+        let mut out = self.at_level_of(a, a.level());
         self.mul_i_assign(&mut out)?;
         Ok(out)
     }
@@ -406,7 +408,7 @@ impl Evaluator {
         let divider = self.params.divider(level + 1 - count, level + 1, 0);
         let mut parts: Vec<_> = a.parts.iter_mut().map(RnsPoly::view_mut).collect();
         self.divide(&divider, &mut parts);
-        a.parts.iter_mut().for_each(|part| part.truncate(level + 1 - count));
+        a.parts.iter_mut().for_each(|part| part.reshape(level + 1 - count));
         // Prime by prime, as rescaling one by one does: the tracked scales are then equal, not only close.
         a.scale = (level + 1 - count..=level).rev().fold(a.scale, |scale, l| scale / self.params.q(l).as_f64());
         Ok(())
@@ -417,7 +419,7 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::rescale_assign`].
     pub fn rescale(&self, a: &Ciphertext) -> Result<Ciphertext> {
-        let mut out = a.clone();
+        let mut out = self.at_level_of(a, a.level());
         self.rescale_assign(&mut out)?;
         Ok(out)
     }
@@ -439,7 +441,7 @@ impl Evaluator {
         if level > a.level() {
             return Err(Error::Level { level, max: a.level() });
         }
-        a.parts.iter_mut().for_each(|part| part.truncate(level + 1));
+        a.parts.iter_mut().for_each(|part| part.reshape(level + 1));
         Ok(())
     }
 
@@ -479,12 +481,11 @@ impl Evaluator {
 
 /// Overwrites `out` with a at a lower level, in the memory that it has.
 pub(super) fn copy(a: &Ciphertext, level: usize, out: &mut Ciphertext) {
-    out.parts.truncate(a.parts.len());
-    for (i, part) in a.parts.iter().enumerate() {
-        match out.parts.get_mut(i) {
-            Some(out) => out.copy_from(part.prefix(level + 1)),
-            None => out.parts.push(part.prefix(level + 1).to_owned()),
-        }
+    out.parts.retain(|part| part.n() == a.parts[0].n());
+    out.parts.resize_with(a.parts.len(), || RnsPoly::zero(a.parts[0].n(), 0));
+    for (part, out) in a.parts.iter().zip(&mut out.parts) {
+        out.reshape(level + 1);
+        for_limbs(out, |i, out| out.copy_from_slice(part.limb(i)));
     }
     (out.hash, out.scale, out.log_slots) = (a.hash, a.scale, a.log_slots);
 }

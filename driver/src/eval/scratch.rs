@@ -56,7 +56,7 @@ impl Spares {
         taken.map_or_else(
             || RnsPoly::zero(n, limbs),
             |mut poly| {
-                poly.resize(limbs);
+                poly.reshape(limbs);
                 poly
             },
         )
