@@ -6,7 +6,6 @@ use hetal_kernel::sampler::Seed;
 use hetal_kernel::{Eval, RnsPoly};
 use num_complex::Complex64;
 use rand_core::CryptoRng;
-use rayon::prelude::*;
 use zeroize::Zeroize;
 
 use crate::ciphertext::{Ciphertext, Plaintext};
@@ -14,6 +13,7 @@ use crate::encoding::Encoder;
 use crate::error::{Error, Result};
 use crate::keys::public::{expand_seed, gaussian};
 use crate::keys::{SecretKey, check_hash};
+use crate::parallel::for_each;
 use crate::params::{Parameters, ParametersHash};
 
 /// A fresh encryption (b, a) under the secret key, with the seed in place of a: half the bytes of a ciphertext.
@@ -72,8 +72,7 @@ impl SecretKey {
         let (seed, limbs) = (Seed::from_rng(rng), plaintext.level() + 1);
         let mut product = expand_seed(params, &seed, limbs, |i| i);
         let mut b = gaussian(params, limbs, |i| i, rng);
-        let list: Vec<_> = b.limbs_mut().zip(product.limbs_mut()).collect();
-        list.into_par_iter().enumerate().for_each(|(i, (b, product))| {
+        for_each(b.limbs_mut().zip(product.limbs_mut()), |i, (b, product)| {
             let table = params.qp().table(i);
             table.add_assign(b, plaintext.poly.limb(i));
             table.mul_assign(product, self.values().limb(i));
@@ -103,8 +102,7 @@ impl SecretKey {
         let params = self.params();
         ciphertext.check(params)?;
         let mut poly = ciphertext.parts[ciphertext.degree()].clone();
-        let list: Vec<_> = poly.limbs_mut().collect();
-        list.into_par_iter().enumerate().for_each(|(i, sum)| {
+        for_each(poly.limbs_mut(), |i, sum| {
             let table = params.qp().table(i);
             for part in ciphertext.parts.iter().rev().skip(1) {
                 table.mul_assign(sum, self.values().limb(i));

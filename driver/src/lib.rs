@@ -77,6 +77,7 @@ pub mod io;
 pub mod keys;
 pub mod matrix;
 pub mod noise;
+mod parallel;
 pub mod params;
 pub mod precision;
 

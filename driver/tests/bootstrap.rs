@@ -261,6 +261,24 @@ fn plans() {
     assert!(matches!(plan(BootstrapConfig { precision: 60.0, ..config }), Err(Error::Range { .. })));
 }
 
+/// Chains that end anywhere in a bootstrapping are refused, not run into.
+#[test]
+fn every_length_is_planned_or_refused() {
+    let params = Parameters::preset("test-10").expect("a preset");
+    for order in [Order::StcFirst, Order::StcLast] {
+        let plan = |doublings| {
+            let config =
+                BootstrapConfig { order, doublings, precision: -40.0, ..BootstrapConfig::new(5, Packing::Complex) };
+            BootstrapPlan::new(&params, config)
+        };
+        let planned: Vec<bool> = (0..30).map(|doublings| plan(doublings).is_ok()).collect();
+        // Long ones first, and none after one that is too short.
+        assert!(planned[3] && !planned[25] && planned[3..].is_sorted_by(|a, b| a >= b), "{planned:?}");
+        let error = plan(25).expect_err("too short").to_string();
+        assert!(error.contains("levels"), "{error}");
+    }
+}
+
 #[test]
 fn refusals() {
     let mut s = setup("test-10", BootstrapConfig::new(5, Packing::Complex));

@@ -24,6 +24,7 @@ use crate::encoding::Encoder;
 use crate::error::{Error, Result};
 use crate::eval::Evaluator;
 use crate::keys::{KeyId, KeyRequests};
+use crate::parallel::for_each;
 use crate::params::{GadgetShape, Parameters, ParametersHash};
 
 /// A square matrix over the slots, by its nonzero diagonals.
@@ -437,8 +438,7 @@ impl Evaluator {
                     }
                     Some(total) => {
                         for (total, part) in total.iter_mut().zip(&switched) {
-                            let list: Vec<_> = total.reborrow().into_limbs_mut().collect();
-                            list.into_par_iter().enumerate().for_each(|(j, total)| {
+                            for_each(total.reborrow().into_limbs_mut(), |j, total| {
                                 gadget.qp().table(gadget.qp_index(limbs, j)).add_assign(total, part.limb(j));
                             });
                         }
@@ -448,8 +448,7 @@ impl Evaluator {
             let mut total = total.expect("there is a step");
             self.divide(&params.divider(kept, limbs, shape.special), &mut total);
             for (out, total) in out.parts.iter_mut().zip(&total) {
-                let list: Vec<_> = out.limbs_mut().collect();
-                list.into_par_iter().enumerate().for_each(|(j, out)| out.copy_from_slice(total.limb(j)));
+                for_each(out.limbs_mut(), |j, out| out.copy_from_slice(total.limb(j)));
             }
         });
         (out.scale, out.log_slots) = (scale, transform.log_slots);

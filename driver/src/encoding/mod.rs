@@ -24,6 +24,7 @@ pub use fft::SpecialFft;
 
 use crate::ciphertext::Plaintext;
 use crate::error::{Error, Result};
+use crate::parallel::for_each;
 use crate::params::Parameters;
 
 /// Encodes and decodes under one set of parameters.
@@ -162,8 +163,7 @@ impl Encoder {
         let basis = self.params.subring(coefficients.log_n())?;
         let special = self.params.max_level() + 1;
         let digits = radix_digits(&coefficients.values);
-        let limbs: Vec<_> = poly.limbs_mut().collect();
-        limbs.into_par_iter().enumerate().for_each(|(j, limb)| {
+        for_each(poly.limbs_mut(), |j, limb| {
             let table = basis.table(if j <= level { j } else { special + j - level - 1 });
             let n = table.n();
             reduce_into(table, &coefficients.values, &digits, &mut limb[..n]);

@@ -1,19 +1,13 @@
 //! Sums, constants, plaintexts, rescaling, levels.
 
-use hetal_kernel::{Eval, NttTable, RnsPoly};
+use hetal_kernel::{NttTable, RnsPoly};
 use num_complex::Complex64;
-use rayon::prelude::*;
 
 use super::Evaluator;
 use crate::ciphertext::{Ciphertext, Plaintext, check_scales};
 use crate::encoding::{constant, constant_values, exceeds};
 use crate::error::{Error, Result};
-
-/// Calls `f` on every limb, over threads.
-pub(super) fn for_limbs(poly: &mut RnsPoly<Eval>, f: impl Fn(usize, &mut [f64]) + Sync) {
-    let limbs: Vec<_> = poly.limbs_mut().collect();
-    limbs.into_par_iter().enumerate().for_each(|(i, limb)| f(i, limb));
-}
+use crate::parallel::for_each;
 
 impl Evaluator {
     fn combine_assign(
@@ -31,12 +25,12 @@ impl Evaluator {
         a.log_slots = a.log_slots.max(b.log_slots);
         let common = a.parts.len().min(b.parts.len());
         for (x, y) in a.parts.iter_mut().zip(&b.parts) {
-            for_limbs(x, |i, x| op(self.params.qp().table(i), x, y.limb(i)));
+            for_each(x.limbs_mut(), |i, x| op(self.params.qp().table(i), x, y.limb(i)));
         }
         for y in &b.parts[common..] {
             let mut part = y.prefix(limbs).to_owned();
             if negate {
-                for_limbs(&mut part, |i, x| self.params.qp().table(i).neg_assign(x));
+                for_each(part.limbs_mut(), |i, x| self.params.qp().table(i).neg_assign(x));
             }
             a.parts.push(part);
         }
@@ -116,7 +110,7 @@ impl Evaluator {
         check_scales(a.scale, b.scale)?;
         self.drop_to_level_assign(a, a.level().min(b.level()))?;
         a.log_slots = a.log_slots.max(b.log_slots);
-        for_limbs(&mut a.parts[0], |i, x| op(self.params.qp().table(i), x, b.poly.limb(i)));
+        for_each(a.parts[0].limbs_mut(), |i, x| op(self.params.qp().table(i), x, b.poly.limb(i)));
         Ok(())
     }
 
@@ -163,7 +157,7 @@ impl Evaluator {
     pub fn negate_assign(&self, a: &mut Ciphertext) -> Result<()> {
         a.check(&self.params)?;
         for part in &mut a.parts {
-            for_limbs(part, |i, x| self.params.qp().table(i).neg_assign(x));
+            for_each(part.limbs_mut(), |i, x| self.params.qp().table(i).neg_assign(x));
         }
         Ok(())
     }
@@ -185,7 +179,7 @@ impl Evaluator {
     pub fn add_constant_assign(&self, a: &mut Ciphertext, c: impl Into<Complex64>) -> Result<()> {
         a.check(&self.params)?;
         let values = self.constant_values(c.into(), a.scale, a.level())?;
-        for_limbs(&mut a.parts[0], |i, x| {
+        for_each(a.parts[0].limbs_mut(), |i, x| {
             let table = self.params.qp().table(i);
             if values[i][0] == values[i][1] {
                 return table.add_scalar_assign(x, values[i][0]);
@@ -231,7 +225,7 @@ impl Evaluator {
         let values = self.constant_values(c.into(), scale, a.level())?;
         a.log_slots = a.log_slots.max(b.log_slots);
         for (x, y) in a.parts.iter_mut().zip(&b.parts) {
-            for_limbs(x, |i, x| self.params.qp().table(i).mul_scalar_add_assign(x, y.limb(i), values[i][0]));
+            for_each(x.limbs_mut(), |i, x| self.params.qp().table(i).mul_scalar_add_assign(x, y.limb(i), values[i][0]));
         }
         Ok(())
     }
@@ -276,7 +270,7 @@ impl Evaluator {
     /// Multiplies by constants with two values a limb.
     fn mul_values(&self, a: &mut Ciphertext, values: &[[u64; 2]]) {
         for part in &mut a.parts {
-            for_limbs(part, |i, x| {
+            for_each(part.limbs_mut(), |i, x| {
                 let (table, [low, high]) = (self.params.qp().table(i), values[i]);
                 if low == high {
                     return table.mul_scalar_assign(x, low);
@@ -316,7 +310,7 @@ impl Evaluator {
     pub fn mul_i_assign(&self, a: &mut Ciphertext) -> Result<()> {
         a.check(&self.params)?;
         for part in &mut a.parts {
-            for_limbs(part, |i, x| {
+            for_each(part.limbs_mut(), |i, x| {
                 let table = self.params.qp().table(i);
                 let root = table.modulus().root_of_unity(1).expect("an NTT prime is 1 modulo 4");
                 table.mul_scalar_assign(x, root);
@@ -348,7 +342,7 @@ impl Evaluator {
         let scale = self.product_scale(a.scale, b.scale, level)?;
         self.drop_to_level_assign(a, level)?;
         for part in &mut a.parts {
-            for_limbs(part, |i, x| self.params.qp().table(i).mul_assign(x, b.poly.limb(i)));
+            for_each(part.limbs_mut(), |i, x| self.params.qp().table(i).mul_assign(x, b.poly.limb(i)));
         }
         a.scale = scale;
         a.log_slots = a.log_slots.max(b.log_slots);
@@ -485,7 +479,7 @@ pub(super) fn copy(a: &Ciphertext, level: usize, out: &mut Ciphertext) {
     out.parts.resize_with(a.parts.len(), || RnsPoly::zero(a.parts[0].n(), 0));
     for (part, out) in a.parts.iter().zip(&mut out.parts) {
         out.reshape(level + 1);
-        for_limbs(out, |i, out| out.copy_from_slice(part.limb(i)));
+        for_each(out.limbs_mut(), |i, out| out.copy_from_slice(part.limb(i)));
     }
     (out.hash, out.scale, out.log_slots) = (a.hash, a.scale, a.log_slots);
 }

@@ -3,11 +3,11 @@
 use hetal_kernel::{Eval, RnsPoly};
 
 use super::Evaluator;
-use super::linear::for_limbs;
 use super::switch::Job;
 use crate::ciphertext::{Ciphertext, check_scales};
 use crate::error::{Error, Result};
 use crate::keys::KeyId;
+use crate::parallel::for_each;
 
 impl Evaluator {
     /// Σ a·b over the pairs, of degree 2: one relinearisation serves the whole sum.
@@ -49,7 +49,7 @@ impl Evaluator {
                     (0..=part).filter(|&i| i < 2 && part - i < 2).map(move |i| (&a.parts[i], &b.parts[part - i]))
                 })
                 .collect();
-            for_limbs(out, |j, out| {
+            for_each(out.limbs_mut(), |j, out| {
                 let a: Vec<_> = terms.iter().map(|(a, _)| a.limb(j)).collect();
                 let b: Vec<_> = terms.iter().map(|(_, b)| b.limb(j)).collect();
                 self.params.qp().table(j).dot_into([out], &a, [&b]);
@@ -113,9 +113,8 @@ impl Evaluator {
         self.relinearise_to(a, a.level(), out)
     }
 
-    /// out ← a·b, relinearised, and rescaled or not.
-    fn product_to(&self, a: &Ciphertext, b: &Ciphertext, rescale: bool, out: &mut Ciphertext) -> Result<()> {
-        let product = self.mul_lazy(a, b)?;
+    /// Relinearises a product into `out`, rescales it or not, and takes back its memory.
+    fn finish_product(&self, product: Ciphertext, rescale: bool, out: &mut Ciphertext) -> Result<()> {
         if rescale {
             self.relinearise_rescale_into(&product, out)?;
         } else {
@@ -131,7 +130,7 @@ impl Evaluator {
     /// As [`Evaluator::dot_lazy`] and [`Evaluator::relinearise`].
     pub fn mul(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext> {
         let mut out = self.blank(2, a.level().min(b.level()));
-        self.product_to(a, b, false, &mut out)?;
+        self.finish_product(self.mul_lazy(a, b)?, false, &mut out)?;
         Ok(out)
     }
 
@@ -140,7 +139,7 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::mul`].
     pub fn mul_into(&self, a: &Ciphertext, b: &Ciphertext, out: &mut Ciphertext) -> Result<()> {
-        self.product_to(a, b, false, out)
+        self.finish_product(self.mul_lazy(a, b)?, false, out)
     }
 
     /// a ← a·b.
@@ -148,10 +147,7 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::mul`].
     pub fn mul_assign(&self, a: &mut Ciphertext, b: &Ciphertext) -> Result<()> {
-        let product = self.mul_lazy(a, b)?;
-        self.relinearise_to(&product, product.level() + 1, a)?;
-        self.recycle(product);
-        Ok(())
+        self.finish_product(self.mul_lazy(a, b)?, false, a)
     }
 
     /// a·b, relinearised and rescaled in one division: cheaper than one after the other, and with one rounding.
@@ -160,7 +156,7 @@ impl Evaluator {
     /// As [`Evaluator::mul`] and [`Evaluator::rescale`].
     pub fn mul_rescale(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext> {
         let mut out = self.blank(2, a.level().min(b.level()).saturating_sub(1));
-        self.product_to(a, b, true, &mut out)?;
+        self.finish_product(self.mul_lazy(a, b)?, true, &mut out)?;
         Ok(out)
     }
 
@@ -169,7 +165,7 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::mul_rescale`].
     pub fn mul_rescale_into(&self, a: &Ciphertext, b: &Ciphertext, out: &mut Ciphertext) -> Result<()> {
-        self.product_to(a, b, true, out)
+        self.finish_product(self.mul_lazy(a, b)?, true, out)
     }
 
     /// a ← a·b, relinearised and rescaled.
@@ -177,9 +173,6 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::mul_rescale`].
     pub fn mul_rescale_assign(&self, a: &mut Ciphertext, b: &Ciphertext) -> Result<()> {
-        let product = self.mul_lazy(a, b)?;
-        self.relinearise_rescale_into(&product, a)?;
-        self.recycle(product);
-        Ok(())
+        self.finish_product(self.mul_lazy(a, b)?, true, a)
     }
 }

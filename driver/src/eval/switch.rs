@@ -14,6 +14,7 @@ use rayon::prelude::*;
 
 use super::Evaluator;
 use crate::keys::EvaluationKey;
+use crate::parallel::for_each;
 
 /// Digits of a polynomial under one gadget.
 pub(crate) enum Digits<'a> {
@@ -120,10 +121,8 @@ impl Evaluator {
         self.pool.with((limbs + digits) * limb_stride(c.n()), |scratch| {
             let (mut prepared, scratch) = RnsPolyMut::from_scratch(scratch, c.n(), limbs);
             let (mut overflow, _) = RnsPolyMut::from_scratch(scratch, c.n(), digits);
-            let list: Vec<_> = prepared.reborrow().into_limbs_mut().collect();
-            list.into_par_iter().enumerate().for_each(|(i, out)| gadget.prepare_limb(limbs, i, c.limb(i), out));
-            let list: Vec<_> = overflow.reborrow().into_limbs_mut().collect();
-            list.into_par_iter().enumerate().for_each(|(d, v)| gadget.overflow_limb(prepared.view(), d, v));
+            for_each(prepared.reborrow().into_limbs_mut(), |i, out| gadget.prepare_limb(limbs, i, c.limb(i), out));
+            for_each(overflow.reborrow().into_limbs_mut(), |d, v| gadget.overflow_limb(prepared.view(), d, v));
             f(&Digits::Prepared { c, prepared, overflow })
         })
     }
@@ -249,8 +248,9 @@ impl Evaluator {
                 });
             });
             let dropped: Vec<_> = sums.into_iter().map(RnsPolyMut::assume_domain::<Coeff>).collect();
-            let list: Vec<_> = overflow.reborrow().into_limbs_mut().zip(&dropped).collect();
-            list.into_par_iter().for_each(|(v, dropped)| divider.overflow_into(dropped.view(), v));
+            for_each(overflow.reborrow().into_limbs_mut().zip(&dropped), |_, (v, dropped)| {
+                divider.overflow_into(dropped.view(), v)
+            });
 
             let parts = jobs.into_iter().flat_map(|job| job.out).map(|out| split(out.view_mut(), &kept_groups));
             by_group(parts, &kept_groups).into_par_iter().for_each(|(group, parts)| {
@@ -288,8 +288,9 @@ impl Evaluator {
             tasks.into_par_iter().for_each(|(i, limb)| divider.prepare_limb(i, limb));
             let (mut kept, dropped): (Vec<_>, Vec<_>) =
                 split.into_iter().map(|(kept, dropped)| (kept, dropped.assume_domain::<Coeff>())).unzip();
-            let tasks: Vec<_> = overflow.reborrow().into_limbs_mut().zip(&dropped).collect();
-            tasks.into_par_iter().for_each(|(v, dropped)| divider.overflow_into(dropped.view(), v));
+            for_each(overflow.reborrow().into_limbs_mut().zip(&dropped), |_, (v, dropped)| {
+                divider.overflow_into(dropped.view(), v)
+            });
             let tasks: Vec<_> = kept
                 .iter_mut()
                 .enumerate()

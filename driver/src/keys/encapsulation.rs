@@ -7,12 +7,12 @@
 use hetal_kernel::sampler::{self, Seed};
 use hetal_kernel::{Coeff, Eval, Gadget, KeySwitchKey, RnsPoly};
 use rand_core::CryptoRng;
-use rayon::prelude::*;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::SecretKey;
 use super::public::{expand_seed, gaussian};
 use crate::error::{Error, Result};
+use crate::parallel::for_each;
 use crate::params::{Parameters, ParametersHash, SPARSE_32_BITS};
 
 /// Weight of the sparse secret.
@@ -85,8 +85,7 @@ impl SecretKey {
         let a = expand_seed(params, &seed, limbs, |i| i);
         let mut b = gaussian(params, limbs, |i| i, rng);
         let p = params.qp().modulus(limbs - 1).value();
-        let list: Vec<_> = b.limbs_mut().zip(dense.limbs_mut()).collect();
-        list.into_par_iter().enumerate().for_each(|(i, (b, s))| {
+        for_each(b.limbs_mut().zip(dense.limbs_mut()), |i, (b, s)| {
             let table = params.qp().table(i);
             table.mul_assign(s, a.limb(i));
             table.sub_assign(b, s);

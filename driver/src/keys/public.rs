@@ -3,12 +3,12 @@
 use hetal_kernel::sampler::{self, Seed};
 use hetal_kernel::{Coeff, Eval, RnsPoly};
 use rand_core::CryptoRng;
-use rayon::prelude::*;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::SecretKey;
 use crate::ciphertext::{Ciphertext, Plaintext};
 use crate::error::Result;
+use crate::parallel::for_each;
 use crate::params::{Parameters, ParametersHash};
 
 /// An encryption (b, a) of 0 modulo Q·p_0, with which anyone can encrypt. The division by p_0 that ends an encryption
@@ -31,8 +31,7 @@ pub(crate) fn expand_seed(
     table: impl Fn(usize) -> usize + Sync,
 ) -> RnsPoly<Eval> {
     let mut a = RnsPoly::zero(params.n(), limbs);
-    let limbs: Vec<_> = a.limbs_mut().collect();
-    limbs.into_par_iter().enumerate().for_each(|(i, limb)| {
+    for_each(a.limbs_mut(), |i, limb| {
         sampler::uniform_into(params.qp().modulus(table(i)), &mut seed.expand(table(i) as u64), limb);
     });
     a
@@ -57,8 +56,7 @@ fn small_values(
     table: impl Fn(usize) -> usize + Sync,
 ) -> RnsPoly<Eval> {
     let mut poly = RnsPoly::<Coeff>::from_small(small, limbs);
-    let list: Vec<_> = poly.limbs_mut().collect();
-    list.into_par_iter().enumerate().for_each(|(i, limb)| params.qp().table(table(i)).forward(limb));
+    for_each(poly.limbs_mut(), |i, limb| params.qp().table(table(i)).forward(limb));
     poly.assume_domain()
 }
 
@@ -106,8 +104,7 @@ impl PublicKey {
             .into_iter()
             .map(|key| {
                 let mut part = gaussian(params, limbs, table, rng);
-                let list: Vec<_> = part.limbs_mut().collect();
-                list.into_par_iter().enumerate().for_each(|(i, limb)| {
+                for_each(part.limbs_mut(), |i, limb| {
                     params.qp().table(table(i)).mul_add_assign(limb, v.limb(i), key.limb(table(i)));
                 });
                 let mut scratch = hetal_kernel::Scratch::new(divider.scratch_len());

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::ops::{accumulate, at_level, fold, indicator, lowest, sum_rows};
+use super::ops::{accumulate, at_level, fold, indicator, lowest, same_level, sum_rows};
 use super::packing::{Layout, Packing, Shape};
 use super::slots::{Counts, Slots};
 use super::{Dimensions, Product};
@@ -189,8 +189,7 @@ impl Product for JinAbt {
 
     fn apply<S: Slots>(&self, slots: &S, left: &[S::Vector], right: &[S::Vector]) -> Result<Vec<S::Vector>> {
         let features = self.packings[0].grid().cols;
-        let level = lowest(slots, left.iter().chain(right));
-        let (left, right) = (at_level(slots, left, level)?, at_level(slots, right, level)?);
+        let (_, left, right) = same_level(slots, left, right)?;
         let sum = |row: &[Cow<'_, S::Vector>], weights: &[Cow<'_, S::Vector>]| {
             let terms: Vec<_> = row.iter().map(|a| &**a).zip(weights.iter().map(|b| &**b)).collect();
             slots.dot(&terms)
@@ -244,8 +243,7 @@ impl Product for JinAtb {
 
     fn apply<S: Slots>(&self, slots: &S, left: &[S::Vector], right: &[S::Vector]) -> Result<Vec<S::Vector>> {
         let [errors, features, weights] = self.packings.map(|packing| packing.grid());
-        let level = lowest(slots, left.iter().chain(right));
-        let (left, right) = (at_level(slots, left, level)?, at_level(slots, right, level)?);
+        let (_, left, right) = same_level(slots, left, right)?;
         let entry = |at: usize| {
             let (class, feature) = (at / weights.cols, at % weights.cols);
             let left = left.iter().skip(class).step_by(errors.cols).map(|a| &**a);

@@ -1,6 +1,6 @@
 //! HETAL's A·Bᵀ.
 
-use super::ops::{accumulate, at_level, complexify, lowest, rot_up, select, sum_cols, sum_cols_mask, twice_real};
+use super::ops::{accumulate, complexify, rot_up, same_level, select, sum_cols, sum_cols_mask, twice_real};
 use super::packing::{Layout, Packing, Shape};
 use super::slots::{Counts, Slots};
 use super::{Dimensions, Product};
@@ -55,8 +55,7 @@ impl Product for DiagAbt {
     fn apply<S: Slots>(&self, slots: &S, left: &[S::Vector], right: &[S::Vector]) -> Result<Vec<S::Vector>> {
         let (grid, unit) = (self.packings[0].grid(), self.packings[0].unit());
         let (period, half) = (self.period, self.period / 2);
-        let level = lowest(slots, left.iter().chain(right));
-        let (left, right) = (at_level(slots, left, level)?, at_level(slots, right, level)?);
+        let (level, left, right) = same_level(slots, left, right)?;
         let pairs = |b: &S::Vector| complexify(slots, b, &rot_up(slots, unit, b, half as i64)?);
         let weights: Vec<_> = right.iter().map(|b| pairs(b)).collect::<Result<_>>()?;
         // The product takes a level, and so does the mask.

@@ -150,6 +150,16 @@ where
     list.into_iter().map(|v| slots.level(v)).min().unwrap_or(0)
 }
 
+/// Both operands at the lowest level of either, and that level.
+pub(super) fn same_level<'a, S: Slots>(
+    slots: &S,
+    left: &'a [S::Vector],
+    right: &'a [S::Vector],
+) -> Result<(usize, Blocks<'a, S>, Blocks<'a, S>)> {
+    let level = lowest(slots, left.iter().chain(right));
+    Ok((level, at_level(slots, left, level)?, at_level(slots, right, level)?))
+}
+
 /// ½ where the first predicate holds less i/2 where the second does: twice the real part of the product with x + i·y is x there and
 /// y here.
 pub(super) fn select<S: Slots>(

@@ -15,7 +15,7 @@
 
 use std::borrow::Cow;
 
-use super::ops::{accumulate, at_level, complexify, fold, indicator, lowest, rot_up};
+use super::ops::{accumulate, complexify, fold, indicator, rot_up, same_level};
 use super::packing::{Layout, Packing, Shape};
 use super::slots::{Counts, Slots};
 use super::{Dimensions, Product};
@@ -115,8 +115,7 @@ impl Product for SkewAbt {
     fn apply<S: Slots>(&self, slots: &S, left: &[S::Vector], right: &[S::Vector]) -> Result<Vec<S::Vector>> {
         let (grid, unit) = (self.packings[0].grid(), self.packings[0].unit());
         let (period, half) = (self.period, self.period / 2);
-        let level = lowest(slots, left.iter().chain(right));
-        let (left, right) = (at_level(slots, left, level)?, at_level(slots, right, level)?);
+        let (level, left, right) = same_level(slots, left, right)?;
         let pair = |v: &S::Vector| complexify(slots, v, &rot_up(slots, unit, v, half as i64)?);
         let pairs: Vec<_> = right.iter().map(|v| pair(v)).collect::<Result<_>>()?;
         let weights = rotations(slots, &pairs, half, unit.cols)?;
@@ -179,8 +178,7 @@ impl Product for SkewAtb {
     fn apply<S: Slots>(&self, slots: &S, left: &[S::Vector], right: &[S::Vector]) -> Result<Vec<S::Vector>> {
         let (grid, unit) = (self.packings[1].grid(), self.packings[1].unit());
         let (period, half) = (self.period, self.period / 2);
-        let level = lowest(slots, left.iter().chain(right));
-        let (left, right) = (at_level(slots, left, level)?, at_level(slots, right, level)?);
+        let (_, left, right) = same_level(slots, left, right)?;
         let pair = |p: &S::Vector| complexify(slots, p, &slots.rotate(p, half as i64)?);
         let pairs: Vec<_> = left.iter().map(|p| pair(p)).collect::<Result<_>>()?;
         let errors = rotations(slots, &pairs, half, 1)?;

@@ -209,6 +209,8 @@ impl BootstrapPlan {
         let gain = if first && config.arcsine == 1 { 1.0 + 0.75 * epsilon } else { 1.0 };
         let eval_mod = mod1(params.scale(after_mod) * ratio / TAU * gain)?;
 
+        // From the nominal scale of a level to that of the next one.
+        let nominal = |l: usize| params.scale(l - 1) * params.q(l).as_f64() / params.scale(l);
         let mut level = after_mod;
         let merge = if halves {
             // y_j + i·y_{j+n} to both halves, the real parts y_j, the imaginary parts y_{j+n}: by the diagonals 0 and n.
@@ -217,29 +219,27 @@ impl BootstrapPlan {
             let matrix = |real, imaginary| {
                 LinearTransform::new(2 * n, [(0, half(real, imaginary)), (n as i64, half(imaginary, real))])
             };
-            let scale = |l: usize| params.scale(l - 1) * params.q(l).as_f64() / params.scale(l);
-            let plan = |matrix| plan_factors(params, vec![matrix], after_mod, scale, usize::MAX);
+            let plan = |matrix| plan_factors(params, vec![matrix], after_mod, nominal, usize::MAX);
+            let matrices = [matrix(one, i)?, matrix(one, zero)?, matrix(zero, one)?];
+            let planned = matrices.into_iter().map(plan).collect::<Result<Vec<_>>>()?.concat();
+            // There is a level for it, or it had not been planned.
             level -= 1;
-            [matrix(one, i)?, matrix(one, zero)?, matrix(zero, one)?]
-                .into_iter()
-                .map(plan)
-                .collect::<Result<Vec<_>>>()?
-                .concat()
+            planned
         } else {
             Vec::new()
         };
 
         let factors = config.stc.min(log_slots as usize);
+        params.check_level(factors)?;
         let stc = dft::slot_to_coeff(log_slots, factors)?;
         let (stc, input_level, output_level) = if first {
             // From the nominal scale to that of the message.
             let factor = (message_scale / params.scale(factors)).powf(1.0 / factors as f64);
             (plan_factors(params, stc, factors, |l| params.q(l).as_f64() * factor, config.max_keys)?, factors, level)
         } else {
-            let scale = |l: usize| params.scale(l - 1) * params.q(l).as_f64() / params.scale(l);
             let after = level.checked_sub(factors);
             let after = after.ok_or(Error::NoLevelsLeft { operation: "SlotToCoeff", needed: factors, level })?;
-            (plan_factors(params, stc, level, scale, config.max_keys)?, 0, after)
+            (plan_factors(params, stc, level, nominal, config.max_keys)?, 0, after)
         };
         if output_level <= input_level {
             let needed = top + input_level - output_level + 1;
@@ -299,18 +299,10 @@ impl BootstrapPlan {
 
     /// Reductions modulo 1 in one bootstrapping.
     #[must_use]
-    pub const fn reductions(&self) -> usize {
-        let full = self.config.log_slots + 1 == self.log_n();
+    pub fn reductions(&self) -> usize {
+        let full = self.trace.is_empty();
         let real = matches!((self.config.packing, self.config.order), (Packing::Real, Order::StcFirst));
         if full && !real { 2 } else { 1 }
-    }
-
-    const fn log_n(&self) -> u32 {
-        self.config.log_slots + self.trace_len() + 1
-    }
-
-    const fn trace_len(&self) -> u32 {
-        self.trace.len() as u32
     }
 
     /// log2 of the probability that a bootstrapping fails: that an overflow exceeds its bound.

@@ -1,13 +1,13 @@
 //! Raising the modulus from q_0 to q_0 ⋯ q_L, through the sparse secret.
 
 use hetal_kernel::{Coeff, Eval, RnsPoly};
-use rayon::prelude::*;
 
 use crate::ciphertext::Ciphertext;
 use crate::circuits::Cost;
 use crate::error::Result;
 use crate::eval::Evaluator;
 use crate::keys::EncapsulationKeys;
+use crate::parallel::for_each;
 use crate::params::{GadgetShape, Parameters};
 
 /// What raising costs: a switch of one limb, the transforms of both parts to all limbs and p_0, and the division by p_0.
@@ -47,8 +47,7 @@ impl Evaluator {
         let mut parts = vec![self.spares.take(n, limbs + 1), self.spares.take(n, limbs + 1)];
         let [b, a_out] = &mut parts[..] else { unreachable!("two parts") };
         let p = params.qp().modulus(limbs).value();
-        let list: Vec<_> = b.limbs_mut().zip(a_out.limbs_mut()).collect();
-        list.into_par_iter().enumerate().for_each(|(i, (b, a_out))| {
+        for_each(b.limbs_mut().zip(a_out.limbs_mut()), |i, (b, a_out)| {
             let table = params.qp().table(i);
             // c_1·(b, a) + (p_0·c_0, 0); modulo p_0 the second term vanishes.
             if i < limbs {
