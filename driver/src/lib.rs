@@ -40,6 +40,7 @@
 //! | [`matrix`] | encrypted matrices: packing, products A·Bᵀ and Aᵀ·B with their keys, depth and counts |
 //! | [`io`] | the wire format, files that are complete or absent |
 //! | [`noise`], [`precision`], [`footprint`] | errors and memory: computed, and measured |
+//! | [`train`] | training on ciphertexts, its plain twin, logs |
 //! | [`cli`] | the `hetal` program |
 //!
 //! # Levels and scales
@@ -80,6 +81,7 @@ pub mod noise;
 mod parallel;
 pub mod params;
 pub mod precision;
+pub mod train;
 
 pub use ciphertext::{Ciphertext, Plaintext};
 pub use encoding::Encoder;

@@ -1,5 +1,6 @@
 //! Stored objects: their bytes ([`wire`]) and files that are complete or absent ([`write_atomically`]).
 
+pub mod dataset;
 pub mod wire;
 
 use std::fs::{self, File, OpenOptions};

@@ -1,0 +1,97 @@
+//! What to train, and how: a TOML file with a default for everything.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// How a step is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Skewed products, normalise-and-square softmax, weights of all blocks in one ciphertext.
+    Fast,
+    /// As published: `DiagABT`, `DiagATB`, softmax by approximate maximum.
+    Paper,
+}
+
+/// How weights follow gradients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// Nesterov's accelerated gradient.
+    Nesterov,
+    /// Plain gradient descent.
+    Sgd,
+}
+
+/// Settings of a training. What is left out of a file has its default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Parameters: the name of a preset.
+    pub preset: String,
+    /// How a step is computed.
+    pub mode: Mode,
+    /// How weights follow gradients.
+    pub method: Method,
+    /// Step size η, for the mean of the loss over a batch.
+    pub learning_rate: f64,
+    /// Rows of a batch; the last one of an epoch may have fewer.
+    pub batch: usize,
+    /// Epochs at most.
+    pub epochs: usize,
+    /// Epochs without a smaller validation loss after which the client stops.
+    pub patience: usize,
+    /// R: logits have to stay within [−R, R].
+    pub logit_range: f64,
+    /// Weights have to stay within [−this, this].
+    pub weight_range: f64,
+    /// Wanted bound on the error of softmax.
+    pub softmax_error: f64,
+    /// Steps between checkpoints, besides those after every epoch.
+    pub checkpoint_steps: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            preset: "n16".to_owned(),
+            mode: Mode::Fast,
+            method: Method::Nesterov,
+            learning_rate: 1.0,
+            batch: 1024,
+            epochs: 20,
+            patience: 3,
+            logit_range: 32.0,
+            weight_range: 4.0,
+            softmax_error: 1e-3,
+            checkpoint_steps: 10,
+        }
+    }
+}
+
+impl Config {
+    /// Refuses settings that cannot be meant.
+    ///
+    /// # Errors
+    /// [`Error::Range`] names the setting.
+    pub fn check(&self) -> Result<()> {
+        let most = f64::from(u32::MAX);
+        let checks = [
+            ("learning_rate", self.learning_rate, 1e-6, 1e3),
+            ("batch", self.batch as f64, 1.0, most),
+            ("epochs", self.epochs as f64, 1.0, most),
+            ("patience", self.patience as f64, 1.0, most),
+            ("logit_range", self.logit_range, 0.5, 1024.0),
+            ("weight_range", self.weight_range, 1e-3, 1e3),
+            ("softmax_error", self.softmax_error, 1e-7, 0.1),
+            ("checkpoint_steps", self.checkpoint_steps as f64, 1.0, most),
+        ];
+        for (what, value, min, max) in checks {
+            if !(min..=max).contains(&value) {
+                return Err(Error::Range { what, value, min, max });
+            }
+        }
+        Ok(())
+    }
+}
