@@ -42,7 +42,7 @@ pub use diag_abt::DiagAbt;
 pub use diag_atb::DiagAtb;
 pub use packing::{BlockMatrix, EncryptedMatrix, Layout, PackedMatrix, Packing, Shape};
 pub use skew::{SkewAbt, SkewAtb};
-pub use slots::{Counts, Dry, Encrypted, Plain, PlainVector, Record, Recorded, Slots};
+pub use slots::{Counts, Dry, Encrypted, Plain, PlainVector, Record, Recorded, Slots, Work};
 
 use crate::error::{Error, Result};
 use crate::keys::KeyRequests;

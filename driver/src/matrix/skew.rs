@@ -20,6 +20,7 @@ use super::packing::{Layout, Packing, Shape};
 use super::slots::{Counts, Slots};
 use super::{Dimensions, Product};
 use crate::error::{Error, Result};
+use crate::parallel::try_map;
 
 /// Packings of features, weights and logits.
 fn packings(dims: Dimensions, unit: Shape) -> Result<[Packing; 3]> {
@@ -66,8 +67,7 @@ fn part<S: Slots>(slots: &S, v: &S::Vector, rotation: i64) -> Result<S::Vector> 
 fn rotations<S: Slots>(slots: &S, list: &[S::Vector], count: usize, stride: usize) -> Result<Vec<Vec<S::Vector>>> {
     let ks: Vec<_> = (0..count).map(|k| (k * stride) as i64).collect();
     let mut by_rotation: Vec<_> = ks.iter().map(|_| Vec::with_capacity(list.len())).collect();
-    for v in list {
-        let rotated = slots.rotate_many(v, &ks)?;
+    for rotated in try_map(list, |v| slots.rotate_many(v, &ks))? {
         by_rotation.iter_mut().zip(rotated).for_each(|(all, v)| all.push(v));
     }
     Ok(by_rotation)
@@ -87,6 +87,29 @@ impl SkewAbt {
     /// As [`Packing::new`].
     pub fn new(dims: Dimensions, unit: Shape) -> Result<Self> {
         Ok(Self { packings: packings(dims, unit)?, period: dims.period() })
+    }
+
+    /// The logits of every row of blocks in the first columns of a block, one for each class with padding. What is in its other columns is not
+    /// masked. Takes 1 level.
+    ///
+    /// # Errors
+    /// As [`Product::apply`].
+    pub fn sums<S: Slots>(&self, slots: &S, left: &[S::Vector], right: &[S::Vector]) -> Result<Vec<S::Vector>> {
+        let (grid, unit) = (self.packings[0].grid(), self.packings[0].unit());
+        let (period, half) = (self.period, self.period / 2);
+        let (_, left, right) = same_level(slots, left, right)?;
+        let pair = |v: &Cow<'_, S::Vector>| complexify(slots, v, &rot_up(slots, unit, v, half as i64)?);
+        let pairs = try_map(&right, pair)?;
+        let weights = rotations(slots, &pairs, half, unit.cols)?;
+        try_map(left.chunks(grid.cols), |row| {
+            let mut sum = None;
+            for (k, weights) in weights.iter().enumerate() {
+                let terms: Vec<_> = row.iter().map(|x| &**x).zip(weights).collect();
+                accumulate(slots, &mut sum, slots.rotate(&slots.dot(&terms)?, -(k as i64))?)?;
+            }
+            let sum = part(slots, &sum.expect("half of a period is not 0"), -(half as i64))?;
+            fold(slots, sum, unit.cols / period, period as i64)
+        })
     }
 }
 
@@ -113,25 +136,10 @@ impl Product for SkewAbt {
     }
 
     fn apply<S: Slots>(&self, slots: &S, left: &[S::Vector], right: &[S::Vector]) -> Result<Vec<S::Vector>> {
-        let (grid, unit) = (self.packings[0].grid(), self.packings[0].unit());
-        let (period, half) = (self.period, self.period / 2);
-        let (level, left, right) = same_level(slots, left, right)?;
-        let pair = |v: &S::Vector| complexify(slots, v, &rot_up(slots, unit, v, half as i64)?);
-        let pairs: Vec<_> = right.iter().map(|v| pair(v)).collect::<Result<_>>()?;
-        let weights = rotations(slots, &pairs, half, unit.cols)?;
-        let first = indicator(slots, unit, level.saturating_sub(1), |_, j| j < period)?;
-        let logits = |row: &[Cow<'_, S::Vector>]| {
-            let mut sum = None;
-            for (k, weights) in weights.iter().enumerate() {
-                let terms: Vec<_> = row.iter().map(|x| &**x).zip(weights).collect();
-                accumulate(slots, &mut sum, slots.rotate(&slots.dot(&terms)?, -(k as i64))?)?;
-            }
-            let sum = part(slots, &sum.expect("half of a period is not 0"), -(half as i64))?;
-            let (count, stride) = (unit.cols / period, period as i64);
-            let kept = slots.mask(&fold(slots, sum, count, stride)?, &first)?;
-            fold(slots, kept, count, -stride)
-        };
-        left.chunks(grid.cols).map(logits).collect()
+        let (unit, period) = (self.packings[0].unit(), self.period);
+        let sums = self.sums(slots, left, right)?;
+        let first = indicator(slots, unit, slots.level(&sums[0]), |_, j| j < period)?;
+        try_map(&sums, |sum| fold(slots, slots.mask(sum, &first)?, unit.cols / period, -(period as i64)))
     }
 }
 
@@ -179,8 +187,8 @@ impl Product for SkewAtb {
         let (grid, unit) = (self.packings[1].grid(), self.packings[1].unit());
         let (period, half) = (self.period, self.period / 2);
         let (_, left, right) = same_level(slots, left, right)?;
-        let pair = |p: &S::Vector| complexify(slots, p, &slots.rotate(p, half as i64)?);
-        let pairs: Vec<_> = left.iter().map(|p| pair(p)).collect::<Result<_>>()?;
+        let pair = |p: &Cow<'_, S::Vector>| complexify(slots, p, &slots.rotate(p, half as i64)?);
+        let pairs = try_map(&left, pair)?;
         let errors = rotations(slots, &pairs, half, 1)?;
         let stride = unit.cols as i64;
         let gradient = |j: usize| {
@@ -193,6 +201,6 @@ impl Product for SkewAtb {
             let sum = part(slots, &sum.expect("half of a period is not 0"), -(half as i64) * stride)?;
             fold(slots, sum, unit.rows / period, period as i64 * stride)
         };
-        (0..grid.cols).map(gradient).collect()
+        try_map(0..grid.cols, gradient)
     }
 }

@@ -7,24 +7,27 @@
 //! Every vector has the nominal scale of its level. A product, with a mask or of two vectors, takes a level and ends at the
 //! nominal scale of the next.
 
-use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::{Add, AddAssign};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hetal_kernel::GaloisElement;
 use num_complex::Complex64;
 
 use crate::ciphertext::{Ciphertext, Plaintext};
+use crate::circuits::Cost;
 use crate::encoding::Encoder;
 use crate::error::{Error, Result};
 use crate::eval::Evaluator;
 use crate::keys::{KeyId, KeyRequests};
+use crate::params::Parameters;
 
 /// Operations on vectors of N/2 slots.
-pub trait Slots {
+pub trait Slots: Sync {
     /// A vector at a level.
-    type Vector: Clone;
+    type Vector: Clone + Send + Sync;
     /// Constants to multiply by, for vectors of one level.
-    type Mask;
+    type Mask: Send + Sync;
 
     /// Number of slots, N/2.
     fn slots(&self) -> usize;
@@ -404,6 +407,21 @@ impl AddAssign for Counts {
     }
 }
 
+/// Work at one level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Products of two limb vectors, not counting relinearisation: sums of products.
+    pub products: u64,
+    /// Key-switches from a decomposition of their own, without rescaling.
+    pub switches: u64,
+    /// Key-switches that shared one.
+    pub hoisted: u64,
+    /// Relinearisations with rescaling.
+    pub relinearisations: u64,
+    /// Rescalings of products with constants.
+    pub rescalings: u64,
+}
+
 /// What was done, and with which keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
@@ -413,34 +431,65 @@ pub struct Record {
     pub hoisted: u64,
     /// Products with a number that bring a vector to a lower level.
     pub adjustments: u64,
+    /// The work, as far as it depends on the level: by level.
+    pub work: BTreeMap<usize, Work>,
     /// The keys that were used, with the levels.
     pub requests: KeyRequests,
+}
+
+impl Record {
+    /// What it costs under these parameters.
+    #[must_use]
+    pub fn cost(&self, params: &Parameters) -> Cost {
+        let at = |(&level, work): (&usize, &Work)| {
+            let shape = params.gadget_shape(level);
+            let product = Cost { products: 4 * (level as u64 + 1), ..Cost::default() };
+            let hoisted = Cost::inner_product(level, shape) + Cost::division(2, level + 1, shape.special);
+            let rescaling = Cost { products: 2 * (level as u64 + 1), ..Cost::division(2, level, 1) };
+            product * work.products
+                + Cost::key_switch(level, shape, 0) * work.switches
+                + hoisted * work.hoisted
+                + Cost::key_switch(level, shape, 1) * work.relinearisations
+                + rescaling * work.rescalings
+        };
+        // Nothing is done at level 0 that takes a level.
+        self.work.iter().map(at).fold(Cost::default(), |sum, cost| sum + cost)
+    }
+
+    fn work(&mut self, level: usize) -> &mut Work {
+        self.work.entry(level).or_default()
+    }
 }
 
 /// A backend that records what is done with it.
 #[derive(Debug)]
 pub struct Recorded<S> {
     inner: S,
-    record: RefCell<Record>,
+    record: Mutex<Record>,
 }
 
 impl<S: Slots> Recorded<S> {
     /// Nothing recorded yet.
     #[must_use]
     pub fn new(inner: S) -> Self {
-        Self { inner, record: RefCell::default() }
+        Self { inner, record: Mutex::default() }
     }
 
     /// What has been done.
     #[must_use]
     pub fn record(&self) -> Record {
-        self.record.borrow().clone()
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Record> {
+        // A record is whole after every statement.
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn galois(&self, element: impl Fn(u32) -> GaloisElement, level: usize) {
         // There are N/2 slots.
         let element = element(self.slots().ilog2() + 1);
-        self.record.borrow_mut().requests.insert(KeyId::Galois(element), level);
+        self.lock().requests.insert(KeyId::Galois(element), level);
     }
 
     /// Notes a rotation unless it is by 0, and tells which.
@@ -448,7 +497,9 @@ impl<S: Slots> Recorded<S> {
         let rotates = k.rem_euclid(self.slots() as i64) != 0;
         if rotates {
             self.galois(|log_n| GaloisElement::rotation(k, log_n), level);
-            self.record.borrow_mut().counts.rotations += 1;
+            let mut record = self.lock();
+            record.counts.rotations += 1;
+            record.work(level).switches += 1;
         }
         rotates
     }
@@ -483,7 +534,11 @@ impl<S: Slots> Slots for Recorded<S> {
     }
 
     fn lower(&self, a: &S::Vector, level: usize) -> Result<S::Vector> {
-        self.record.borrow_mut().adjustments += u64::from(self.level(a) != level);
+        if self.level(a) != level {
+            let mut record = self.lock();
+            record.adjustments += 1;
+            record.work(level + 1).rescalings += 1;
+        }
         self.inner.lower(a, level)
     }
 
@@ -492,15 +547,21 @@ impl<S: Slots> Slots for Recorded<S> {
     }
 
     fn mask(&self, a: &S::Vector, mask: &S::Mask) -> Result<S::Vector> {
-        self.record.borrow_mut().counts.constants += 1;
+        let mut record = self.lock();
+        record.counts.constants += 1;
+        record.work(self.level(a)).rescalings += 1;
+        drop(record);
         self.inner.mask(a, mask)
     }
 
     fn dot(&self, pairs: &[(&S::Vector, &S::Vector)]) -> Result<S::Vector> {
         if let Some((a, _)) = pairs.first() {
-            let mut record = self.record.borrow_mut();
+            let mut record = self.lock();
             record.counts.products += pairs.len() as u64;
             record.counts.relinearisations += 1;
+            let work = record.work(self.level(a));
+            work.products += pairs.len() as u64;
+            work.relinearisations += 1;
             record.requests.insert(KeyId::Relinearisation, self.level(a));
         }
         self.inner.dot(pairs)
@@ -513,13 +574,22 @@ impl<S: Slots> Slots for Recorded<S> {
 
     fn rotate_many(&self, a: &S::Vector, ks: &[i64]) -> Result<Vec<S::Vector>> {
         let rotations = ks.iter().filter(|&&k| self.note_rotation(self.level(a), k)).count() as u64;
-        self.record.borrow_mut().hoisted += rotations.saturating_sub(1);
+        let shared = rotations.saturating_sub(1);
+        let mut record = self.lock();
+        record.hoisted += shared;
+        let work = record.work(self.level(a));
+        work.switches -= shared;
+        work.hoisted += shared;
+        drop(record);
         self.inner.rotate_many(a, ks)
     }
 
     fn conjugate(&self, a: &S::Vector) -> Result<S::Vector> {
         self.galois(GaloisElement::conjugation, self.level(a));
-        self.record.borrow_mut().counts.conjugations += 1;
+        let mut record = self.lock();
+        record.counts.conjugations += 1;
+        record.work(self.level(a)).switches += 1;
+        drop(record);
         self.inner.conjugate(a)
     }
 }

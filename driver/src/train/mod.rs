@@ -3,9 +3,15 @@
 //! | module | what |
 //! |---|---|
 //! | [`config`] | settings, as in a TOML file |
+//! | [`circuit`] | the linear part of a step |
+//! | [`plan`] | keys, levels and costs, before any key exists |
 //! | [`log`] | what a run writes down |
 
+pub mod circuit;
 pub mod config;
 pub mod log;
+pub mod plan;
 
+pub use circuit::Circuit;
 pub use config::{Config, Method, Mode};
+pub use plan::{DataShape, TrainPlan};

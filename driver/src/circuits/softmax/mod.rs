@@ -33,15 +33,40 @@ pub use plan::SoftmaxPlan;
 use crate::circuits::Chebyshev;
 use crate::error::{Error, Result};
 
-/// Where the entries of a matrix of logits are: class j of row i in slot ⌊i/s⌋·s·c' + j·s + (i mod s), for a stride s and c' classes, padding
-/// included. With the largest stride (slots/c') rotations are cyclic within rows and sums take no level; with a smaller one (1: rows in one piece)
-/// they take one, for a mask.
+/// Where the entries of a matrix of logits are.
+///
+/// | layout | class j of row i | a sum over classes |
+/// |---|---|---|
+/// | [`strided`](Layout::strided) | ⌊i/s⌋·s·c' + j·s + (i mod s), for c' classes with padding and the largest stride s | rotations are cyclic: no level |
+/// | [`new`](Layout::new) | the same with any stride (1: rows in one piece) | takes a level, for a mask |
+/// | [`skewed`](Layout::skewed), rows at least 3c' − 2 slots apart | as [`crate::matrix::skew`] leaves them | from both sides: no level |
+/// | skewed, less apart | | takes a level, for a mask |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     slots: usize,
     rows: usize,
     classes: usize,
-    stride: usize,
+    arrangement: Arrangement,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Arrangement {
+    /// Slots from one class to the next.
+    Strided(usize),
+    /// In each row of `cols` slots of the unit block `unit_rows` × `cols`, every `spacing` slots c' classes of another row, from that of the row's
+    /// number on.
+    Skewed { unit_rows: usize, cols: usize, spacing: usize },
+}
+
+/// How the classes of a row are summed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sums {
+    /// Rotations are cyclic within rows.
+    Cyclic,
+    /// What is to the left and what is to the right: there are so many zeros between rows that no slot sees two of them.
+    TwoSided,
+    /// The first class has the sum, the others get it from there.
+    Masked,
 }
 
 impl Layout {
@@ -51,19 +76,11 @@ impl Layout {
     /// [`Error::Range`] for fewer than two classes, no rows or more than fit, or a stride that is not a power of two or too large; [`Error::Slots`]
     /// if the slots are not a power of two.
     pub fn new(slots: usize, rows: usize, classes: usize, stride: usize) -> Result<Self> {
-        let range = |what, value: usize, min: usize, max: usize| {
-            let [value, min, max] = [value, min, max].map(|x| x as f64);
-            if (min..=max).contains(&value) { Ok(()) } else { Err(Error::Range { what, value, min, max }) }
-        };
-        if !slots.is_power_of_two() {
-            return Err(Error::Slots { slots, max: usize::MAX });
-        }
-        range("classes", classes, 2, slots)?;
-        let most = slots / classes.next_power_of_two();
+        let most = Self::most_rows(slots, classes)?;
         range("rows", rows, 1, most)?;
         range("stride", stride, 1, most)?;
         range("stride", stride, stride.next_power_of_two(), stride.next_power_of_two())?;
-        Ok(Self { slots, rows, classes, stride })
+        Ok(Self { slots, rows, classes, arrangement: Arrangement::Strided(stride) })
     }
 
     /// With the largest stride: sums without masks.
@@ -72,6 +89,30 @@ impl Layout {
     /// As [`Layout::new`].
     pub fn strided(slots: usize, rows: usize, classes: usize) -> Result<Self> {
         Self::new(slots, rows, classes, (slots / classes.next_power_of_two()).max(1))
+    }
+
+    /// For logits of [`crate::matrix::SkewAbt`]: row i of the b-th block of `unit_rows` rows has class (i + t) mod c' in slot i·s1 + b·`spacing` + t, for
+    /// s1 = slots/`unit_rows` and t < c'.
+    ///
+    /// # Errors
+    /// As [`Layout::new`]; [`Error::Range`] if the sides are not powers of two or the spacing is less than c' or more than s1.
+    pub fn skewed(slots: usize, rows: usize, classes: usize, unit_rows: usize, spacing: usize) -> Result<Self> {
+        Self::most_rows(slots, classes)?;
+        range("rows of a unit block", unit_rows, 1, slots)?;
+        range("rows of a unit block", unit_rows, unit_rows.next_power_of_two(), unit_rows.next_power_of_two())?;
+        let cols = slots / unit_rows;
+        range("spacing of rows", spacing, classes.next_power_of_two(), cols)?;
+        range("spacing of rows", spacing, spacing.next_power_of_two(), spacing.next_power_of_two())?;
+        range("rows", rows, 1, slots / spacing)?;
+        Ok(Self { slots, rows, classes, arrangement: Arrangement::Skewed { unit_rows, cols, spacing } })
+    }
+
+    fn most_rows(slots: usize, classes: usize) -> Result<usize> {
+        if !slots.is_power_of_two() {
+            return Err(Error::Slots { slots, max: usize::MAX });
+        }
+        range("classes", classes, 2, slots)?;
+        Ok(slots / classes.next_power_of_two())
     }
 
     /// The number of slots.
@@ -101,19 +142,39 @@ impl Layout {
     /// Slots from one class to the next.
     #[must_use]
     pub const fn stride(&self) -> usize {
-        self.stride
+        match self.arrangement {
+            Arrangement::Strided(stride) => stride,
+            Arrangement::Skewed { .. } => 1,
+        }
+    }
+
+    const fn sums(&self) -> Sums {
+        let classes = self.padded_classes();
+        match self.arrangement {
+            Arrangement::Strided(stride) if stride * classes == self.slots => Sums::Cyclic,
+            // Two rows whose ends are 2c' − 2 slots apart: c' − 1 to either side of what is between them.
+            Arrangement::Skewed { spacing, .. } if spacing >= 3 * classes - 2 => Sums::TwoSided,
+            _ => Sums::Masked,
+        }
     }
 
     /// Whether rotations by classes are cyclic within rows.
     #[must_use]
-    pub const fn is_cyclic(&self) -> bool {
-        self.stride * self.padded_classes() == self.slots
+    pub fn is_cyclic(&self) -> bool {
+        self.sums() == Sums::Cyclic
     }
 
     /// The slot of an entry.
     #[must_use]
     pub const fn slot(&self, row: usize, class: usize) -> usize {
-        (row / self.stride * self.padded_classes() + class) * self.stride + row % self.stride
+        let classes = self.padded_classes();
+        match self.arrangement {
+            Arrangement::Strided(stride) => (row / stride * classes + class) * stride + row % stride,
+            Arrangement::Skewed { unit_rows, cols, spacing } => {
+                let i = row % unit_rows;
+                i * cols + row / unit_rows * spacing + (class + classes - i % classes) % classes
+            }
+        }
     }
 
     /// Values of all slots from those of row and class; `padding` where there is none.
@@ -135,6 +196,20 @@ impl Layout {
         }
         slots
     }
+
+    /// 1 in the first slot of every row, or place for one.
+    fn first_classes(&self) -> Vec<f64> {
+        let is_first = |slot: usize| match self.arrangement {
+            Arrangement::Strided(stride) => (slot / stride).is_multiple_of(self.padded_classes()),
+            Arrangement::Skewed { spacing, .. } => slot.is_multiple_of(spacing),
+        };
+        (0..self.slots).map(|slot| f64::from(u8::from(is_first(slot)))).collect()
+    }
+}
+
+fn range(what: &'static str, value: usize, min: usize, max: usize) -> Result<()> {
+    let [value, min, max] = [value, min, max].map(|x| x as f64);
+    if (min..=max).contains(&value) { Ok(()) } else { Err(Error::Range { what, value, min, max }) }
 }
 
 /// What a softmax runs on.
@@ -201,29 +276,34 @@ pub trait Vectors {
     /// # Errors
     /// As [`Vectors::add`].
     fn broadcast(&self, a: &Self::Vector) -> Result<Self::Vector> {
-        let layout = *self.layout();
-        if layout.is_cyclic() {
+        if self.layout().is_cyclic() {
             return Ok(a.clone());
         }
-        let first =
-            (0..layout.slots).map(|s| f64::from(u8::from((s / layout.stride).is_multiple_of(layout.padded_classes()))));
-        let mut out = self.mul_slots(a, &first.collect::<Vec<_>>())?;
-        for k in powers(layout.padded_classes()) {
-            out = self.add(&out, &self.rotate(&out, -k)?)?;
-        }
-        Ok(out)
+        self.fold(self.mul_slots(a, &self.layout().first_classes())?, -1)
     }
 
-    /// The sum of every row, padding included, in all its classes.
+    /// The sum of as many classes as there are, padding included, from every slot on, to the left (1) or to the right (−1).
+    ///
+    /// # Errors
+    /// As [`Vectors::add`].
+    fn fold(&self, mut a: Self::Vector, direction: i64) -> Result<Self::Vector> {
+        for k in powers(self.layout().padded_classes()) {
+            a = self.add(&a, &self.rotate(&a, direction * k)?)?;
+        }
+        Ok(a)
+    }
+
+    /// The sum of every row, padding included, in all its classes. Between rows of a skewed layout it is a part of the sum of one row.
     ///
     /// # Errors
     /// As [`Vectors::add`].
     fn row_sum(&self, a: &Self::Vector) -> Result<Self::Vector> {
-        let mut sum = a.clone();
-        for k in powers(self.layout().padded_classes()) {
-            sum = self.add(&sum, &self.rotate(&sum, k)?)?;
+        let left = self.fold(a.clone(), 1)?;
+        match self.layout().sums() {
+            Sums::Cyclic => Ok(left),
+            Sums::TwoSided => self.sub(&self.add(&left, &self.fold(a.clone(), -1)?)?, a),
+            Sums::Masked => self.broadcast(&left),
         }
-        self.broadcast(&sum)
     }
 }
 

@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
+use hetal_kernel::GaloisElement;
+
 use super::{Layout, Softmax, Vectors};
-use crate::circuits::{Bootstrap, Chebyshev, PolynomialPlan};
+use crate::circuits::{Bootstrap, Chebyshev, Cost, PolynomialPlan};
 use crate::error::{Error, Result};
-use crate::keys::KeyRequests;
+use crate::keys::{KeyId, KeyRequests};
 use crate::params::Parameters;
 
 /// A checkpoint: what it takes to get there and to refresh there.
@@ -50,6 +52,7 @@ pub struct SoftmaxPlan {
     refreshes: BTreeSet<usize>,
     bootstraps: usize,
     requests: KeyRequests,
+    cost: Cost,
 }
 
 impl SoftmaxPlan {
@@ -72,9 +75,9 @@ impl SoftmaxPlan {
         let refreshes = place(&points, level, end, refresh)?;
         let depth = points[points.len() - 1].depth;
         let (output_level, state) = trace(variant, layout, Some(params), level, &refreshes, refresh)?;
-        let State { requests, bootstraps, .. } = state;
+        let State { requests, bootstraps, cost, .. } = state;
         debug_assert!(output_level >= end, "the planner took {output_level} for {end}");
-        Ok(Self { layout, level, output_level, depth, refreshes, bootstraps, requests })
+        Ok(Self { layout, level, output_level, depth, refreshes, bootstraps, requests, cost })
     }
 
     /// The layout.
@@ -111,6 +114,12 @@ impl SoftmaxPlan {
     #[must_use]
     pub const fn requests(&self) -> &KeyRequests {
         &self.requests
+    }
+
+    /// What it costs, without the bootstraps.
+    #[must_use]
+    pub const fn cost(&self) -> Cost {
+        self.cost
     }
 
     pub(super) const fn refreshes(&self) -> &BTreeSet<usize> {
@@ -207,6 +216,7 @@ struct State {
     points: Vec<Point>,
     requests: KeyRequests,
     bootstraps: usize,
+    cost: Cost,
 }
 
 /// Computes with levels, and notes checkpoints and keys.
@@ -224,10 +234,10 @@ impl Tracer<'_> {
         level.checked_sub(by).ok_or(Error::NoLevelsLeft { operation: "a step of softmax", needed: by, level })
     }
 
-    fn note(&self, add: impl FnOnce(KeyRequests, &Parameters) -> KeyRequests) {
+    fn note(&self, add: impl FnOnce(&mut KeyRequests, &Parameters) -> Cost) {
         if let Some(params) = self.params {
-            let requests = &mut self.state.borrow_mut().requests;
-            *requests = add(std::mem::take(requests), params);
+            let state = &mut *self.state.borrow_mut();
+            state.cost += add(&mut state.requests, params);
         }
     }
 }
@@ -249,12 +259,18 @@ impl Vectors for Tracer<'_> {
 
     fn mul(&self, a: &usize, b: &usize) -> Result<usize> {
         let level = *a.min(b);
-        self.note(|requests, _| requests.relinearisation(level));
-        Self::lowered(level, 1)
+        let after = Self::lowered(level, 1)?;
+        self.note(|requests, params| {
+            requests.insert(KeyId::Relinearisation, level);
+            Cost::mul_rescale(params, level)
+        });
+        Ok(after)
     }
 
     fn mul_slots(&self, a: &usize, _: &[f64]) -> Result<usize> {
-        Self::lowered(*a, 1)
+        let after = Self::lowered(*a, 1)?;
+        self.note(|_, _| Cost::division(2, after + 1, 1));
+        Ok(after)
     }
 
     fn add_slots(&self, a: &usize, _: &[f64]) -> Result<usize> {
@@ -267,17 +283,18 @@ impl Vectors for Tracer<'_> {
             return Self::lowered(*a, (p.degree() + 1).next_power_of_two().ilog2() as usize + mapped);
         };
         let plan = PolynomialPlan::new(params, p.clone(), *a)?;
-        self.note(|mut requests, _| {
+        self.note(|requests, params| {
             requests.extend(&plan.requests());
-            requests
+            plan.cost(params)
         });
         Self::lowered(*a, plan.depth())
     }
 
     fn rotate(&self, a: &usize, k: i64) -> Result<usize> {
         self.note(|requests, params| {
-            // Slots that repeat themselves rotate by less than their number.
-            requests.rotation(params, k * self.layout.stride() as i64, *a)
+            let element = GaloisElement::rotation(k * self.layout.stride() as i64, params.log_n());
+            requests.insert(KeyId::Galois(element), *a);
+            Cost::key_switch(*a, params.gadget_shape(*a), 0)
         });
         Ok(*a)
     }

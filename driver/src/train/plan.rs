@@ -1,0 +1,295 @@
+//! What a training needs and costs, before any key exists.
+//!
+//! A step takes levels for the weights' blocks (1), the logits (2), softmax, the errors' blocks (1), the gradient (1) and the update (1). The state is
+//! refreshed at its end, softmax refreshes in between. The planner tries every unit block, and for every number of bootstraps the lowest
+//! level of the features that makes do with it: products at low levels are cheap, but then logits have few levels left for softmax.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::circuit::{Circuit, Levels, Step};
+use super::config::{Config, Mode};
+use crate::circuits::bootstrap::Packing;
+use crate::circuits::softmax::plan::{Refresh, depth_and_bootstraps};
+use crate::circuits::softmax::{NormaliseSquare, NormaliseSquareConfig, SoftmaxPlan};
+use crate::circuits::{BootstrapConfig, BootstrapPlan, Cost};
+use crate::error::{Error, Result};
+use crate::keys::KeyRequests;
+use crate::matrix::{Dimensions, Dry, Record, Recorded, Shape};
+use crate::params::Parameters;
+
+/// The size of a training set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataShape {
+    /// Rows to train on.
+    pub rows: usize,
+    /// Features, without the bias.
+    pub features: usize,
+    /// Classes.
+    pub classes: usize,
+}
+
+/// What has to be the same for keys, encrypted data and checkpoints to belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobHash([u8; 16]);
+
+impl fmt::Display for JobHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A planned training.
+#[derive(Clone, Debug)]
+pub struct TrainPlan {
+    config: Config,
+    shape: DataShape,
+    params: Parameters,
+    circuit: Circuit,
+    levels: Levels,
+    softmax: NormaliseSquare,
+    softmax_plan: SoftmaxPlan,
+    bootstrap: BootstrapPlan,
+    record: Record,
+}
+
+/// Levels of the errors above those that a bootstrapping takes: for their blocks, the gradient and the update.
+const AFTER_SOFTMAX: usize = 3;
+
+/// A unit block, the level of the features, and what a step costs with them.
+struct Candidate {
+    circuit: Circuit,
+    levels: Levels,
+    softmax_plan: SoftmaxPlan,
+    record: Record,
+    cost: f64,
+}
+
+impl TrainPlan {
+    /// Plans a training.
+    ///
+    /// # Errors
+    /// [`Error::Range`] for settings that cannot be meant and for data that cannot be packed, [`Error::UnknownPreset`],
+    /// [`Error::NoLevelsLeft`] if no number of bootstraps makes do with the levels of the preset.
+    pub fn new(config: &Config, shape: DataShape) -> Result<Self> {
+        config.check()?;
+        if config.mode == Mode::Paper {
+            return Err(Error::Unsupported { what: "mode \"paper\"" });
+        }
+        let checks = [
+            ("rows to train on", shape.rows, 1, u32::MAX as usize),
+            ("features", shape.features, 1, 1 << 20),
+            ("classes", shape.classes, 2, 1024),
+        ];
+        for (what, value, min, max) in checks {
+            if !(min..=max).contains(&value) {
+                let [value, min, max] = [value, min, max].map(|x| x as f64);
+                return Err(Error::Range { what, value, min, max });
+            }
+        }
+        let params = Parameters::preset(&config.preset)?;
+        let bootstrap = BootstrapPlan::new(&params, BootstrapConfig::new(params.log_n() - 1, Packing::Real))?;
+        let softmax = NormaliseSquare::new(NormaliseSquareConfig {
+            error: config.softmax_error,
+            scaled: true,
+            ..NormaliseSquareConfig::new(shape.classes, config.logit_range)
+        })?;
+        let dims = Dimensions::new(config.batch.min(shape.rows), shape.features + 1, shape.classes);
+        let best = best(&params, config, dims, &softmax, &bootstrap)?;
+        let Candidate { circuit, levels, softmax_plan, record, .. } = best;
+        Ok(Self { config: config.clone(), shape, params, circuit, levels, softmax, softmax_plan, bootstrap, record })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The size of the data.
+    #[must_use]
+    pub const fn shape(&self) -> DataShape {
+        self.shape
+    }
+
+    /// The parameters.
+    #[must_use]
+    pub const fn params(&self) -> &Parameters {
+        &self.params
+    }
+
+    /// The linear part of a step.
+    #[must_use]
+    pub const fn circuit(&self) -> &Circuit {
+        &self.circuit
+    }
+
+    /// The levels of a step.
+    #[must_use]
+    pub const fn levels(&self) -> Levels {
+        self.levels
+    }
+
+    /// The softmax.
+    #[must_use]
+    pub const fn softmax(&self) -> &NormaliseSquare {
+        &self.softmax
+    }
+
+    /// Its levels and bootstraps.
+    #[must_use]
+    pub const fn softmax_plan(&self) -> &SoftmaxPlan {
+        &self.softmax_plan
+    }
+
+    /// The bootstrapping.
+    #[must_use]
+    pub const fn bootstrap(&self) -> &BootstrapPlan {
+        &self.bootstrap
+    }
+
+    /// What the linear part of a step does.
+    #[must_use]
+    pub const fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// Rows of a full batch.
+    #[must_use]
+    pub const fn batch(&self) -> usize {
+        self.circuit.dimensions().rows
+    }
+
+    /// Steps of an epoch.
+    #[must_use]
+    pub const fn steps_per_epoch(&self) -> usize {
+        self.shape.rows.div_ceil(self.batch())
+    }
+
+    /// Rows of batch `i` of an epoch.
+    #[must_use]
+    pub const fn batch_rows(&self, i: usize) -> usize {
+        let (from, left) = (i * self.batch(), self.shape.rows);
+        if left - from < self.batch() { left - from } else { self.batch() }
+    }
+
+    /// Levels from one state to the next, over all bootstraps.
+    #[must_use]
+    pub const fn depth(&self) -> usize {
+        3 + self.softmax_plan.depth() + AFTER_SOFTMAX
+    }
+
+    /// Bootstraps of a step.
+    #[must_use]
+    pub fn bootstraps(&self) -> usize {
+        self.softmax_plan.bootstraps() * self.circuit.outputs() + self.circuit.states()
+    }
+
+    /// log2 of the probability that some bootstrapping of the whole run fails.
+    #[must_use]
+    pub fn log_failure(&self) -> f64 {
+        let all = self.bootstraps() * self.steps_per_epoch() * self.config.epochs;
+        self.bootstrap.log_failure() + (all as f64).log2()
+    }
+
+    /// All evaluation keys, without those of the sparse secret.
+    #[must_use]
+    pub fn requests(&self) -> KeyRequests {
+        let mut requests = self.bootstrap.requests();
+        requests.extend(&self.record.requests);
+        requests.extend(self.softmax_plan.requests());
+        requests
+    }
+
+    /// What a step costs.
+    #[must_use]
+    pub fn cost(&self) -> Cost {
+        self.record.cost(&self.params)
+            + self.softmax_plan.cost() * self.circuit.outputs() as u64
+            + self.bootstrap.cost() * self.bootstraps() as u64
+    }
+
+    /// What keys, encrypted data and checkpoints of one training have in common: parameters, shapes and levels, but not how many epochs
+    /// and what step size.
+    #[must_use]
+    pub fn hash(&self) -> JobHash {
+        let (dims, unit) = (self.circuit.dimensions(), self.circuit.unit());
+        let Levels { features, errors } = self.levels;
+        let numbers = [self.shape.rows, dims.rows, dims.features, dims.classes, unit.rows, unit.cols, features, errors];
+        let mut hasher = Sha256::new();
+        hasher.update(b"hetal job 1");
+        hasher.update(self.params.hash().0);
+        numbers.iter().for_each(|&x| hasher.update((x as u64).to_le_bytes()));
+        [self.config.logit_range, self.config.weight_range, self.config.softmax_error]
+            .iter()
+            .for_each(|x| hasher.update(x.to_le_bytes()));
+        let digest = hasher.finalize();
+        JobHash(std::array::from_fn(|i| digest[i]))
+    }
+}
+
+/// The cheapest unit block and level.
+fn best(
+    params: &Parameters,
+    config: &Config,
+    dims: Dimensions,
+    softmax: &NormaliseSquare,
+    bootstrap: &BootstrapPlan,
+) -> Result<Candidate> {
+    let refresh = Refresh { input: bootstrap.input_level(), output: bootstrap.output_level() };
+    let errors = refresh.input + AFTER_SOFTMAX;
+    let slots = params.slots();
+    let mut best: Option<Candidate> = None;
+    let mut refused = None;
+    for log in 0..=slots.ilog2() {
+        let unit = Shape::new(slots >> log, 1 << log);
+        let circuit = match Circuit::new(dims, unit, config.logit_range, config.weight_range) {
+            Ok(circuit) => circuit,
+            Err(error) => {
+                refused = Some(error);
+                continue;
+            }
+        };
+        let layout = circuit.layout()?;
+        let mut fewest = usize::MAX;
+        for features in errors - 1..refresh.output {
+            let logits = features - 2;
+            let bootstraps = match depth_and_bootstraps(softmax, layout, logits, errors, Some(refresh)) {
+                Ok((_, bootstraps)) => bootstraps,
+                Err(error) => {
+                    refused = Some(error);
+                    continue;
+                }
+            };
+            if bootstraps >= fewest {
+                continue;
+            }
+            fewest = bootstraps;
+            let levels = Levels { features, errors };
+            let record = record(&circuit, slots, levels, refresh.output)?;
+            let softmax_plan = SoftmaxPlan::new(params, softmax, layout, logits, errors, Some(refresh))?;
+            let times = circuit.outputs() * softmax_plan.bootstraps() + circuit.states();
+            let cost =
+                record.cost(params) + softmax_plan.cost() * circuit.outputs() as u64 + bootstrap.cost() * times as u64;
+            let cost = cost.in_transforms();
+            if best.as_ref().is_none_or(|best| cost < best.cost) {
+                best = Some(Candidate { circuit, levels, softmax_plan, record, cost });
+            }
+        }
+    }
+    best.ok_or_else(|| refused.expect("there are unit blocks"))
+}
+
+/// Goes through the linear part of a step without ciphertexts.
+fn record(circuit: &Circuit, slots: usize, levels: Levels, state: usize) -> Result<Record> {
+    let slots = Recorded::new(Dry { slots });
+    let masks = circuit.masks(&slots, levels.features)?;
+    let state = vec![state; circuit.states()];
+    let features = vec![levels.features; circuit.features().grid().len()];
+    let step = Step { state: &state, features: &features, rows: 1, learning_rate: 1.0, momentum: -1.0 };
+    let softmax = |logits: Vec<usize>| Ok(vec![levels.errors; logits.len()]);
+    circuit.step(&slots, &masks, levels, step, softmax, |_, _| {})?;
+    Ok(slots.record())
+}

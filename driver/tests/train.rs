@@ -1,0 +1,150 @@
+//! Training: the circuit against plain linear algebra, plans, encrypted steps against the same steps on numbers.
+
+mod common;
+
+use common::{rng, unit};
+use hetal::Complex64;
+use hetal::circuits::softmax::{Layout, NormaliseSquare, NormaliseSquareConfig, Plain as PlainSoftmax, Softmax};
+use hetal::matrix::{Dimensions, Plain, PlainVector, Shape};
+use hetal::train::circuit::{Circuit, Levels, Step};
+
+/// Rows of features with the bias, and classes.
+fn data(rows: usize, features: usize, classes: usize, seed: u64) -> (Vec<Vec<f64>>, Vec<usize>) {
+    let mut rng = rng(seed);
+    let row = |rng: &mut _| (0..features).map(|_| unit(rng)).chain([1.0]).collect::<Vec<f64>>();
+    let x: Vec<Vec<f64>> = (0..rows).map(|_| row(&mut rng)).collect();
+    let label =
+        |x: &Vec<f64>| (0..classes).max_by(|&a, &b| x[a % features].total_cmp(&x[b % features])).expect("classes");
+    let y = x.iter().map(label).collect();
+    (x, y)
+}
+
+fn logits(x: &[Vec<f64>], w: &[f64]) -> Vec<Vec<f64>> {
+    let row = |x: &Vec<f64>| w.chunks(x.len()).map(|w| x.iter().zip(w).map(|(a, b)| a * b).sum()).collect();
+    x.iter().map(row).collect()
+}
+
+/// One step, as plainly as it can be said: W ← (1 − γ)(W − G) + γV, V ← W − G.
+fn naive_step(
+    [w, v]: &mut [Vec<f64>; 2],
+    (x, y): (&[Vec<f64>], &[usize]),
+    softmax: &impl Softmax,
+    (rate, momentum): (f64, f64),
+) {
+    let p = PlainSoftmax::softmax(softmax, &logits(x, w)).expect("rows");
+    let columns = x[0].len();
+    for class in 0..w.len() / columns {
+        for j in 0..columns {
+            let error = |i: usize| (p[i][class] - f64::from(u8::from(y[i] == class))) * x[i][j];
+            let g: f64 = (0..x.len()).map(error).sum::<f64>() * rate / x.len() as f64;
+            let at = class * columns + j;
+            let next = w[at] - g;
+            w[at] = (1.0 - momentum) * next + momentum * v[at];
+            v[at] = next;
+        }
+    }
+}
+
+fn vectors(slots: Vec<Vec<f64>>, level: usize) -> Vec<PlainVector> {
+    let vector = |values: Vec<f64>| PlainVector { values: values.into_iter().map(Complex64::from).collect(), level };
+    slots.into_iter().map(vector).collect()
+}
+
+fn reals(vectors: &[PlainVector]) -> Vec<Vec<f64>> {
+    vectors.iter().map(|v| v.values.iter().map(|z| z.re).collect()).collect()
+}
+
+/// Two steps and the outputs over plain slots, against plain linear algebra.
+#[test]
+fn circuit_on_plain_slots() {
+    // Rows, features without the bias, classes, unit rows: ragged, one block, many; several ciphertexts of the state and of the logits.
+    for (rows, features, classes, unit_rows) in [
+        (40, 11, 3, 16),
+        (64, 64, 3, 16),
+        (16, 7, 2, 16),
+        (5, 3, 4, 32),
+        (50, 40, 5, 32),
+        (33, 30, 7, 16),
+        (128, 9, 4, 32),
+        (200, 9, 4, 16),
+        (20, 60, 10, 32),
+    ] {
+        let slots = Plain { slots: 512 };
+        let dims = Dimensions::new(rows, features + 1, classes);
+        let (logit_range, weight_range, rate) = (6.0, 3.0, 0.7);
+        let circuit =
+            Circuit::new(dims, Shape::new(unit_rows, 512 / unit_rows), logit_range, weight_range).expect("fits");
+        let config = NormaliseSquareConfig { scaled: true, ..NormaliseSquareConfig::new(classes, logit_range) };
+        let softmax = NormaliseSquare::new(config).expect("reachable");
+        let reference = NormaliseSquare::new(NormaliseSquareConfig::new(classes, logit_range)).expect("reachable");
+        let levels = Levels { features: 9, errors: 6 };
+        let masks = circuit.masks(&slots, levels.features).expect("levels");
+        let layout = circuit.layout().expect("fits");
+
+        let mut rng = rng(3);
+        let mut plain =
+            [(); 2].map(|()| (0..classes * (features + 1)).map(|_| unit(&mut rng) / 4.0).collect::<Vec<f64>>());
+        let mut state = vectors(circuit.pack_state(&plain[0], &plain[1]).expect("entries"), 17);
+        for (step, rows) in [rows, rows - rows / 3].into_iter().enumerate() {
+            let (mut x, y) = data(rows, features, classes, step as u64);
+            let wanted = logits(&x, &plain[0]);
+            let momentum = -0.4 * step as f64;
+            naive_step(&mut plain, (&x, &y), &reference, (rate, momentum));
+            x.resize(dims.rows, vec![0.0; features + 1]);
+            let packed = circuit.features().pack(&x.concat()).expect("entries");
+            let features: Vec<_> =
+                packed.blocks().iter().map(|b| PlainVector { values: b.clone(), level: levels.features }).collect();
+            let outputs = circuit.outputs_of(&slots, &masks, levels, &state, &features).expect("runs");
+            assert_eq!(outputs[0].level, levels.features - 2);
+            let found = circuit.unpack_outputs(&reals(&outputs), rows).expect("fits");
+            for (a, b) in found.iter().flatten().zip(wanted.iter().flatten()) {
+                assert!((a * logit_range - b).abs() < 1e-12, "{dims:?} {unit_rows}: logits");
+            }
+            let labels =
+                circuit.pack_outputs(|row, class| f64::from(u8::from(row < rows && y[row] == class))).expect("fits");
+            let softmax = |logits: Vec<PlainVector>| {
+                let errors = reals(&logits).into_iter().zip(&labels).map(|(x, y)| {
+                    let p = softmax.run(&PlainSoftmax::new(layout), x)?;
+                    Ok(p.iter().zip(y).map(|(p, y)| p - y).collect())
+                });
+                Ok(vectors(errors.collect::<hetal::Result<_>>()?, levels.errors))
+            };
+            let step = Step { state: &state, features: &features, rows, learning_rate: rate, momentum };
+            let mut parts = Vec::new();
+            let next = circuit.step(&slots, &masks, levels, step, softmax, |name, v| parts.push((name, v.level)));
+            state = next.expect("runs");
+            let expected =
+                [("weights", 9), ("logits", 7), ("softmax", 6), ("errors", 5), ("gradient", 4), ("update", 3)];
+            assert_eq!(parts, expected);
+            let [w, v] = circuit.unpack_state(&reals(&state)).expect("entries");
+            for (found, wanted) in [(w, &plain[0]), (v, &plain[1])] {
+                for (a, b) in found.iter().zip(wanted) {
+                    assert!((a - b).abs() < 1e-9, "{dims:?} {unit_rows} step {rows}: {a} {b}");
+                }
+            }
+            state.iter_mut().for_each(|v| v.level = 17);
+        }
+    }
+}
+
+/// Sums of a skewed layout: right in every class of every row, parts of one row's between them.
+#[test]
+fn skewed_layouts() {
+    for (rows, classes, unit_rows, spacing) in
+        [(20, 3, 8, 16), (32, 3, 8, 16), (20, 3, 8, 8), (8, 4, 8, 16), (40, 7, 4, 8), (3, 2, 2, 4)]
+    {
+        let layout = Layout::skewed(512, rows, classes, unit_rows, spacing).expect("fits");
+        let plain = PlainSoftmax::new(layout);
+        let x = layout.fill(|row, class| 1.0 + (row * classes + class) as f64, 0.0);
+        assert_eq!(x.iter().filter(|x| **x != 0.0).count(), rows * classes);
+        use hetal::circuits::softmax::Vectors;
+        let sums = plain.row_sum(&x).expect("sums");
+        let wanted: Vec<f64> =
+            (0..rows).map(|row| (0..classes).map(|class| 1.0 + (row * classes + class) as f64).sum()).collect();
+        for (row, wanted) in wanted.iter().enumerate() {
+            (0..classes).for_each(|class| assert_eq!(sums[layout.slot(row, class)], *wanted));
+        }
+        let most = wanted.last().expect("rows");
+        assert!(sums.iter().all(|sum| (0.0..=*most).contains(sum)), "{rows} {classes} {unit_rows} {spacing}");
+    }
+}
