@@ -2,11 +2,17 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{rng, unit};
-use hetal::Complex64;
 use hetal::circuits::softmax::{Layout, NormaliseSquare, NormaliseSquareConfig, Plain as PlainSoftmax, Softmax};
+use hetal::crypt::SeededCiphertext;
+use hetal::io::dataset::Split;
 use hetal::matrix::{Dimensions, Plain, PlainVector, Shape};
 use hetal::train::circuit::{Circuit, Levels, Step};
+use hetal::train::optimiser::momentum;
+use hetal::train::{Batch, Client, Config, DataShape, Server, TrainPlan};
+use hetal::{Complex64, SecretKey};
 
 /// Rows of features with the bias, and classes.
 fn data(rows: usize, features: usize, classes: usize, seed: u64) -> (Vec<Vec<f64>>, Vec<usize>) {
@@ -87,7 +93,7 @@ fn circuit_on_plain_slots() {
         let mut state = vectors(circuit.pack_state(&plain[0], &plain[1]).expect("entries"), 17);
         for (step, rows) in [rows, rows - rows / 3].into_iter().enumerate() {
             let (mut x, y) = data(rows, features, classes, step as u64);
-            let wanted = logits(&x, &plain[0]);
+            let wanted = logits(&x, &plain[1]);
             let momentum = -0.4 * step as f64;
             naive_step(&mut plain, (&x, &y), &reference, (rate, momentum));
             x.resize(dims.rows, vec![0.0; features + 1]);
@@ -146,5 +152,68 @@ fn skewed_layouts() {
         }
         let most = wanted.last().expect("rows");
         assert!(sums.iter().all(|sum| (0.0..=*most).contains(sum)), "{rows} {classes} {unit_rows} {spacing}");
+    }
+}
+
+/// The whole of a training at insecure parameters: steps on ciphertexts, with bootstrapping, against plain ones.
+#[test]
+fn encrypted_steps_follow_plain_ones() {
+    let config = Config {
+        preset: "test-10".to_owned(),
+        batch: 40,
+        learning_rate: 2.0,
+        logit_range: 8.0,
+        weight_range: 4.0,
+        ..Config::default()
+    };
+    let (rows, features, classes) = (100, 12, 3);
+    let plan = TrainPlan::new(&config, DataShape { rows, features, classes }).expect("a plan");
+    let (mut rng, params) = (rng(11), plan.params().clone());
+    let secret = SecretKey::generate(&params, &mut rng).expect("a secret");
+    let keys = Arc::new(secret.evaluation_keys(&plan.requests(), &mut rng).expect("keys"));
+    let encapsulation = Arc::new(secret.encapsulation_keys(&mut rng).expect("keys"));
+    let server = Server::new(plan.clone(), keys, encapsulation).expect("keys of these parameters");
+    let client = Client::new(plan.clone(), secret).expect("a secret of these parameters");
+
+    let (x, y) = data(rows, features, classes, 1);
+    let split = Split {
+        features: x.iter().flat_map(|row| row[..features].iter().map(|&x| x as f32)).collect(),
+        columns: features,
+        labels: y.iter().map(|&label| label as u32).collect(),
+    };
+    let x: Vec<Vec<f64>> = (0..rows).map(|i| split.row(i).iter().map(|&x| x.into()).chain([1.0]).collect()).collect();
+    let reference = NormaliseSquare::new(NormaliseSquareConfig::new(classes, config.logit_range)).expect("reachable");
+    let expand = |list: Vec<SeededCiphertext>| {
+        list.into_iter().map(|c| c.expand(&params).expect("these parameters")).collect::<Vec<_>>()
+    };
+    let mut plain = [(); 2].map(|()| vec![0.0; classes * (features + 1)]);
+    let mut state = expand(client.encrypt_state(&plain[0], &plain[1], &mut rng).expect("entries"));
+    for step in 1..=6 {
+        let i = (step - 1) % plan.steps_per_epoch();
+        let (from, rows) = (i * 40, plan.batch_rows(i));
+        let batch = client.encrypt(&split, from, rows, &mut rng).expect("rows");
+        let batch = Batch { features: expand(batch.features), labels: expand(batch.labels), rows };
+        let (next, phases) = server.step(&state, &batch, step).expect("runs");
+        assert_eq!(phases.iter().map(|p| p.bootstraps).sum::<usize>(), plan.bootstraps());
+        state = next;
+        let range = from..from + rows;
+        naive_step(
+            &mut plain,
+            (&x[range.clone()], &y[range.clone()]),
+            &reference,
+            (2.0, momentum(config.method, step)),
+        );
+        let found = client.weights(&state).expect("decrypts");
+        for (found, wanted) in found.iter().zip(&plain) {
+            for (a, b) in found.iter().zip(wanted) {
+                assert!((a - b).abs() < 2e-3, "step {step}: {a} {b}");
+            }
+        }
+        let outputs = server.outputs(&state, &batch.features).expect("runs");
+        assert!(outputs.iter().all(|v| v.level() == 0));
+        let found = client.logits(&outputs, rows).expect("decrypts");
+        for (a, b) in found.iter().flatten().zip(logits(&x[range], &plain[1]).iter().flatten()) {
+            assert!((a - b).abs() < 1e-2, "step {step}: {a} {b}");
+        }
     }
 }

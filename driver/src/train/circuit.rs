@@ -65,8 +65,10 @@ pub struct Step<'a, V> {
 /// The constants of a step that stay the same.
 #[derive(Clone, Debug)]
 pub struct Masks<M> {
-    /// By group of rows.
+    /// By group of rows: those of W.
     weights: Vec<M>,
+    /// Those of V.
+    results: Vec<M>,
     /// By row of blocks.
     logits: Vec<M>,
 }
@@ -165,7 +167,7 @@ impl Circuit {
         mut mark: impl FnMut(&'static str, &S::Vector),
     ) -> Result<Vec<S::Vector>> {
         let lower = |list: &[S::Vector], level| try_map(list, |v| slots.lower(v, level));
-        let weights = self.weights(slots, &lower(step.state, levels.features + 1)?, masks)?;
+        let weights = self.weights(slots, &lower(step.state, levels.features + 1)?, &masks.weights)?;
         mark("weights", &weights[0]);
         let logits = self.logits(slots, step.features, &weights, masks)?;
         drop(weights);
@@ -183,7 +185,7 @@ impl Circuit {
         Ok(next)
     }
 
-    /// The logits alone, from the state.
+    /// The logits of V, which is the result, alone.
     ///
     /// # Errors
     /// Those of [`Slots`].
@@ -196,7 +198,7 @@ impl Circuit {
         features: &[S::Vector],
     ) -> Result<Vec<S::Vector>> {
         let state = try_map(state, |v| slots.lower(v, levels.features + 1))?;
-        self.logits(slots, features, &self.weights(slots, &state, masks)?, masks)
+        self.logits(slots, features, &self.weights(slots, &state, &masks.results)?, masks)
     }
 
     /// Values by rows and classes in the slots of every ciphertext of logits.
@@ -262,9 +264,9 @@ impl Circuit {
         Ok([matrix(0)?, matrix(self.unit.len() / 2)?])
     }
 
-    /// Whether a row of a unit block is in this group of the upper half.
+    /// Whether a row of a unit block is in this group of its half.
     fn in_group(&self, group: usize, row: usize) -> bool {
-        row / self.dims.period() == group
+        row % (self.unit.rows / 2) / self.dims.period() == group
     }
 
     /// The constants for weights at `weights` + 1 and logits at `weights` − 1.
@@ -273,7 +275,9 @@ impl Circuit {
     /// As [`Slots::encode`].
     pub fn masks<S: Slots>(&self, slots: &S, weights: usize) -> Result<Masks<S::Mask>> {
         let (unit, dims) = (self.unit, self.dims);
-        let group = |g| indicator(slots, unit, weights + 1, |i, _| self.in_group(g, i));
+        let group = |g, upper: bool| {
+            indicator(slots, unit, weights + 1, |i, _| (i < unit.rows / 2) == upper && self.in_group(g, i))
+        };
         let logits = |row: usize| {
             let factor = self.weight_range / self.logit_range;
             slots.encode(weights.saturating_sub(1), &|slot| {
@@ -284,19 +288,20 @@ impl Circuit {
             })
         };
         Ok(Masks {
-            weights: try_map(0..self.groups(), group)?,
+            weights: try_map(0..self.groups(), |g| group(g, true))?,
+            results: try_map(0..self.groups(), |g| group(g, false))?,
             logits: try_map(0..self.features().grid().rows, logits)?,
         })
     }
 
-    /// The blocks of the weights, each repeated in all rows.
+    /// The blocks of the weights, each repeated in all rows: by the masks of W or of V.
     ///
     /// # Errors
     /// Those of [`Slots`], here and below.
-    pub fn weights<S: Slots>(&self, slots: &S, state: &[S::Vector], masks: &Masks<S::Mask>) -> Result<Vec<S::Vector>> {
+    pub fn weights<S: Slots>(&self, slots: &S, state: &[S::Vector], masks: &[S::Mask]) -> Result<Vec<S::Vector>> {
         let (groups, group) = (self.groups(), self.dims.period() * self.unit.cols);
         try_map(0..self.blocks(), |j| {
-            let one = slots.mask(&state[j / groups], &masks.weights[j % groups])?;
+            let one = slots.mask(&state[j / groups], &masks[j % groups])?;
             fold(slots, one, self.unit.len() / group, group as i64)
         })
     }
@@ -375,7 +380,7 @@ impl Circuit {
         let (own, other) = (halves(1.0 - momentum, 0.0)?, halves(momentum, 1.0)?);
         let group = |g: usize| {
             slots.encode(level, &|slot| {
-                let holds = self.in_group(g, slot % half / unit.cols);
+                let holds = self.in_group(g, slot / unit.cols);
                 if !holds {
                     0.0
                 } else if slot < half {

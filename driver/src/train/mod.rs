@@ -8,10 +8,17 @@
 //! | [`log`] | what a run writes down |
 
 pub mod circuit;
+pub mod client;
 pub mod config;
 pub mod log;
+pub mod metrics;
+pub mod optimiser;
 pub mod plan;
+pub mod server;
+pub mod stopping;
 
 pub use circuit::Circuit;
+pub use client::{Client, SeededBatch};
 pub use config::{Config, Method, Mode};
 pub use plan::{DataShape, TrainPlan};
+pub use server::{Batch, Server};

@@ -1,0 +1,149 @@
+//! The side that owns data and secret key.
+
+use rand_core::CryptoRng;
+
+use super::plan::TrainPlan;
+use crate::ciphertext::Ciphertext;
+use crate::crypt::SeededCiphertext;
+use crate::encoding::Encoder;
+use crate::error::{Error, Result};
+use crate::io::dataset::Split;
+use crate::keys::{SecretKey, check_hash};
+use crate::parallel::try_map;
+
+/// Rows that were encrypted together.
+#[derive(Clone, Debug)]
+pub struct SeededBatch {
+    /// Blocks of features.
+    pub features: Vec<SeededCiphertext>,
+    /// One-hot labels.
+    pub labels: Vec<SeededCiphertext>,
+}
+
+/// Encrypts rows, decrypts outputs and weights.
+#[derive(Debug)]
+pub struct Client {
+    plan: TrainPlan,
+    secret: SecretKey,
+    encoder: Encoder,
+}
+
+impl Client {
+    /// With the secret key of the plan's parameters.
+    ///
+    /// # Errors
+    /// [`Error::OtherParameters`].
+    pub fn new(plan: TrainPlan, secret: SecretKey) -> Result<Self> {
+        check_hash(secret.parameters_hash(), plan.params())?;
+        let encoder = Encoder::new(plan.params());
+        Ok(Self { plan, secret, encoder })
+    }
+
+    /// The plan.
+    #[must_use]
+    pub const fn plan(&self) -> &TrainPlan {
+        &self.plan
+    }
+
+    /// The secret key.
+    #[must_use]
+    pub const fn secret(&self) -> &SecretKey {
+        &self.secret
+    }
+
+    /// Encrypts rows `from..from + rows` of a split: features with the bias, at the level of products, and labels at that of errors.
+    ///
+    /// # Errors
+    /// [`Error::Count`] if the split has not the features or the rows; [`Error::Range`] for a label that is not a class.
+    pub fn encrypt(
+        &self,
+        split: &Split,
+        from: usize,
+        rows: usize,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<SeededBatch> {
+        let (circuit, shape) = (self.plan.circuit(), self.plan.shape());
+        for (what, found, wanted) in [
+            ("features", split.columns, shape.features),
+            ("rows of a batch", rows, rows.clamp(1, self.plan.batch())),
+            ("rows of a split", split.rows(), split.rows().max(from + rows)),
+        ] {
+            if found != wanted {
+                return Err(Error::Count { what, found, wanted });
+            }
+        }
+        let labels = &split.labels[from..from + rows];
+        if let Some(&label) = labels.iter().find(|&&label| label as usize >= shape.classes) {
+            let max = shape.classes as f64 - 1.0;
+            return Err(Error::Range { what: "label", value: label.into(), min: 0.0, max });
+        }
+        let mut values = vec![0.0; circuit.dimensions().rows * (shape.features + 1)];
+        for (i, row) in values.chunks_mut(shape.features + 1).take(rows).enumerate() {
+            row.iter_mut().zip(split.row(from + i)).for_each(|(to, &x)| *to = x.into());
+            row[shape.features] = 1.0;
+        }
+        let packed = circuit.features().pack(&values)?;
+        let levels = self.plan.levels();
+        let features = self.encrypt_all(packed.blocks(), levels.features, rng)?;
+        let one_hot =
+            circuit.pack_outputs(|row, class| f64::from(u8::from(row < rows && labels[row] as usize == class)))?;
+        let labels = self.encrypt_all(&one_hot, levels.errors, rng)?;
+        Ok(SeededBatch { features, labels })
+    }
+
+    /// Encrypts a state to begin with: weights by classes and features, the bias last, and V.
+    ///
+    /// # Errors
+    /// [`Error::Count`].
+    pub fn encrypt_state(
+        &self,
+        weights: &[f64],
+        v: &[f64],
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Vec<SeededCiphertext>> {
+        let slots = self.plan.circuit().pack_state(weights, v)?;
+        self.encrypt_all(&slots, self.plan.bootstrap().output_level(), rng)
+    }
+
+    fn encrypt_all<T: Into<num_complex::Complex64> + Copy + Sync + Send>(
+        &self,
+        slots: &[Vec<T>],
+        level: usize,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Vec<SeededCiphertext>> {
+        let scale = self.plan.params().scale(level);
+        let one = |slots: &Vec<T>| self.secret.encrypt_seeded(&self.encoder.encode(slots, level, scale)?, rng);
+        slots.iter().map(one).collect()
+    }
+
+    fn decrypt_all(&self, list: &[Ciphertext]) -> Result<Vec<Vec<f64>>> {
+        try_map(list, |v| self.encoder.decode_real(&self.secret.decrypt(v)?))
+    }
+
+    /// Logits by rows, from the outputs of the server. Nothing computed from them may go back to it but whether to go on.
+    ///
+    /// # Errors
+    /// [`Error::Count`] for outputs of another shape, [`Error::OtherParameters`].
+    pub fn logits(&self, outputs: &[Ciphertext], rows: usize) -> Result<Vec<Vec<f64>>> {
+        let circuit = self.plan.circuit();
+        check_count("ciphertexts of outputs", outputs.len(), circuit.outputs())?;
+        check_count("rows of a batch", rows, rows.clamp(1, self.plan.batch()))?;
+        let mut logits = circuit.unpack_outputs(&self.decrypt_all(outputs)?, rows)?;
+        let range = self.plan.config().logit_range;
+        logits.iter_mut().flatten().for_each(|x| *x *= range);
+        Ok(logits)
+    }
+
+    /// Weights and V by classes and features, the bias last. Must not be given away: see [`SecretKey::decrypt`].
+    ///
+    /// # Errors
+    /// [`Error::Count`], [`Error::OtherParameters`].
+    pub fn weights(&self, state: &[Ciphertext]) -> Result<[Vec<f64>; 2]> {
+        check_count("ciphertexts of the state", state.len(), self.plan.circuit().states())?;
+        self.plan.circuit().unpack_state(&self.decrypt_all(state)?)
+    }
+}
+
+fn check_count(what: &'static str, found: usize, wanted: usize) -> Result<()> {
+    if found == wanted { Ok(()) } else { Err(Error::Count { what, found, wanted }) }
+}

@@ -1,0 +1,206 @@
+//! The side that computes. It is built from public material only.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::circuit::{Masks, Step};
+use super::log::Phase;
+use super::optimiser::momentum;
+use super::plan::TrainPlan;
+use crate::ciphertext::{Ciphertext, Plaintext};
+use crate::circuits::{Bootstrap, Bootstrapper, softmax};
+use crate::error::{Error, Result};
+use crate::eval::Evaluator;
+use crate::keys::{EncapsulationKeys, EvaluationKeys};
+use crate::matrix::Encrypted;
+use crate::parallel::try_map;
+
+/// A batch of encrypted rows.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Blocks of features.
+    pub features: Vec<Ciphertext>,
+    /// One-hot labels.
+    pub labels: Vec<Ciphertext>,
+    /// Rows, as far as they are there.
+    pub rows: usize,
+}
+
+/// Computes steps and outputs with evaluation keys. Has no secret key, and nothing of it takes one:
+///
+/// ```compile_fail,E0308
+/// fn server(plan: hetal::train::TrainPlan, secret: hetal::SecretKey, keys: std::sync::Arc<hetal::keys::EncapsulationKeys>) {
+///     let _ = hetal::train::Server::new(plan, std::sync::Arc::new(secret), keys);
+/// }
+/// ```
+pub struct Server {
+    plan: TrainPlan,
+    evaluator: Evaluator,
+    bootstrap: Box<dyn Bootstrap>,
+    masks: Masks<Plaintext>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("job", &self.plan.hash()).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// With the keys that the plan asks for.
+    ///
+    /// # Errors
+    /// [`Error::OtherParameters`] for the keys of other parameters.
+    pub fn new(plan: TrainPlan, keys: Arc<dyn EvaluationKeys>, encapsulation: Arc<EncapsulationKeys>) -> Result<Self> {
+        let bootstrap = Bootstrapper::new(plan.bootstrap().clone(), encapsulation)?;
+        Self::with_bootstrap(plan, keys, Box::new(bootstrap))
+    }
+
+    /// With another bootstrapping from and to the same levels.
+    ///
+    /// # Errors
+    /// [`Error::Level`] if it has other levels.
+    pub fn with_bootstrap(
+        plan: TrainPlan,
+        keys: Arc<dyn EvaluationKeys>,
+        bootstrap: Box<dyn Bootstrap>,
+    ) -> Result<Self> {
+        let levels = [
+            (bootstrap.input_level(), plan.bootstrap().input_level()),
+            (bootstrap.output_level(), plan.bootstrap().output_level()),
+        ];
+        if let Some((level, max)) = levels.into_iter().find(|(found, planned)| found != planned) {
+            return Err(Error::Level { level, max });
+        }
+        let evaluator = Evaluator::new(plan.params(), keys);
+        let masks = plan.circuit().masks(&Encrypted::new(&evaluator), plan.levels().features)?;
+        Ok(Self { plan, evaluator, bootstrap, masks })
+    }
+
+    /// The plan.
+    #[must_use]
+    pub const fn plan(&self) -> &TrainPlan {
+        &self.plan
+    }
+
+    /// The state after step `number`, counted from 1, and what its parts took.
+    ///
+    /// # Errors
+    /// [`Error::MissingKey`], [`Error::Count`] for a batch of another shape, [`Error::Level`], [`Error::OtherParameters`].
+    pub fn step(&self, state: &[Ciphertext], batch: &Batch, number: usize) -> Result<(Vec<Ciphertext>, Vec<Phase>)> {
+        let (plan, circuit) = (&self.plan, self.plan.circuit());
+        for (what, found, wanted) in [
+            ("ciphertexts of the state", state.len(), circuit.states()),
+            ("blocks of features", batch.features.len(), circuit.features().grid().len()),
+            ("ciphertexts of labels", batch.labels.len(), circuit.outputs()),
+        ] {
+            if found != wanted {
+                return Err(Error::Count { what, found, wanted });
+            }
+        }
+        let slots = Encrypted::new(&self.evaluator);
+        let counted = Counted { inner: &*self.bootstrap, count: AtomicUsize::new(0), nanos: AtomicU64::new(0) };
+        let mut phases = Phases { list: Vec::new(), clock: Instant::now(), counted: &counted };
+        let step = Step {
+            state,
+            features: &batch.features,
+            rows: batch.rows,
+            learning_rate: plan.config().learning_rate,
+            momentum: momentum(plan.config().method, number),
+        };
+        let level = plan.levels().errors;
+        let errors = |(logits, labels): (Ciphertext, &Ciphertext)| {
+            let p = softmax::Encrypted::softmax(
+                plan.softmax(),
+                plan.softmax_plan(),
+                &self.evaluator,
+                Some(&counted),
+                &logits,
+            )?;
+            let p = self.evaluator.adjust(&p, level, plan.params().scale(level))?;
+            self.evaluator.sub(&p, labels)
+        };
+        let softmax = |logits: Vec<Ciphertext>| logits.into_iter().zip(&batch.labels).map(errors).collect();
+        let next = circuit.step(&slots, &self.masks, plan.levels(), step, softmax, |name, v| phases.mark(name, v))?;
+        let next = next.iter().map(|v| counted.bootstrap(&self.evaluator, v)).collect::<Result<Vec<_>>>()?;
+        phases.mark("refresh", &next[0]);
+        Ok((next, phases.list))
+    }
+
+    /// The logits of a batch over their range, at level 0: for the client.
+    ///
+    /// # Errors
+    /// As [`Server::step`].
+    pub fn outputs(&self, state: &[Ciphertext], features: &[Ciphertext]) -> Result<Vec<Ciphertext>> {
+        let slots = Encrypted::new(&self.evaluator);
+        let levels = self.plan.levels();
+        let outputs = self.plan.circuit().outputs_of(&slots, &self.masks, levels, state, features)?;
+        try_map(&outputs, |v| self.evaluator.adjust(v, 0, self.plan.params().scale(0)))
+    }
+
+    /// A state as it is kept: with the levels that outputs take.
+    ///
+    /// # Errors
+    /// [`Error::Level`].
+    pub fn kept(&self, state: &[Ciphertext]) -> Result<Vec<Ciphertext>> {
+        let level = self.plan.levels().features + 1;
+        try_map(state, |v| self.evaluator.adjust(v, level, self.plan.params().scale(level)))
+    }
+}
+
+/// A bootstrapping that counts.
+struct Counted<'a> {
+    inner: &'a dyn Bootstrap,
+    count: AtomicUsize,
+    nanos: AtomicU64,
+}
+
+impl Counted<'_> {
+    /// Bootstraps so far, and their time.
+    fn so_far(&self) -> (usize, Duration) {
+        (self.count.load(Ordering::Relaxed), Duration::from_nanos(self.nanos.load(Ordering::Relaxed)))
+    }
+}
+
+impl Bootstrap for Counted<'_> {
+    fn input_level(&self) -> usize {
+        self.inner.input_level()
+    }
+
+    fn output_level(&self) -> usize {
+        self.inner.output_level()
+    }
+
+    fn bootstrap(&self, evaluator: &Evaluator, a: &Ciphertext) -> Result<Ciphertext> {
+        let clock = Instant::now();
+        let out = self.inner.bootstrap(evaluator, a);
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.nanos.fetch_add(clock.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        out
+    }
+}
+
+/// The parts of a step, one after the other.
+struct Phases<'a> {
+    list: Vec<Phase>,
+    clock: Instant,
+    counted: &'a Counted<'a>,
+}
+
+impl Phases<'_> {
+    fn mark(&mut self, name: &str, v: &Ciphertext) {
+        let seconds = std::mem::replace(&mut self.clock, Instant::now()).elapsed().as_secs_f64();
+        let (count, time) = self.counted.so_far();
+        let before = |f: fn(&Phase) -> f64| self.list.iter().map(f).sum::<f64>();
+        let (counted, timed) = (before(|p| p.bootstraps as f64) as usize, before(|p| p.bootstrap_seconds));
+        self.list.push(Phase {
+            name: name.to_owned(),
+            seconds,
+            bootstrap_seconds: time.as_secs_f64() - timed,
+            bootstraps: count - counted,
+            level: v.level(),
+            log_scale: v.scale().log2(),
+        });
+    }
+}
