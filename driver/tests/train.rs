@@ -39,15 +39,11 @@ fn naive_step(
 ) {
     let p = PlainSoftmax::softmax(softmax, &logits(x, w)).expect("rows");
     let columns = x[0].len();
-    for class in 0..w.len() / columns {
-        for j in 0..columns {
-            let error = |i: usize| (p[i][class] - f64::from(u8::from(y[i] == class))) * x[i][j];
-            let g: f64 = (0..x.len()).map(error).sum::<f64>() * rate / x.len() as f64;
-            let at = class * columns + j;
-            let next = w[at] - g;
-            w[at] = (1.0 - momentum) * next + momentum * v[at];
-            v[at] = next;
-        }
+    for (at, (w, v)) in w.iter_mut().zip(v).enumerate() {
+        let (class, j) = (at / columns, at % columns);
+        let error = |i: usize| (p[i][class] - f64::from(u8::from(y[i] == class))) * x[i][j];
+        let next = *w - (0..x.len()).map(error).sum::<f64>() * rate / x.len() as f64;
+        (*w, *v) = ((1.0 - momentum) * next + momentum * *v, next);
     }
 }
 
