@@ -2,7 +2,7 @@
 
 mod bench;
 mod inspect;
-mod table;
+pub(crate) mod table;
 
 use std::process::ExitCode;
 

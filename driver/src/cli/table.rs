@@ -23,7 +23,7 @@ pub(super) fn json(value: &impl Serialize) {
 }
 
 /// Bytes in MiB or GiB.
-pub(super) fn bytes(bytes: usize) -> String {
+pub(crate) fn bytes(bytes: usize) -> String {
     let mib = bytes as f64 / f64::from(1 << 20);
     if mib < 1024.0 { format!("{mib:.1} MiB") } else { format!("{:.2} GiB", mib / 1024.0) }
 }

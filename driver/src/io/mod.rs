@@ -82,15 +82,16 @@ impl Temporary {
     }
 }
 
+/// Lets a file that is made with these options be read by whom `access` says.
 #[cfg(unix)]
-fn restrict(options: &mut OpenOptions, access: Access) {
+pub(crate) fn restrict(options: &mut OpenOptions, access: Access) {
     if access == Access::Owner {
         std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     }
 }
 
 #[cfg(not(unix))]
-fn restrict(_: &mut OpenOptions, _: Access) {}
+pub(crate) fn restrict(_: &mut OpenOptions, _: Access) {}
 
 /// Brings the new name to the disk.
 #[cfg(unix)]

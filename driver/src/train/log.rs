@@ -2,7 +2,18 @@
 //!
 //! The server's file holds nothing that depends on decrypted values; the client's does, and stays with the client.
 
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
+use std::marker::PhantomData;
+use std::mem::discriminant;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::io::{Access, restrict};
 
 /// A part of a step, with the time that it took.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -172,4 +183,114 @@ pub enum ClientEvent {
         /// Rows by true class, then by predicted class.
         confusion: Vec<Vec<usize>>,
     },
+}
+
+/// What a log is made of.
+pub trait Event: Serialize + DeserializeOwned {
+    /// Who may read a new log.
+    const ACCESS: Access;
+
+    /// The step or epoch that the event tells of; none for what happens once in a run. A later event of the same kind and number
+    /// replaces it: after a resumption, steps since the last checkpoint are done again.
+    fn number(&self) -> Option<usize>;
+}
+
+impl Event for ServerEvent {
+    const ACCESS: Access = Access::Shared;
+
+    fn number(&self) -> Option<usize> {
+        match self {
+            Self::Start { .. } | Self::End { .. } => None,
+            Self::Step { step, .. } | Self::Checkpoint { step, .. } => Some(*step),
+            Self::Epoch { epoch, .. } => Some(*epoch),
+        }
+    }
+}
+
+impl Event for ClientEvent {
+    const ACCESS: Access = Access::Owner;
+
+    fn number(&self) -> Option<usize> {
+        match self {
+            Self::Weights { step, .. } => Some(*step),
+            Self::Validation { epoch, .. } => Some(*epoch),
+            Self::Test { .. } => None,
+        }
+    }
+}
+
+/// The events that no later one replaces, in their order: see [`Event::number`].
+#[must_use]
+pub fn latest<E: Event>(events: &[E]) -> Vec<&E> {
+    let mut seen = HashSet::new();
+    let last = |event: &&E| event.number().is_none_or(|number| seen.insert((discriminant(*event), number)));
+    let mut kept: Vec<&E> = events.iter().rev().filter(last).collect();
+    kept.reverse();
+    kept
+}
+
+/// Appends events to a file.
+#[derive(Debug)]
+pub struct Writer<E> {
+    file: File,
+    path: PathBuf,
+    event: PhantomData<fn(E)>,
+}
+
+impl<E: Event> Writer<E> {
+    /// Opens a log, which need not exist, to write behind its last whole line: a part of a line that a killed process left is cut off.
+    ///
+    /// # Errors
+    /// [`Error::Io`] names the path.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        restrict(&mut options, E::ACCESS);
+        let open = || {
+            let mut file = options.open(path)?;
+            let whole = fs::read(path)?.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end as u64 + 1);
+            file.set_len(whole)?;
+            file.seek(SeekFrom::Start(whole))?;
+            Ok(file)
+        };
+        let file = open().map_err(|error| Error::io(format_args!("opening the log {}", path.display()), &error))?;
+        Ok(Self { file, path: path.to_owned(), event: PhantomData })
+    }
+
+    /// Writes an event, all of its line at once, and brings it to the disk.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if a number of the event is not finite, which JSON cannot hold; [`Error::Io`] names the path. After the latter
+    /// the log has to be opened anew, as a part of the line may have been written.
+    pub fn write(&mut self, event: &E) -> Result<()> {
+        let mut line = serde_json::to_string(event).expect("numbers and strings have a JSON form");
+        // What is not finite became null, which is no number.
+        serde_json::from_str::<E>(&line).map_err(|_| Error::malformed("log", "event", &line, "of finite numbers"))?;
+        line.push('\n');
+        let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
+        written.map_err(|error| Error::io(format_args!("writing the log {}", self.path.display()), &error))
+    }
+}
+
+/// Reads the events of a log. A last line without its end, which a process is writing or was killed at, is left out.
+///
+/// # Errors
+/// [`Error::Io`] names the path; [`Error::Malformed`] names the path and the number of a line that is not an event.
+pub fn read<E: DeserializeOwned>(path: impl AsRef<Path>) -> Result<Vec<E>> {
+    let path = path.as_ref();
+    let bytes =
+        fs::read(path).map_err(|error| Error::io(format_args!("reading the log {}", path.display()), &error))?;
+    let lines = bytes.split_inclusive(|&byte| byte == b'\n').take_while(|line| line.ends_with(b"\n"));
+    let event = |(i, line): (usize, &[u8])| {
+        serde_json::from_slice(line).map_err(|error| {
+            let field = format_args!("{}, line {},", path.display(), i + 1);
+            let start: String = String::from_utf8_lossy(line).trim_end().chars().take(40).collect();
+            // Its position counts from this line.
+            let error = error.to_string();
+            let reason = error.split(" at line ").next().unwrap_or_default();
+            Error::malformed("log", field, format_args!("{start:?}"), format_args!("an event ({reason})"))
+        })
+    };
+    lines.enumerate().map(event).collect()
 }

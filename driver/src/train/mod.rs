@@ -3,9 +3,14 @@
 //! | module | what |
 //! |---|---|
 //! | [`config`] | settings, as in a TOML file |
-//! | [`circuit`] | the linear part of a step |
 //! | [`plan`] | keys, levels and costs, before any key exists |
+//! | [`circuit`] | the linear part of a step |
+//! | [`client`], [`server`] | the two roles: who holds the secret key, and who computes |
+//! | [`optimiser`] | momentum |
+//! | [`stopping`] | early stopping |
+//! | [`metrics`] | loss, accuracy, confusion |
 //! | [`log`] | what a run writes down |
+//! | [`report`](mod@report) | a run as a page of HTML |
 
 pub mod circuit;
 pub mod client;
@@ -14,6 +19,7 @@ pub mod log;
 pub mod metrics;
 pub mod optimiser;
 pub mod plan;
+pub mod report;
 pub mod server;
 pub mod stopping;
 
@@ -21,4 +27,5 @@ pub use circuit::Circuit;
 pub use client::{Client, SeededBatch};
 pub use config::{Config, Method, Mode};
 pub use plan::{DataShape, TrainPlan};
+pub use report::report;
 pub use server::{Batch, Server};
