@@ -1,0 +1,39 @@
+//! When to stop.
+
+/// Follows validation losses, epoch by epoch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EarlyStopping {
+    patience: usize,
+    epoch: usize,
+    best: Option<(usize, f64)>,
+}
+
+impl EarlyStopping {
+    /// Stops after `patience` epochs without a smaller loss.
+    #[must_use]
+    pub const fn new(patience: usize) -> Self {
+        Self { patience, epoch: 0, best: None }
+    }
+
+    /// Takes the loss of the next epoch: whether it is the smallest so far. One that is no number never is.
+    pub fn is_best(&mut self, loss: f64) -> bool {
+        self.epoch += 1;
+        let better = !loss.is_nan() && self.best.is_none_or(|(_, best)| loss < best);
+        if better {
+            self.best = Some((self.epoch, loss));
+        }
+        better
+    }
+
+    /// Whether to go on.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        self.epoch < self.best_epoch() + self.patience
+    }
+
+    /// The epoch with the smallest loss, from 1; 0 if there is none.
+    #[must_use]
+    pub fn best_epoch(&self) -> usize {
+        self.best.map_or(0, |(epoch, _)| epoch)
+    }
+}
