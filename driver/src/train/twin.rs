@@ -44,7 +44,7 @@ impl RowSoftmax for Exact {
     }
 }
 
-/// An approximation, which takes logits as they are.
+/// An approximation, given logits as they are: one that takes them divided by its range differs only in who divides, and has a twin that does it itself.
 impl<S: Softmax + Sync> RowSoftmax for S {
     fn rows(&self, logits: &[Vec<f64>]) -> Result<Vec<Vec<f64>>> {
         Plain::softmax(self, logits)
@@ -146,9 +146,13 @@ pub struct Twin<S> {
 
 impl<S: RowSoftmax> Twin<S> {
     /// At the start.
-    pub fn new(config: &Config, classes: usize, columns: usize, softmax: S) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Range`] as [`Config::check`].
+    pub fn new(config: &Config, classes: usize, columns: usize, softmax: S) -> Result<Self> {
+        config.check()?;
         let zero = Weights::zero(classes, columns);
-        Self { w: zero.clone(), v: zero, step: 0, config: config.clone(), softmax }
+        Ok(Self { w: zero.clone(), v: zero, step: 0, config: config.clone(), softmax })
     }
 
     /// A step with a batch.
@@ -234,15 +238,14 @@ impl Trained {
 /// Trains until the validation loss has not fallen for `patience` epochs, or all epochs are done. `on_epoch` is told every epoch.
 ///
 /// # Errors
-/// [`Error::Range`] as [`Config::check`]; those of [`RowSoftmax::rows`].
+/// Those of [`Twin::new`] and [`Twin::step`].
 pub fn train(
     dataset: &Dataset,
     config: &Config,
     softmax: impl RowSoftmax,
     mut on_epoch: impl FnMut(&Epoch),
 ) -> Result<Trained> {
-    config.check()?;
-    let mut twin = Twin::new(config, dataset.classes, dataset.train.columns, softmax);
+    let mut twin = Twin::new(config, dataset.classes, dataset.train.columns, softmax)?;
     let mut stopping = EarlyStopping::new(config.patience);
     let mut trained = Trained { weights: twin.v.clone(), best_epoch: 0, epochs: Vec::new() };
     for epoch in 1..=config.epochs {
