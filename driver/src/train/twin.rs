@@ -4,7 +4,7 @@
 //! is appended as the last one, for the bias. Weights start at 0, and steps count on over epochs ([`optimiser`](super::optimiser)).
 //!
 //! **Which weights.** Of the two that Nesterov's method has, V is the result: validation, test and early stopping use V. (An independent training of the
-//! paper's five tasks, with NumPy, has the validation losses of V to 10⁻⁵ in every epoch; those of W differ by up to 6 % in early epochs.) Gradients, hence the
+//! paper's five tasks has the validation losses of V to 10⁻⁵ in every epoch; those of W differ by up to 6 % in early epochs.) Gradients, hence the
 //! logits that softmax has to cope with in training, are of W, which runs ahead of V: ranges have to hold for both.
 //!
 //! Results are the same for every number of threads: sums run over pieces of a fixed number of rows, which are added in order.
