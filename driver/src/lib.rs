@@ -38,7 +38,7 @@
 //! | [`eval`] | [`Evaluator`]: sums, products, rescaling, rotations |
 //! | [`circuits`] | linear transforms, polynomials, bootstrapping, softmax: plans that tell keys, depth and cost beforehand |
 //! | [`matrix`] | encrypted matrices: packing, products A·Bᵀ and Aᵀ·B with their keys, depth and counts |
-//! | [`io`] | the wire format, files that are complete or absent |
+//! | [`io`] | the wire format, files that are complete or absent, data sets |
 //! | [`noise`], [`precision`], [`footprint`] | errors and memory: computed, and measured |
 //! | [`train`] | training on ciphertexts, its plain twin, logs |
 //! | [`cli`] | the `hetal` program |

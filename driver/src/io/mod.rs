@@ -1,6 +1,8 @@
-//! Stored objects: their bytes ([`wire`]) and files that are complete or absent ([`write_atomically`]).
+//! Stored objects: their bytes ([`wire`]), data sets ([`dataset`], [`normaliser`], [`npy`]) and files that are complete or absent ([`write_atomically`]).
 
 pub mod dataset;
+pub mod normaliser;
+pub mod npy;
 pub mod wire;
 
 use std::fs::{self, File, OpenOptions};

@@ -9,6 +9,7 @@
 //! | [`optimiser`] | momentum |
 //! | [`stopping`] | early stopping |
 //! | [`metrics`] | loss, accuracy, confusion |
+//! | [`twin`] | the same training on plain numbers |
 //! | [`log`] | what a run writes down |
 //! | [`report`](mod@report) | a run as a page of HTML |
 
@@ -22,6 +23,7 @@ pub mod plan;
 pub mod report;
 pub mod server;
 pub mod stopping;
+pub mod twin;
 
 pub use circuit::Circuit;
 pub use client::{Client, SeededBatch};

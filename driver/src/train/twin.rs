@@ -1,0 +1,265 @@
+//! The plain twin: what the server does with ciphertexts, on plain numbers, with exact softmax or with an approximation of it.
+//!
+//! Batches are the rows in order, never shuffled; the last one of an epoch may be smaller, and its gradient is the mean over its own rows. A constant feature 1
+//! is appended as the last one, for the bias. Weights start at 0, and steps count on over epochs ([`optimiser`](super::optimiser)).
+//!
+//! **Which weights.** Of the two that Nesterov's method has, V is the result: validation, test and early stopping use V. (An independent training of the
+//! paper's five tasks has the validation losses of V to 10⁻⁵ in every epoch; those of W differ by up to 6 % in early epochs.) Gradients, hence the
+//! logits that softmax has to cope with in training, are of W, which runs ahead of V: ranges have to hold for both.
+//!
+//! Results are the same for every number of threads: sums run over pieces of a fixed number of rows, which are added in order.
+
+use rayon::prelude::*;
+
+use super::config::Config;
+use super::log::Quality;
+use super::metrics::quality;
+use super::optimiser::momentum;
+use super::stopping::EarlyStopping;
+use crate::circuits::softmax::{Plain, Softmax, exact};
+use crate::error::{Error, Result};
+use crate::io::dataset::Dataset;
+
+/// Rows that are summed in one piece.
+const ROWS: usize = 64;
+/// Partial sums of a scalar product: so many that they fill vector registers.
+const LANES: usize = 8;
+
+/// Softmax of rows of logits.
+pub trait RowSoftmax: Sync {
+    /// The probabilities of every row.
+    ///
+    /// # Errors
+    /// Those of [`Plain::softmax`]: logits that leave the range an approximation is made for may be refused.
+    fn rows(&self, logits: &[Vec<f64>]) -> Result<Vec<Vec<f64>>>;
+}
+
+/// Softmax without approximation.
+#[derive(Clone, Copy, Debug)]
+pub struct Exact;
+
+impl RowSoftmax for Exact {
+    fn rows(&self, logits: &[Vec<f64>]) -> Result<Vec<Vec<f64>>> {
+        Ok(logits.iter().map(|row| exact(row)).collect())
+    }
+}
+
+/// An approximation, given logits as they are: one that takes them divided by its range differs only in who divides, and has a twin that does it itself.
+impl<S: Softmax + Sync> RowSoftmax for S {
+    fn rows(&self, logits: &[Vec<f64>]) -> Result<Vec<Vec<f64>>> {
+        Plain::softmax(self, logits)
+    }
+}
+
+/// Weights of all classes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weights {
+    /// One row per class: a weight for every feature, then the bias.
+    pub values: Vec<f64>,
+    /// Features, without the bias.
+    pub columns: usize,
+}
+
+impl Weights {
+    /// All 0.
+    #[must_use]
+    pub fn zero(classes: usize, columns: usize) -> Self {
+        Self { values: vec![0.0; classes * (columns + 1)], columns }
+    }
+
+    /// The number of classes.
+    #[must_use]
+    pub const fn classes(&self) -> usize {
+        self.values.len() / (self.columns + 1)
+    }
+
+    /// The largest magnitude, biases included.
+    #[must_use]
+    pub fn largest(&self) -> f64 {
+        self.values.iter().map(|x| x.abs()).fold(0.0, f64::max)
+    }
+
+    /// The logits of rows of features.
+    ///
+    /// # Panics
+    /// If these are not whole rows.
+    #[must_use]
+    pub fn logits(&self, features: &[f32]) -> Vec<Vec<f64>> {
+        assert!(features.len().is_multiple_of(self.columns), "{} values are no whole rows", features.len());
+        features.par_chunks(self.columns).map(|row| self.row_logits(&with_bias(row))).collect()
+    }
+
+    fn row_logits(&self, row: &[f64]) -> Vec<f64> {
+        self.values.chunks_exact(self.columns + 1).map(|weights| dot(weights, row)).collect()
+    }
+}
+
+fn with_bias(row: &[f32]) -> Vec<f64> {
+    row.iter().map(|x| f64::from(*x)).chain([1.0]).collect()
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let mut sums = [0.0; LANES];
+    for (a, b) in a.iter().zip(b) {
+        (0..LANES).for_each(|i| sums[i] += a[i] * b[i]);
+    }
+    sums.iter().sum::<f64>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f64>()
+}
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// From 1, over all epochs.
+    pub step: usize,
+    /// Rows of the batch.
+    pub rows: usize,
+    /// Of the weights before the step, on the batch.
+    pub quality: Quality,
+    /// The largest weight after it, of W and V.
+    pub max_weight: f64,
+}
+
+/// What an epoch did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Epoch {
+    /// From 1.
+    pub epoch: usize,
+    /// Its steps.
+    pub steps: Vec<Step>,
+    /// On the validation set, if there is one.
+    pub validation: Option<Quality>,
+}
+
+/// A training in progress.
+#[derive(Clone, Debug)]
+pub struct Twin<S> {
+    /// Where gradients are taken.
+    pub w: Weights,
+    /// The result.
+    pub v: Weights,
+    /// Steps done.
+    pub step: usize,
+    config: Config,
+    softmax: S,
+}
+
+impl<S: RowSoftmax> Twin<S> {
+    /// At the start.
+    ///
+    /// # Errors
+    /// [`Error::Range`] as [`Config::check`].
+    pub fn new(config: &Config, classes: usize, columns: usize, softmax: S) -> Result<Self> {
+        config.check()?;
+        let zero = Weights::zero(classes, columns);
+        Ok(Self { w: zero.clone(), v: zero, step: 0, config: config.clone(), softmax })
+    }
+
+    /// A step with a batch.
+    ///
+    /// # Errors
+    /// [`Error::Count`] if there is not one label for every row of features; those of [`RowSoftmax::rows`].
+    pub fn step(&mut self, features: &[f32], labels: &[u32]) -> Result<Step> {
+        let columns = self.w.columns;
+        if features.len() != labels.len() * columns {
+            return Err(Error::Count { what: "features", found: features.len(), wanted: labels.len() * columns });
+        }
+        let pieces = features.par_chunks(ROWS * columns).zip(labels.par_chunks(ROWS));
+        let pieces: Vec<(Vec<Vec<f64>>, Vec<f64>)> = pieces.map(|(x, y)| self.piece(x, y)).collect::<Result<_>>()?;
+        let mut gradient = vec![0.0; self.w.values.len()];
+        let mut logits = Vec::with_capacity(labels.len());
+        for (piece_logits, piece) in pieces {
+            gradient.iter_mut().zip(&piece).for_each(|(sum, x)| *sum += x);
+            logits.extend(piece_logits);
+        }
+        self.step += 1;
+        let gamma = momentum(self.config.method, self.step);
+        let rate = self.config.learning_rate / labels.len() as f64;
+        for ((w, v), gradient) in self.w.values.iter_mut().zip(&mut self.v.values).zip(&gradient) {
+            let next = *w - rate * gradient;
+            *w = (1.0 - gamma) * next + gamma * *v;
+            *v = next;
+        }
+        let max_weight = self.w.largest().max(self.v.largest());
+        Ok(Step { step: self.step, rows: labels.len(), quality: quality(&logits, labels), max_weight })
+    }
+
+    /// The logits of some rows, and the sum of their gradients.
+    fn piece(&self, features: &[f32], labels: &[u32]) -> Result<(Vec<Vec<f64>>, Vec<f64>)> {
+        let rows: Vec<Vec<f64>> = features.chunks_exact(self.w.columns).map(with_bias).collect();
+        let logits: Vec<Vec<f64>> = rows.iter().map(|row| self.w.row_logits(row)).collect();
+        let mut gradient = vec![0.0; self.w.values.len()];
+        for ((row, mut errors), &label) in rows.iter().zip(self.softmax.rows(&logits)?).zip(labels) {
+            errors[label as usize] -= 1.0;
+            for (sums, error) in gradient.chunks_exact_mut(row.len()).zip(errors) {
+                sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += error * x);
+            }
+        }
+        Ok((logits, gradient))
+    }
+
+    /// The steps of an epoch.
+    ///
+    /// # Errors
+    /// As [`Twin::step`].
+    pub fn epoch(&mut self, dataset: &Dataset) -> Result<Vec<Step>> {
+        let (train, batch) = (&dataset.train, self.config.batch);
+        let batches = train.features.chunks(batch * train.columns).zip(train.labels.chunks(batch));
+        batches.map(|(features, labels)| self.step(features, labels)).collect()
+    }
+}
+
+/// A training that has ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trained {
+    /// The weights after the epoch with the smallest validation loss; without a validation set, after the last one.
+    pub weights: Weights,
+    /// That epoch, from 1.
+    pub best_epoch: usize,
+    /// What happened.
+    pub epochs: Vec<Epoch>,
+}
+
+impl Trained {
+    /// The largest logit of all batches and validations: what `logit_range` has to exceed.
+    #[must_use]
+    pub fn max_logit(&self) -> f64 {
+        let qualities = self.epochs.iter().flat_map(|e| e.steps.iter().map(|s| s.quality).chain(e.validation));
+        qualities.map(|quality| quality.max_logit).fold(0.0, f64::max)
+    }
+
+    /// The largest weight of all steps: what `weight_range` has to exceed.
+    #[must_use]
+    pub fn max_weight(&self) -> f64 {
+        self.epochs.iter().flat_map(|epoch| &epoch.steps).map(|step| step.max_weight).fold(0.0, f64::max)
+    }
+}
+
+/// Trains until the validation loss has not fallen for `patience` epochs, or all epochs are done. `on_epoch` is told every epoch.
+///
+/// # Errors
+/// Those of [`Twin::new`] and [`Twin::step`].
+pub fn train(
+    dataset: &Dataset,
+    config: &Config,
+    softmax: impl RowSoftmax,
+    mut on_epoch: impl FnMut(&Epoch),
+) -> Result<Trained> {
+    let mut twin = Twin::new(config, dataset.classes, dataset.train.columns, softmax)?;
+    let mut stopping = EarlyStopping::new(config.patience);
+    let mut trained = Trained { weights: twin.v.clone(), best_epoch: 0, epochs: Vec::new() };
+    for epoch in 1..=config.epochs {
+        let steps = twin.epoch(dataset)?;
+        let validation = dataset.val.as_ref().map(|val| quality(&twin.v.logits(&val.features), &val.labels));
+        if validation.is_none_or(|quality| stopping.is_best(quality.loss)) {
+            (trained.weights, trained.best_epoch) = (twin.v.clone(), epoch);
+        }
+        let epoch = Epoch { epoch, steps, validation };
+        on_epoch(&epoch);
+        trained.epochs.push(epoch);
+        if validation.is_some() && !stopping.goes_on() {
+            break;
+        }
+    }
+    Ok(trained)
+}

@@ -1,0 +1,474 @@
+//! Data sets: arrays and archives built byte by byte, everything that can be wrong with them, and what a client may do with them first.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::{rng, unit};
+use hetal::Error;
+use hetal::io::dataset::{Dataset, Features, Split};
+use hetal::io::normaliser::Normaliser;
+use hetal::io::npy;
+use proptest::prelude::*;
+
+/// A directory that goes away.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("hetal-dataset-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).expect("writable");
+        Self(path)
+    }
+
+    fn put(&self, file: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.join(file);
+        fs::write(&path, bytes).expect("writable");
+        path
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// An array by the published format, version 1.
+fn array(descr: &str, fortran: bool, shape: &str, values: &[u8]) -> Vec<u8> {
+    let fortran = if fortran { "True" } else { "False" };
+    with_header(&format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}"), values)
+}
+
+fn with_header(header: &str, values: &[u8]) -> Vec<u8> {
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend(u16::try_from(header.len() + 1).expect("short").to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.push(b'\n');
+    bytes.extend(values);
+    bytes
+}
+
+fn f4(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|x| x.to_le_bytes()).collect()
+}
+
+/// The check sum of archives, bit by bit.
+fn crc(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| crc >> 1 ^ if crc & 1 == 1 { 0xEDB8_8320 } else { 0 })
+    })
+}
+
+/// An archive, deflated (in a block that is stored as it is) or not.
+fn archive(members: &[(&str, Vec<u8>)], deflated: bool) -> Vec<u8> {
+    let (mut bytes, mut directory) = (Vec::new(), Vec::new());
+    for (name, content) in members {
+        let length = u16::try_from(content.len()).expect("short");
+        let mut data = Vec::new();
+        if deflated {
+            data.push(1);
+            data.extend(length.to_le_bytes());
+            data.extend((!length).to_le_bytes());
+        }
+        data.extend(content);
+        // Versions, flags, method, time, date, check sum, sizes, length of the name.
+        let mut fields = Vec::new();
+        fields.extend([20, 0, 0, 0, if deflated { 8 } else { 0 }, 0, 0, 0, 0x21, 0]);
+        fields.extend(crc(content).to_le_bytes());
+        fields.extend((data.len() as u32).to_le_bytes());
+        fields.extend(u32::from(length).to_le_bytes());
+        fields.extend((name.len() as u16).to_le_bytes());
+        fields.extend([0, 0]);
+        let offset = bytes.len() as u32;
+        bytes.extend(b"PK\x03\x04");
+        bytes.extend(&fields);
+        bytes.extend(name.as_bytes());
+        bytes.extend(data);
+        directory.extend(b"PK\x01\x02\x14\x00");
+        directory.extend(&fields);
+        directory.extend([0; 10]);
+        directory.extend(offset.to_le_bytes());
+        directory.extend(name.as_bytes());
+    }
+    let (start, count) = (bytes.len() as u32, members.len() as u16);
+    bytes.extend(&directory);
+    bytes.extend(b"PK\x05\x06\0\0\0\0");
+    bytes.extend([count.to_le_bytes(), count.to_le_bytes()].concat());
+    bytes.extend((directory.len() as u32).to_le_bytes());
+    bytes.extend(start.to_le_bytes());
+    bytes.extend([0, 0]);
+    bytes
+}
+
+/// Four rows to train, two to validate, of three features and two classes.
+fn good() -> Vec<(&'static str, Vec<u8>)> {
+    let train: Vec<f32> = (0u8..12).map(|i| f32::from(i) / 4.0 - 1.0).collect();
+    vec![
+        ("features_train.npy", array("<f4", false, "(4, 3)", &f4(&train))),
+        ("labels_train.npy", array("|u1", false, "(4,)", &[0, 1, 1, 0])),
+        ("features_val.npy", array("<f4", false, "(2, 3)", &f4(&train[..6]))),
+        ("labels_val.npy", array("<i8", false, "(2,)", &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
+    ]
+}
+
+fn folder(name: &str, files: &[(&str, Vec<u8>)]) -> Directory {
+    let directory = Directory::new(name);
+    files.iter().for_each(|(file, bytes)| drop(directory.put(file, bytes)));
+    directory
+}
+
+fn wanted() -> Dataset {
+    let features: Vec<f32> = (0u8..12).map(|i| f32::from(i) / 4.0 - 1.0).collect();
+    let val = Split { features: features[..6].to_vec(), columns: 3, labels: vec![1, 0] };
+    let train = Split { features, columns: 3, labels: vec![0, 1, 1, 0] };
+    Dataset { train, val: Some(val), test: None, classes: 2 }
+}
+
+#[test]
+fn folders_and_archives_are_the_same() {
+    let directory = folder("good", &good());
+    assert_eq!(Dataset::read(&directory.0).expect("good"), wanted());
+    for deflated in [false, true] {
+        let path = directory.put("all.npz", archive(&good(), deflated));
+        assert_eq!(Dataset::read(path).expect("good"), wanted(), "{deflated}");
+    }
+    let features = Features::read(directory.0.join("features_val.npy")).expect("good");
+    assert_eq!((features.rows(), features.columns), (2, 3));
+    assert_eq!(features.values, wanted().val.expect("has one").features);
+}
+
+#[test]
+fn every_dtype() {
+    let directory = Directory::new("dtypes");
+    let read = |descr: &str, bytes: &[u8]| {
+        let count = bytes.len() / descr[2..].parse::<usize>().expect("a size");
+        let path = directory.put("x.npy", array(descr, false, &format!("(1, {count})"), bytes));
+        Features::read(path).expect(descr).values
+    };
+    // binary16, by its definition: 1, −2, the largest, the smallest, the smallest normal, near 1/3, −0.
+    let half = [0x3C00u16, 0xC000, 0x7BFF, 0x0001, 0x0400, 0x3555, 0x8000, 0x03FF];
+    let values = [1.0, -2.0, 65504.0, 2f32.powi(-24), 2f32.powi(-14), 0.333_251_95, -0.0, 1023.0 * 2f32.powi(-24)];
+    let little: Vec<u8> = half.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let big: Vec<u8> = half.iter().flat_map(|x| x.to_be_bytes()).collect();
+    for (descr, bytes) in [("<f2", little), (">f2", big)] {
+        let found = read(descr, &bytes);
+        assert_eq!(found, values);
+        assert_eq!(found[6].to_bits(), (-0.0f32).to_bits());
+    }
+    assert_eq!(read("<f4", &[0, 0, 0xA0, 0x3F]), [1.25]);
+    assert_eq!(read(">f4", &[0x3F, 0xA0, 0, 0]), [1.25]);
+    assert_eq!(read("<f8", &[0, 0, 0, 0, 0, 0, 0xF4, 0x3F]), [1.25]);
+    assert_eq!(read("|u1", &[0, 127, 255]), [0.0, 127.0, 255.0]);
+    assert_eq!(read("|i1", &[0, 127, 255, 128]), [0.0, 127.0, -1.0, -128.0]);
+    assert_eq!(read("<i2", &[0xFE, 0xFF, 0, 1]), [-2.0, 256.0]);
+    assert_eq!(read(">u2", &[0xFE, 0xFF]), [65279.0]);
+    assert_eq!(read("<i4", &[0, 0, 0, 0x80]), [-2f32.powi(31)]);
+    assert_eq!(read("<u4", &[0, 0, 0, 0x80]), [2f32.powi(31)]);
+    assert_eq!(read("<i8", &[0xFF; 8]), [-1.0]);
+    assert_eq!(read("<u8", &[0xFF; 8]), [2f32.powi(64)]);
+}
+
+#[test]
+fn orders_versions_and_headers() {
+    let directory = Directory::new("orders");
+    let read = |bytes: &[u8]| Features::read(directory.put("x.npy", bytes)).expect("good").values;
+    // By columns: 1, 4 | 2, 5 | 3, 6.
+    assert_eq!(read(&array("|u1", true, "(2, 3)", &[1, 4, 2, 5, 3, 6])), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    let second = [
+        &b"\x93NUMPY\x02\x00\x3B\0\0\0"[..],
+        b"{'shape': (1,2), \"descr\":\"|u1\", 'fortran_order':False    }\n",
+        &[7, 9],
+    ];
+    assert_eq!(second[1].len(), 0x3B);
+    assert_eq!(read(&second.concat()), [7.0, 9.0]);
+    // More values than a piece of a file.
+    let many: Vec<f32> = (0..50_000u16).map(f32::from).collect();
+    assert_eq!(read(&array("<f4", false, "(5000, 10)", &f4(&many))), many);
+}
+
+#[test]
+fn steps_multiply() {
+    let mut files = good();
+    files[0].1 = array("|i1", false, "(2, 2)", &[1, 255, 128, 0]);
+    files[1].1 = array("|u1", false, "(2,)", &[0, 1]);
+    files.truncate(2);
+    let directory = folder("steps", &files);
+    let train = || Dataset::read(&directory.0).map(|dataset| dataset.train.features);
+    for none in [r"{}", r#"{"step": null, "rows": {"train": 2}}"#] {
+        directory.put("meta.json", none);
+        assert_eq!(train().expect("good"), [1.0, -1.0, -128.0, 0.0]);
+    }
+    directory.put("meta.json", r#"{"step": 0.25, "classes": 2}"#);
+    assert_eq!(train().expect("good"), [0.25, -0.25, -32.0, 0.0]);
+    assert_eq!(Features::read(directory.0.join("features_train.npy")).expect("good").values[2], -32.0);
+    for (bad, part) in
+        [(r#"{"step": "x"}"#, "\"x\""), (r#"{"step": -1}"#, "-1"), (r#"{"step": 1e300}"#, "1e"), ("{", "EOF")]
+    {
+        directory.put("meta.json", bad);
+        let error = train().expect_err(bad).to_string();
+        assert!(error.contains("meta.json") && error.contains(part), "{error}");
+    }
+}
+
+/// Everything that can be wrong, each with what its error has to name.
+#[test]
+fn bad_data_is_refused() {
+    let three = |labels: &[u8]| array("|u1", false, &format!("({},)", labels.len()), labels);
+    let features = |values: &[f32]| array("<f4", false, "(4, 3)", &f4(values));
+    let with = |at: usize, value: f32| {
+        let mut values = [0.0; 12];
+        values[at] = value;
+        features(&values)
+    };
+    let cut = |bytes: Vec<u8>, by: usize| bytes[..bytes.len() - by].to_vec();
+    let (train, labels, val, val_labels) = (0, 1, 2, 3);
+    let deep = "(".repeat(9000);
+    let cases: Vec<(usize, Vec<u8>, &[&str])> = vec![
+        (train, vec![], &["features_train.npy", "8 bytes"]),
+        (train, b"1,2,3\n4,5,6\n".to_vec(), &["features_train.npy", "1,2,3", ".npy"]),
+        (train, b"\x93NUMPY\x09\x00\x00\x00\x00\x00".to_vec(), &["first bytes", "\\t"]),
+        (train, b"\x93NUMPY\x02\x00\xFF\xFF\xFF\xFF".to_vec(), &["header", "4294967295", "10000"]),
+        (train, with_header("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (4,)}", &[]), &["header"]),
+        (train, with_header("{'descr': '<f4', 'fortran_order': False}", &[]), &["header", "shape"]),
+        (train, with_header(&format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {deep}"), &[]), &["header"]),
+        (train, array("<f4", false, "(4, -3)", &[]), &["header", "-3"]),
+        (train, array("<f4", false, "(4, 99999999999999999999999)", &[]), &["header"]),
+        (train, array("|O", false, "(4, 3)", &[]), &["dtype", "|O", "astype"]),
+        (train, array("<c8", false, "(4, 3)", &[0; 96]), &["dtype", "<c8", "astype"]),
+        (train, array("<U3", false, "(4, 3)", &[0; 144]), &["dtype", "<U3", "astype"]),
+        (train, array("|f4", false, "(4, 3)", &[0; 48]), &["dtype", "|f4"]),
+        (train, array("<f4", false, "(12,)", &[0; 48]), &["shape", "[12]", "(rows, columns)"]),
+        (train, array("<f4", false, "()", &[0; 4]), &["shape", "[]", "(rows, columns)"]),
+        (train, array("<f4", false, "(2, 2, 3)", &[0; 48]), &["shape", "[2, 2, 3]"]),
+        (train, array("<f4", false, "(0, 3)", &[]), &["shape", "[0, 3]", "at least one"]),
+        (train, array("<f4", false, "(4, 0)", &[]), &["shape", "[4, 0]", "at least one"]),
+        (train, array("<f4", false, "(5, 3)", &[0; 60]), &["labels_train.npy: rows", " 4", " 5"]),
+        (train, array("<f4", false, "(4, 2)", &[0; 32]), &["features_val.npy: columns", " 3", " 2"]),
+        (train, array("<f4", false, "(1099511627776, 1)", &[0; 48]), &["4398046511056 bytes are missing"]),
+        (train, array("<f4", false, "(4294967296, 4294967296, 4294967296)", &[]), &["bytes are missing"]),
+        (train, cut(features(&[0.0; 12]), 1), &["features_train.npy", "1 bytes are missing"]),
+        (train, [features(&[0.0; 12]), vec![0]].concat(), &["features_train.npy", "49", "48"]),
+        (train, with(7, f32::NAN), &["features_train.npy, row 2, column 1", "NaN", "finite"]),
+        (train, with(11, f32::NEG_INFINITY), &["row 3, column 2", "-inf", "finite"]),
+        (
+            train,
+            array("<f8", true, "(4, 1)", &[[0; 24].to_vec(), 1e39f64.to_le_bytes().to_vec()].concat()),
+            &["row 3, column 0", "1000", "finite"],
+        ),
+        (labels, array("<f4", false, "(4,)", &[0; 16]), &["labels_train.npy: dtype", "<f4", "astype"]),
+        (labels, array("|u1", false, "(4, 1)", &[0; 4]), &["labels_train.npy: shape", "[4, 1]", "(rows,)"]),
+        (labels, array("|u1", false, "(0,)", &[]), &["labels_train.npy: shape", "[0]"]),
+        (labels, array("|i1", false, "(4,)", &[0, 1, 254, 0]), &["labels_train.npy, row 2: label -2", "0 to 1023"]),
+        (
+            labels,
+            array("<u2", false, "(4,)", &[0, 0, 0, 4, 1, 0, 1, 0]),
+            &["labels_train.npy, row 1: label 1024", "0 to 1023"],
+        ),
+        (labels, array("<u8", false, "(1,)", &[255; 8]), &["row 0: label 18446744073709551615"]),
+        (labels, three(&[0, 1, 3, 0]), &["labels_train.npy: rows of class 2: 0", "gaps"]),
+        (labels, three(&[1, 1, 1, 1]), &["rows of class 0: 0"]),
+        (labels, three(&[0, 0, 0, 0]), &["number of classes 1", "at least 2"]),
+        (labels, three(&[0, 1, 0]), &["labels_train.npy: rows 3", " 4"]),
+        (labels, cut(three(&[0, 1, 0, 1]), 2), &["labels_train.npy", "2 bytes are missing"]),
+        (val, array("<f4", false, "(2, 4)", &[0; 32]), &["features_val.npy: columns 4", " 3"]),
+        (val_labels, three(&[0, 2]), &["labels_val.npy, row 1: label 2", "0 to 1"]),
+        (val_labels, three(&[0]), &["labels_val.npy: rows 1", " 2"]),
+    ];
+    for (at, bytes, parts) in cases {
+        let mut files = good();
+        files[at].1 = bytes;
+        let directory = folder("bad", &files);
+        let archived = directory.put("all.npz", archive(&files, true));
+        for path in [&directory.0, &archived] {
+            let error = Dataset::read(path).expect_err(&format!("{parts:?}")).to_string();
+            assert!(parts.iter().all(|part| error.contains(part)), "{error} without {parts:?}");
+            assert!(error.len() < 12_000, "{error}");
+        }
+    }
+}
+
+#[test]
+fn missing_files_are_named() {
+    for (missing, beside) in [
+        ("features_train.npy", "labels_train.npy"),
+        ("labels_train.npy", "features_train.npy"),
+        ("features_val.npy", "labels_val.npy"),
+        ("labels_val.npy", "features_val.npy"),
+    ] {
+        let files: Vec<_> = good().into_iter().filter(|(name, _)| *name != missing).collect();
+        let directory = folder("missing", &files);
+        let error = Dataset::read(&directory.0).expect_err(missing).to_string();
+        assert!([missing, "(missing)", beside].iter().all(|part| error.contains(part)), "{error}");
+    }
+    let empty = Directory::new("empty");
+    let error = Dataset::read(&empty.0).expect_err("empty").to_string();
+    assert!(error.contains("features_train.npy (missing)"), "{error}");
+    let nowhere = empty.0.join("nowhere");
+    for error in
+        [Dataset::read(&nowhere).map(drop), Features::read(&nowhere).map(drop)].map(|found| found.expect_err("nowhere"))
+    {
+        assert!(matches!(&error, Error::Io { context, .. } if context.contains("nowhere")), "{error}");
+    }
+}
+
+#[test]
+fn bad_archives_are_refused() {
+    let directory = Directory::new("archives");
+    let read = |bytes: &[u8]| Dataset::read(directory.put("x.npz", bytes)).map(drop);
+    let whole = archive(&good(), false);
+    assert!(read(&whole).is_ok());
+    assert!(matches!(read(b"not an archive"), Err(Error::Io { .. })));
+    // The first of the values: 80 bytes into the first member's content, behind 30 and its name.
+    let mut flipped = whole.clone();
+    let at = whole.windows(4).position(|four| four == (-1f32).to_le_bytes()).expect("is there");
+    flipped[at] ^= 1;
+    let error = read(&flipped).expect_err("check sum").to_string();
+    assert!(error.contains("features_train.npy") && error.contains("checksum"), "{error}");
+    // A member that declares four gigabytes, inside and outside.
+    let mut files = good();
+    files[0].1 = array("|u1", false, "(4294967000, 1)", &[0; 9]);
+    let mut huge = archive(&files, true);
+    let size = (files[0].1.len() as u32).to_le_bytes();
+    let declared = 4_294_967_200u32.to_le_bytes();
+    for at in (0..huge.len() - 4).filter(|&at| huge[at..at + 4] == size).collect::<Vec<_>>() {
+        huge[at..at + 4].copy_from_slice(&declared);
+    }
+    let error = read(&huge).expect_err("too large");
+    assert!(matches!(error, Error::Truncated { missing, .. } if missing > 4_000_000_000), "{error}");
+}
+
+proptest! {
+    #![proptest_config(common::config(300))]
+
+    /// Whatever bytes: an error, or numbers that are finite and as many as declared.
+    #[test]
+    fn no_bytes_panic(cut in 0usize..200, changes in proptest::collection::vec((0usize..150, any::<u8>()), 0..4)) {
+        let directory = Directory::new("fuzz");
+        let mut bytes = good()[0].1.clone();
+        for (at, byte) in changes {
+            let length = bytes.len();
+            bytes[at % length] = byte;
+        }
+        bytes.truncate(cut.max(1));
+        if let Ok(features) = Features::read(directory.put("x.npy", &bytes)) {
+            prop_assert!(features.values.iter().all(|x| x.is_finite()));
+            prop_assert_eq!(features.values.len(), features.rows() * features.columns);
+        }
+        let mut archived = archive(&good(), true);
+        archived.truncate(archived.len() - cut);
+        archived[cut] ^= 0x55;
+        let _ = Dataset::read(directory.put("x.npz", &archived));
+    }
+}
+
+#[test]
+fn written_arrays() {
+    let directory = Directory::new("written");
+    let path = directory.0.join("x.npy");
+    npy::write_labels(&path, &[3, 258]).expect("writable");
+    let bytes = fs::read(&path).expect("is there");
+    assert_eq!(&bytes[..10], b"\x93NUMPY\x01\x00\x76\x00");
+    let header = std::str::from_utf8(&bytes[10..128]).expect("ASCII");
+    assert!(header.starts_with("{'descr': '<u4', 'fortran_order': False, 'shape': (2,), }") && header.ends_with('\n'));
+    assert_eq!(&bytes[128..], [3, 0, 0, 0, 2, 1, 0, 0]);
+    let rows = vec![vec![0.5, -0.25, 1.0], vec![0.0, 3.0, 1e-3]];
+    npy::write_rows(&path, &rows).expect("writable");
+    let read = Features::read(&path).expect("readable");
+    assert_eq!(read.columns, 3);
+    assert_eq!(read.values, rows.concat().iter().map(|x| *x as f32).collect::<Vec<_>>());
+    let ragged = npy::write_rows(&path, &[vec![1.0], vec![]]);
+    assert_eq!(ragged, Err(Error::Count { what: "columns", found: 0, wanted: 1 }));
+}
+
+#[test]
+fn the_digits() {
+    let digits = Dataset::digits();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/digits");
+    assert_eq!(digits, Dataset::read(folder).expect("good"));
+    let Dataset { train, val, test, classes } = &digits;
+    let splits = [train, val.as_ref().expect("has one"), test.as_ref().expect("has one")];
+    assert_eq!(splits.map(|split| (split.rows(), split.columns)), [(1257, 64), (180, 64), (360, 64)]);
+    assert_eq!(*classes, 10);
+    assert!(splits.iter().flat_map(|split| &split.features).all(|x| x.fract() == 0.0 && (0.0..=16.0).contains(x)));
+    // Published: rows of every class.
+    let mut rows = [0; 10];
+    splits.iter().flat_map(|split| &split.labels).for_each(|&label| rows[label as usize] += 1);
+    assert_eq!(rows, [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]);
+}
+
+fn split(columns: usize, features: Vec<f32>) -> Split {
+    let labels = vec![0; features.len() / columns];
+    Split { features, columns, labels }
+}
+
+fn normalised(normaliser: &Normaliser, split: &Split) -> Vec<f32> {
+    let mut values = split.features.clone();
+    normaliser.apply(&mut values, split.columns).expect("as many columns");
+    values
+}
+
+#[test]
+fn normalised_by_hand() {
+    // Two features, not correlated: the eigenvalue is 1, hence s = √2. A third one is constant.
+    let features = split(3, vec![1.0, 10.0, 7.5, 1.0, 30.0, 7.5, 3.0, 10.0, 7.5, 3.0, 30.0, 7.5]);
+    let normaliser = Normaliser::fit(&features).expect("varies");
+    let root = std::f32::consts::SQRT_2;
+    let wanted = [-root, -root, 0.0, -root, root, 0.0, root, -root, 0.0, root, root, 0.0];
+    let close = |found: &[f32], wanted: &[f32]| {
+        found.len() == wanted.len() && found.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-6)
+    };
+    let found = normalised(&normaliser, &features);
+    assert!(close(&found, &wanted), "{found:?}");
+    // Later rows by the statistics of the first ones; far ones are cut off at 8 deviations; the constant one stays 0.
+    let later = normalised(&normaliser, &split(3, vec![2.0, 1e6, 9.0]));
+    assert!(close(&later, &[0.0, 8.0 * root, 0.0]), "{later:?}");
+    // Four times the same feature: the eigenvalue is 4.
+    let same = split(4, [[1.0; 4], [-1.0; 4]].concat());
+    assert!((Normaliser::fit(&same).expect("varies").scale() - 0.5f64.sqrt()).abs() < 1e-6);
+    // Stored and read again.
+    let json = serde_json::to_string(&normaliser).expect("numbers");
+    assert_eq!(serde_json::from_str::<Normaliser>(&json).expect("as written"), normaliser);
+    let wrong = normaliser.apply(&mut [0.0; 2], 2);
+    assert_eq!(wrong, Err(Error::Count { what: "features", found: 2, wanted: 3 }));
+    let constant = Normaliser::fit(&split(2, vec![1.0, 2.0, 1.0, 2.0])).expect_err("constant").to_string();
+    assert!(constant.contains("vary"), "{constant}");
+}
+
+/// The largest eigenvalue of the mean of (x, 1)(x, 1)ᵀ, by squaring the matrix.
+fn eigenvalue(columns: usize, values: &[f32]) -> f64 {
+    let n = columns + 1;
+    let mut a = vec![vec![0.0; n]; n];
+    let rows = values.len() / columns;
+    for row in values.chunks(columns) {
+        let x: Vec<f64> = row.iter().map(|x| f64::from(*x)).chain([1.0]).collect();
+        (0..n).for_each(|i| (0..n).for_each(|j| a[i][j] += x[i] * x[j] / rows as f64));
+    }
+    let trace = |a: &[Vec<f64>]| (0..n).map(|i| a[i][i]).sum::<f64>();
+    // λ is the limit of tr(A^2^k)^(1/2^k).
+    let mut log = trace(&a).ln();
+    let scale = trace(&a);
+    a.iter_mut().flatten().for_each(|x| *x /= scale);
+    for k in 1..30 {
+        let square: Vec<Vec<f64>> =
+            (0..n).map(|i| (0..n).map(|j| (0..n).map(|l| a[i][l] * a[l][j]).sum()).collect()).collect();
+        let scale = trace(&square);
+        log += scale.ln() / f64::from(k).exp2();
+        a = square.into_iter().map(|row| row.into_iter().map(|x| x / scale).collect()).collect();
+    }
+    log.exp()
+}
+
+#[test]
+fn normalised_features_have_the_eigenvalue_that_is_stable() {
+    let mut random = rng(3);
+    // Heavy tails on one side: clipping shifts the mean.
+    let skewed: Vec<f32> = (0..3000).map(|_| (-9.0 * unit(&mut random)).exp() as f32).collect();
+    for train in [Dataset::digits().train, split(5, skewed)] {
+        let normaliser = Normaliser::fit(&train).expect("varies");
+        let found = eigenvalue(train.columns, &normalised(&normaliser, &train));
+        assert!((1.99..2.001).contains(&found), "{found}");
+    }
+}
