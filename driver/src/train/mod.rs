@@ -10,6 +10,7 @@
 //! | [`stopping`] | early stopping |
 //! | [`metrics`] | loss, accuracy, confusion |
 //! | [`twin`] | the same training on plain numbers |
+//! | [`store`] | folders of keys, encrypted data and runs |
 //! | [`log`] | what a run writes down |
 //! | [`report`](mod@report) | a run as a page of HTML |
 
@@ -23,6 +24,7 @@ pub mod plan;
 pub mod report;
 pub mod server;
 pub mod stopping;
+pub mod store;
 pub mod twin;
 
 pub use circuit::Circuit;
