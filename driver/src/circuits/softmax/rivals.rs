@@ -6,15 +6,16 @@
 //! | [`PrivGd`] | ∏_(j≠i) σ(x_i − x_j) with σ of degree 3 | R ≤ 4 | 5 – 7 |
 //! | [`Gumbel`] | softmax of x/4: an exponential of degree 12, squared six times, Goldschmidt's inverse | R ≤ 39 | 20 |
 //!
-//! **Sources.** The formulas, and every constant in them, are those that HETAL's authors compare with in the benchmark script of their repository (seewoo5/HETAL,
-//! `benchmark/softmax.py`); the three papers' own texts could not be read. The constants are hence HETAL's choice of them, perhaps not the best for a
-//! range. As there, errors are against softmax of x, though [`Gumbel`] approximates that of x/4. Three things differ from that script and change
-//! no digit that it prints: factors of Goldschmidt's inverse are put into the exponential before it; the quotient is updated and not the inverse, which
-//! would be up to 2^27; the exponential of degree 12 is the best one, and has no second leading coefficient.
+//! **Sources.** The formulas, and every constant in them, are those that HETAL's authors compare with: the script `src/benchmark/softmax.py` of
+//! CryptoLabInc/HETAL. The texts of the three papers could not be read, so that nothing here is known to be what those papers themselves
+//! recommend, or to be the best for a range. As there, errors are against softmax of x, though [`Gumbel`] approximates that of x/4. Three things are done
+//! otherwise and change none of the digits shown: constant factors of Goldschmidt's inverse are put into the exponential before it; the quotient is
+//! updated and not the inverse, which would be up to 2^27; the exponential of degree 12 is the best one.
 //!
 //! **Limits.** A range is refused where the exponential of a single class leaves what the inverse converges for, or a difference what σ was made for;
-//! [`PrivGd`] takes cyclic layouts only. The sums of [`Hong`] are as small as 2^−37, and [`Gumbel`]'s as 2^−16: a bootstrapping, which is precise to some
-//! 2^−20, loses the one and spoils the other. Nothing is done about that here: it is a property of these methods.
+//! [`PrivGd`] takes cyclic layouts only. On ciphertexts the sums of [`Hong`], as small as 2^−37 at R = 8, vanish in the error of a bootstrapping (some
+//! 2^−20): |1 − s| is then above 1 in places and is squared thirty times, and what comes out is astronomically large. The other two are as inexact as
+//! on numbers.
 
 use super::minimax::exponential;
 use super::{Layout, Softmax, Vectors, check_classes};
@@ -269,19 +270,11 @@ mod tests {
         }
     }
 
-    /// 1/s as in the script.
-    fn inverse(s: f64, sum: f64, iterations: usize) -> f64 {
-        let (mut y, mut t) = (2.0 - s / sum, 1.0 - s / sum);
-        for _ in 0..iterations {
-            t *= t;
-            y *= 1.0 + t;
-        }
-        y / sum
-    }
-
-    fn divided_by_sum(e: &[f64], sum: f64, iterations: usize) -> Vec<f64> {
-        let y = inverse(e.iter().sum(), sum, iterations);
-        e.iter().map(|e| e * y).collect()
+    /// e/s with the error of an inverse after all its factors: 1/s − y = (1 − s)^(2^(n + 1))/s, for s divided by `sum`.
+    fn divided_by_sum(e: &[f64], sum: f64, iterations: i32) -> Vec<f64> {
+        let s: f64 = e.iter().sum();
+        let lost = (1.0 - s / sum).powf(f64::from(iterations + 1).exp2());
+        e.iter().map(|e| e / s * (1.0 - lost)).collect()
     }
 
     #[test]
@@ -307,7 +300,7 @@ mod tests {
         }
     }
 
-    /// Largest and mean errors as HETAL's authors' script gives them: maxima of fewer samples are smaller, means are the same.
+    /// Largest and mean errors as an independent simulation of the same formulas gave them: maxima of fewer samples are smaller, means are the same.
     #[test]
     fn errors_are_those_of_the_comparison() {
         for (classes, hong, privgd, gumbel) in [

@@ -1,4 +1,7 @@
 //! Errors, depths and bootstraps of the variants, side by side.
+//!
+//! HETAL's own table takes its samples for a range from that and all smaller ones of [`RANGES`]: its means are those of the means here, its maxima the
+//! largest of theirs, over more samples.
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};

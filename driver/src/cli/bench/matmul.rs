@@ -24,7 +24,7 @@ use crate::params::Parameters;
 /// The shapes of HETAL's tables.
 const SHAPES: [[usize; 3]; 5] = [[128, 128, 4], [256, 256, 8], [512, 769, 4], [1024, 769, 8], [2048, 769, 16]];
 
-/// Products of which only a part is ever needed are measured whole if their operands take no more than this many bytes.
+/// Crockett's and Jin's products are run whole only if their operands take no more bytes than this.
 const OPERANDS: usize = 2 << 30;
 
 #[derive(Debug, Args)]
@@ -36,7 +36,7 @@ pub(in crate::cli) struct MatmulArgs {
     #[arg(long, value_name = "A,B,C", num_args = 1.., value_parser = shape)]
     shape: Vec<[usize; 3]>,
     /// Levels of both operands: that of HETAL's table and that of training.
-    #[arg(long, value_delimiter = ',', default_values_t = [12, 5])]
+    #[arg(long, value_name = "LEVEL,...", value_delimiter = ',', default_values_t = [12, 5])]
     levels: Vec<usize>,
     /// What to measure.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Pair::value_variants().to_vec())]
@@ -44,7 +44,7 @@ pub(in crate::cli) struct MatmulArgs {
     /// Runs to take the median of, after one to warm up; 0 only counts.
     #[arg(long, default_value_t = 3)]
     repeat: usize,
-    /// What takes longer is run once; of class-by-class products and Jin's only a part is.
+    /// What takes longer is run once; of Crockett's and Jin's products only a part is, and its time multiplied by the ratio of operations.
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
     limit_seconds: f64,
 }
