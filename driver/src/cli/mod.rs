@@ -24,7 +24,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Measures precision.
+    /// Measures precision and time.
     #[command(subcommand)]
     Bench(bench::Bench),
     /// Says what parameters and files hold and what they cost.

@@ -6,6 +6,7 @@
 //! | [`plain`], [`encrypted`], [`plan`] | the three things that a variant runs on: numbers, ciphertexts, levels |
 //! | [`ours`] | normalise and square |
 //! | [`paper`] | HETAL's: maximum, domain extension, exponential, Goldschmidt's inverse |
+//! | [`rivals`] | three more to compare with |
 //! | [`table`] | errors, depths and bootstraps side by side |
 //!
 //! A variant is written once, against [`Vectors`]. Run on levels ([`SoftmaxPlan::new`]) it tells its depth, where to bootstrap and
@@ -22,6 +23,7 @@ pub mod ours;
 pub mod paper;
 pub mod plain;
 pub mod plan;
+pub mod rivals;
 pub mod table;
 
 pub use encrypted::Encrypted;
