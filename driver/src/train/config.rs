@@ -14,6 +14,17 @@ pub enum Mode {
     Paper,
 }
 
+impl Mode {
+    /// Its name in files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Paper => "paper",
+        }
+    }
+}
+
 /// How weights follow gradients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -6,6 +6,7 @@
 //! | [`plan`] | keys, levels and costs, before any key exists |
 //! | [`circuit`] | the linear part of a step |
 //! | [`client`], [`server`] | the two roles: who holds the secret key, and who computes |
+//! | [`run`] | the loop over epochs, early stopping |
 //! | [`optimiser`] | momentum |
 //! | [`stopping`] | early stopping |
 //! | [`metrics`] | loss, accuracy, confusion |
@@ -22,6 +23,7 @@ pub mod metrics;
 pub mod optimiser;
 pub mod plan;
 pub mod report;
+pub mod run;
 pub mod server;
 pub mod stopping;
 pub mod store;
@@ -32,4 +34,5 @@ pub use client::{Client, SeededBatch};
 pub use config::{Config, Method, Mode};
 pub use plan::{DataShape, TrainPlan};
 pub use report::report;
+pub use run::{Owner, Run, Validator};
 pub use server::{Batch, Server};
