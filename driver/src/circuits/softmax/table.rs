@@ -71,7 +71,7 @@ pub fn table(samples: usize) -> Result<Vec<Row>> {
             rows.push(row(&ours, classes, range, samples)?);
             for precise in [false, true] {
                 // As published: with the parameters of the largest range.
-                let paper = Paper::new(PaperConfig { classes, range: 128.0, precise })?;
+                let paper = Paper::new(PaperConfig { classes, range: 128.0, precise, scaled: false })?;
                 rows.push(row(&paper, classes, range, samples)?);
             }
         }
