@@ -12,7 +12,7 @@ use hetal::matrix::{Dimensions, Plain, PlainVector, Shape};
 use hetal::train::circuit::{Circuit, Levels, Step};
 use hetal::train::optimiser::momentum;
 use hetal::train::{Batch, Client, Config, DataShape, Mode, Server, TrainPlan};
-use hetal::{Complex64, SecretKey};
+use hetal::{Complex64, Error, SecretKey};
 
 /// Rows of features with the bias, and classes.
 fn data(rows: usize, features: usize, classes: usize, seed: u64) -> (Vec<Vec<f64>>, Vec<usize>) {
@@ -140,25 +140,51 @@ fn circuits_on_plain_slots() {
     }
 }
 
-/// Sums of a skewed layout: right in every class of every row, parts of one row's between them.
+/// Sums in a layout with rows apart: right in every class of every row, parts of one row's between them.
+fn check_sums(layout: Layout) {
+    let (rows, classes, plain) = (layout.rows(), layout.classes(), PlainSoftmax::new(layout));
+    let value = |row, class| 1.0 + (row * classes + class) as f64;
+    let x = layout.fill(value, 0.0);
+    assert_eq!(x.iter().filter(|x| **x != 0.0).count(), rows * classes);
+    let sums = plain.row_sum(&x).expect("sums");
+    let wanted: Vec<f64> = (0..rows).map(|row| (0..classes).map(|class| value(row, class)).sum()).collect();
+    for (row, wanted) in wanted.iter().enumerate() {
+        (0..classes).for_each(|class| assert_eq!(sums[layout.slot(row, class)], *wanted));
+    }
+    let most = wanted.last().expect("rows");
+    assert!(sums.iter().all(|sum| (0.0..=*most).contains(sum)), "{layout:?}");
+}
+
 #[test]
-fn skewed_layouts() {
+fn layouts_with_rows_apart() {
     for (rows, classes, unit_rows, spacing) in
         [(20, 3, 8, 16), (32, 3, 8, 16), (20, 3, 8, 8), (8, 4, 8, 16), (40, 7, 4, 8), (3, 2, 2, 4)]
     {
-        let layout = Layout::skewed(512, rows, classes, unit_rows, spacing).expect("fits");
-        let plain = PlainSoftmax::new(layout);
-        let x = layout.fill(|row, class| 1.0 + (row * classes + class) as f64, 0.0);
-        assert_eq!(x.iter().filter(|x| **x != 0.0).count(), rows * classes);
-        let sums = plain.row_sum(&x).expect("sums");
-        let wanted: Vec<f64> =
-            (0..rows).map(|row| (0..classes).map(|class| 1.0 + (row * classes + class) as f64).sum()).collect();
-        for (row, wanted) in wanted.iter().enumerate() {
-            (0..classes).for_each(|class| assert_eq!(sums[layout.slot(row, class)], *wanted));
-        }
-        let most = wanted.last().expect("rows");
-        assert!(sums.iter().all(|sum| (0.0..=*most).contains(sum)), "{rows} {classes} {unit_rows} {spacing}");
+        check_sums(Layout::skewed(512, rows, classes, unit_rows, spacing).expect("fits"));
+        check_sums(Layout::spaced(512, rows, classes, spacing).expect("fits"));
     }
+    for (rows, classes, spacing) in [(4, 3, 2), (4, 3, 12), (33, 3, 16), (1, 3, 1024), (0, 3, 16), (4, 1, 16)] {
+        let refused = Layout::spaced(512, rows, classes, spacing).unwrap_err();
+        assert!(matches!(refused, Error::Range { .. }), "{rows} {classes} {spacing}: {refused}");
+    }
+}
+
+#[test]
+fn plans_of_both_modes() {
+    let shape = DataShape { rows: 40, features: 12, classes: 3 };
+    let [fast, paper] = [Mode::Fast, Mode::Paper].map(|mode| TrainPlan::new(&config(mode, 16), shape).expect("a plan"));
+    assert_ne!(fast.hash(), paper.hash());
+    assert!(fast.bootstraps() < paper.bootstraps() && fast.depth() < paper.depth());
+    assert!(fast.cost().in_transforms() < paper.cost().in_transforms());
+    // A unit block of 16 × 32 and so one of features: W, V, and the bootstraps of softmax.
+    assert_eq!(paper.bootstraps(), 2 + paper.softmax_plan().bootstraps());
+    // DiagABT, the published softmax with one extension and two levels to bring the maximum to all classes, DiagATB, momentum.
+    let rotated_errors = usize::from(paper.levels().features <= paper.levels().errors);
+    assert_eq!(paper.depth(), 3 + (48 + 2) + (3 + rotated_errors) + 1);
+    assert!(paper.requests().iter().count() > paper.bootstrap().requests().iter().count());
+    let refused = |classes| TrainPlan::new(&config(Mode::Paper, 16), DataShape { classes, ..shape }).unwrap_err();
+    assert!(matches!(refused(17), Error::Range { what: "classes", .. }));
+    assert!(matches!(refused(1), Error::Range { what: "classes", .. }));
 }
 
 /// The whole of a training at insecure parameters: steps on ciphertexts, with bootstrapping, against plain ones.
