@@ -185,7 +185,7 @@ fn bootstrapped() {
 }
 
 fn paper(classes: usize, range: f64, precise: bool) -> Paper {
-    Paper::new(PaperConfig { classes, range, precise }).expect("in range")
+    Paper::new(PaperConfig { classes, range, precise, scaled: false }).expect("in range")
 }
 
 /// The published depths at R = 128, and the largest and mean errors of independent simulations of the same approximations.
@@ -273,7 +273,7 @@ fn plans_and_refusals() {
     ] {
         assert!(matches!(NormaliseSquare::new(config), Err(Error::Range { .. })), "{config:?}");
     }
-    let config = PaperConfig { classes: 3, range: 8.0, precise: false };
+    let config = PaperConfig { classes: 3, range: 8.0, precise: false, scaled: false };
     for config in [PaperConfig { classes: 17, ..config }, PaperConfig { range: 1e6, ..config }] {
         assert!(matches!(Paper::new(config), Err(Error::Range { .. })), "{config:?}");
     }

@@ -5,14 +5,14 @@ mod common;
 use std::sync::Arc;
 
 use common::{rng, unit};
-use hetal::circuits::softmax::{Layout, NormaliseSquare, NormaliseSquareConfig, Plain as PlainSoftmax, Softmax};
+use hetal::circuits::softmax::{Layout, Plain as PlainSoftmax, Softmax, Vectors};
 use hetal::crypt::SeededCiphertext;
 use hetal::io::dataset::Split;
 use hetal::matrix::{Dimensions, Plain, PlainVector, Shape};
 use hetal::train::circuit::{Circuit, Levels, Step};
 use hetal::train::optimiser::momentum;
-use hetal::train::{Batch, Client, Config, DataShape, Server, TrainPlan};
-use hetal::{Complex64, SecretKey};
+use hetal::train::{Batch, Client, Config, DataShape, Mode, Server, TrainPlan};
+use hetal::{Complex64, Error, SecretKey};
 
 /// Rows of features with the bias, and classes.
 fn data(rows: usize, features: usize, classes: usize, seed: u64) -> (Vec<Vec<f64>>, Vec<usize>) {
@@ -57,113 +57,140 @@ fn reals(vectors: &[PlainVector]) -> Vec<Vec<f64>> {
 }
 
 /// Two steps and the outputs over plain slots, against plain linear algebra.
-#[test]
-fn circuit_on_plain_slots() {
-    // Rows, features without the bias, classes, unit rows: ragged, one block, many; several ciphertexts of the state and of the logits.
-    for (rows, features, classes, unit_rows) in [
-        (40, 11, 3, 16),
-        (64, 64, 3, 16),
-        (16, 7, 2, 16),
-        (5, 3, 4, 32),
-        (50, 40, 5, 32),
-        (33, 30, 7, 16),
-        (128, 9, 4, 32),
-        (200, 9, 4, 16),
-        (20, 60, 10, 32),
-    ] {
-        let slots = Plain { slots: 512 };
-        let dims = Dimensions::new(rows, features + 1, classes);
-        let (logit_range, weight_range, rate) = (6.0, 3.0, 0.7);
-        let circuit =
-            Circuit::new(dims, Shape::new(unit_rows, 512 / unit_rows), logit_range, weight_range).expect("fits");
-        let config = NormaliseSquareConfig { scaled: true, ..NormaliseSquareConfig::new(classes, logit_range) };
-        let softmax = NormaliseSquare::new(config).expect("reachable");
-        let reference = NormaliseSquare::new(NormaliseSquareConfig::new(classes, logit_range)).expect("reachable");
-        let levels = Levels { features: 9, errors: 6 };
-        let masks = circuit.masks(&slots, levels.features).expect("levels");
-        let layout = circuit.layout().expect("fits");
+fn check_circuit(config: &Config, dims: Dimensions, unit_block: Shape, levels: Levels) {
+    let (slots, classes, rate) = (Plain { slots: 512 }, dims.classes, config.learning_rate);
+    let circuit = Circuit::new(config.mode, dims, unit_block, config.logit_range, config.weight_range).expect("fits");
+    let [softmax, reference] = [true, false].map(|scaled| config.softmax(classes, scaled).expect("reachable"));
+    let masks = circuit.masks(&slots, levels.features).expect("levels");
+    let layout = circuit.layout().expect("fits");
 
-        let mut rng = rng(3);
-        let mut plain =
-            [(); 2].map(|()| (0..classes * (features + 1)).map(|_| unit(&mut rng) / 4.0).collect::<Vec<f64>>());
-        let mut state = vectors(circuit.pack_state(&plain[0], &plain[1]).expect("entries"), 17);
-        for (step, rows) in [rows, rows - rows / 3].into_iter().enumerate() {
-            let (mut x, y) = data(rows, features, classes, step as u64);
-            let wanted = logits(&x, &plain[1]);
-            let momentum = -0.4 * step as f64;
-            naive_step(&mut plain, (&x, &y), &reference, (rate, momentum));
-            x.resize(dims.rows, vec![0.0; features + 1]);
-            let packed = circuit.features().pack(&x.concat()).expect("entries");
-            let features: Vec<_> =
-                packed.blocks().iter().map(|b| PlainVector { values: b.clone(), level: levels.features }).collect();
-            let outputs = circuit.outputs_of(&slots, &masks, levels, &state, &features).expect("runs");
-            assert_eq!(outputs[0].level, levels.features - 2);
-            let found = circuit.unpack_outputs(&reals(&outputs), rows).expect("fits");
-            for (a, b) in found.iter().flatten().zip(wanted.iter().flatten()) {
-                assert!((a * logit_range - b).abs() < 1e-12, "{dims:?} {unit_rows}: logits");
+    let mut rng = rng(3);
+    let mut plain = [(); 2].map(|()| (0..classes * dims.features).map(|_| unit(&mut rng) / 4.0).collect::<Vec<f64>>());
+    let mut state = vectors(circuit.pack_state(&plain[0], &plain[1]).expect("entries"), 17);
+    assert_eq!(state.len(), circuit.states());
+    for (step, rows) in [dims.rows, dims.rows - dims.rows / 3].into_iter().enumerate() {
+        let (mut x, y) = data(rows, dims.features - 1, classes, step as u64);
+        let wanted = logits(&x, &plain[1]);
+        let momentum = -0.4 * step as f64;
+        naive_step(&mut plain, (&x, &y), &reference, (rate, momentum));
+        x.resize(dims.rows, vec![0.0; dims.features]);
+        let packed = circuit.features().pack(&x.concat()).expect("entries");
+        let features: Vec<_> =
+            packed.blocks().iter().map(|b| PlainVector { values: b.clone(), level: levels.features }).collect();
+        let outputs = circuit.outputs_of(&slots, &masks, levels, &state, &features).expect("runs");
+        let found = circuit.unpack_outputs(&reals(&outputs), rows).expect("fits");
+        for (a, b) in found.iter().flatten().zip(wanted.iter().flatten()) {
+            assert!((a * config.logit_range - b).abs() < 1e-12, "{dims:?} {unit_block:?}: logits");
+        }
+        let labels =
+            circuit.pack_outputs(|row, class| f64::from(u8::from(row < rows && y[row] == class))).expect("fits");
+        assert_eq!((outputs.len(), labels.len()), (circuit.outputs(), circuit.outputs()));
+        let softmax = |logits: Vec<PlainVector>| {
+            assert_eq!(logits[0].level, outputs[0].level);
+            let errors = reals(&logits).into_iter().zip(&labels).map(|(x, y)| {
+                let p = softmax.run(&PlainSoftmax::new(layout), x)?;
+                Ok(p.iter().zip(y).map(|(p, y)| p - y).collect())
+            });
+            Ok(vectors(errors.collect::<hetal::Result<_>>()?, levels.errors))
+        };
+        let step = Step { state: &state, features: &features, rows, learning_rate: rate, momentum };
+        let mut parts = Vec::new();
+        state = circuit.step(&slots, &masks, levels, step, softmax, |name, _| parts.push(name)).expect("runs");
+        assert_eq!(parts, ["weights", "logits", "softmax", "errors", "gradient", "update"]);
+        assert!(state.iter().all(|v| v.level == levels.update), "{dims:?} {levels:?}");
+        let [w, v] = circuit.unpack_state(&reals(&state)).expect("entries");
+        for (found, wanted) in [(w, &plain[0]), (v, &plain[1])] {
+            for (a, b) in found.iter().zip(wanted) {
+                assert!((a - b).abs() < 1e-9, "{dims:?} {unit_block:?} step {rows}: {a} {b}");
             }
-            let labels =
-                circuit.pack_outputs(|row, class| f64::from(u8::from(row < rows && y[row] == class))).expect("fits");
-            let softmax = |logits: Vec<PlainVector>| {
-                let errors = reals(&logits).into_iter().zip(&labels).map(|(x, y)| {
-                    let p = softmax.run(&PlainSoftmax::new(layout), x)?;
-                    Ok(p.iter().zip(y).map(|(p, y)| p - y).collect())
-                });
-                Ok(vectors(errors.collect::<hetal::Result<_>>()?, levels.errors))
-            };
-            let step = Step { state: &state, features: &features, rows, learning_rate: rate, momentum };
-            let mut parts = Vec::new();
-            let next = circuit.step(&slots, &masks, levels, step, softmax, |name, v| parts.push((name, v.level)));
-            state = next.expect("runs");
-            let expected =
-                [("weights", 9), ("logits", 7), ("softmax", 6), ("errors", 5), ("gradient", 4), ("update", 3)];
-            assert_eq!(parts, expected);
-            let [w, v] = circuit.unpack_state(&reals(&state)).expect("entries");
-            for (found, wanted) in [(w, &plain[0]), (v, &plain[1])] {
-                for (a, b) in found.iter().zip(wanted) {
-                    assert!((a - b).abs() < 1e-9, "{dims:?} {unit_rows} step {rows}: {a} {b}");
-                }
+        }
+        state.iter_mut().for_each(|v| v.level = 17);
+    }
+}
+
+#[test]
+fn circuits_on_plain_slots() {
+    // Rows, features without the bias, classes, unit rows of the fast mode, states and outputs of both: ragged, one block, many.
+    for (rows, features, classes, unit_rows, fast, paper) in [
+        (40, 11, 3, 16, (1, 1), (4, 1)),
+        (64, 64, 3, 16, (2, 1), (18, 1)),
+        (16, 7, 2, 16, (1, 1), (2, 1)),
+        (300, 7, 2, 16, (1, 2), (8, 2)),
+        (5, 3, 4, 32, (1, 1), (2, 1)),
+        (50, 40, 5, 32, (3, 1), (12, 1)),
+        (33, 30, 7, 16, (2, 1), (8, 1)),
+        (128, 9, 4, 32, (1, 1), (6, 1)),
+        (200, 9, 4, 16, (1, 2), (6, 2)),
+        (20, 60, 10, 32, (61, 1), (8, 1)),
+    ] {
+        let dims = Dimensions::new(rows, features + 1, classes);
+        let units = [Shape::new(unit_rows, 512 / unit_rows), dims.unit(512).expect("fits")];
+        for ((mode, unit_block), counts) in [Mode::Fast, Mode::Paper].into_iter().zip(units).zip([fast, paper]) {
+            let config = Config { mode, learning_rate: 0.7, logit_range: 6.0, weight_range: 3.0, ..Config::default() };
+            let circuit = Circuit::new(mode, dims, unit_block, 6.0, 3.0).expect("fits");
+            assert_eq!((circuit.states(), circuit.outputs()), counts, "{mode:?} {dims:?}");
+            // The gradient with the features above and below the errors.
+            for features in [9, 6] {
+                let levels = circuit.levels(features, 3).expect("levels");
+                check_circuit(&config, dims, unit_block, levels);
             }
-            state.iter_mut().for_each(|v| v.level = 17);
+            let lowest = (0..).find_map(|features| circuit.levels(features, 3)).expect("levels");
+            check_circuit(&config, dims, unit_block, lowest);
         }
     }
 }
 
-/// Sums of a skewed layout: right in every class of every row, parts of one row's between them.
+/// Sums in a layout with rows apart: right in every class of every row, parts of one row's between them.
+fn check_sums(layout: Layout) {
+    let (rows, classes, plain) = (layout.rows(), layout.classes(), PlainSoftmax::new(layout));
+    let value = |row, class| 1.0 + (row * classes + class) as f64;
+    let x = layout.fill(value, 0.0);
+    assert_eq!(x.iter().filter(|x| **x != 0.0).count(), rows * classes);
+    let sums = plain.row_sum(&x).expect("sums");
+    let wanted: Vec<f64> = (0..rows).map(|row| (0..classes).map(|class| value(row, class)).sum()).collect();
+    for (row, wanted) in wanted.iter().enumerate() {
+        (0..classes).for_each(|class| assert_eq!(sums[layout.slot(row, class)], *wanted));
+    }
+    let most = wanted.last().expect("rows");
+    assert!(sums.iter().all(|sum| (0.0..=*most).contains(sum)), "{layout:?}");
+}
+
 #[test]
-fn skewed_layouts() {
+fn layouts_with_rows_apart() {
     for (rows, classes, unit_rows, spacing) in
         [(20, 3, 8, 16), (32, 3, 8, 16), (20, 3, 8, 8), (8, 4, 8, 16), (40, 7, 4, 8), (3, 2, 2, 4)]
     {
-        let layout = Layout::skewed(512, rows, classes, unit_rows, spacing).expect("fits");
-        let plain = PlainSoftmax::new(layout);
-        let x = layout.fill(|row, class| 1.0 + (row * classes + class) as f64, 0.0);
-        assert_eq!(x.iter().filter(|x| **x != 0.0).count(), rows * classes);
-        use hetal::circuits::softmax::Vectors;
-        let sums = plain.row_sum(&x).expect("sums");
-        let wanted: Vec<f64> =
-            (0..rows).map(|row| (0..classes).map(|class| 1.0 + (row * classes + class) as f64).sum()).collect();
-        for (row, wanted) in wanted.iter().enumerate() {
-            (0..classes).for_each(|class| assert_eq!(sums[layout.slot(row, class)], *wanted));
-        }
-        let most = wanted.last().expect("rows");
-        assert!(sums.iter().all(|sum| (0.0..=*most).contains(sum)), "{rows} {classes} {unit_rows} {spacing}");
+        check_sums(Layout::skewed(512, rows, classes, unit_rows, spacing).expect("fits"));
+        check_sums(Layout::spaced(512, rows, classes, spacing).expect("fits"));
+    }
+    for (rows, classes, spacing) in [(4, 3, 2), (4, 3, 12), (33, 3, 16), (1, 3, 1024), (0, 3, 16), (4, 1, 16)] {
+        let refused = Layout::spaced(512, rows, classes, spacing).unwrap_err();
+        assert!(matches!(refused, Error::Range { .. }), "{rows} {classes} {spacing}: {refused}");
     }
 }
 
-/// The whole of a training at insecure parameters: steps on ciphertexts, with bootstrapping, against plain ones.
 #[test]
-fn encrypted_steps_follow_plain_ones() {
-    let config = Config {
-        preset: "test-10".to_owned(),
-        batch: 40,
-        learning_rate: 2.0,
-        logit_range: 8.0,
-        weight_range: 4.0,
-        ..Config::default()
-    };
-    let (rows, features, classes) = (100, 12, 3);
-    let plan = TrainPlan::new(&config, DataShape { rows, features, classes }).expect("a plan");
+fn plans_of_both_modes() {
+    let shape = DataShape { rows: 40, features: 12, classes: 3 };
+    let [fast, paper] = [Mode::Fast, Mode::Paper].map(|mode| TrainPlan::new(&config(mode, 16), shape).expect("a plan"));
+    assert_ne!(fast.hash(), paper.hash());
+    assert!(fast.bootstraps() < paper.bootstraps() && fast.depth() < paper.depth());
+    assert!(fast.cost().in_transforms() < paper.cost().in_transforms());
+    // A unit block of 16 × 32 and so one of features: W, V, and the bootstraps of softmax.
+    assert_eq!(paper.bootstraps(), 2 + paper.softmax_plan().bootstraps());
+    // DiagABT, the published softmax with one extension and two levels to bring the maximum to all classes, DiagATB, momentum.
+    let rotated_errors = usize::from(paper.levels().features <= paper.levels().errors);
+    assert_eq!(paper.depth(), 3 + (48 + 2) + (3 + rotated_errors) + 1);
+    assert!(paper.requests().iter().count() > paper.bootstrap().requests().iter().count());
+    let refused = |classes| TrainPlan::new(&config(Mode::Paper, 16), DataShape { classes, ..shape }).unwrap_err();
+    assert!(matches!(refused(17), Error::Range { what: "classes", .. }));
+    assert!(matches!(refused(1), Error::Range { what: "classes", .. }));
+}
+
+/// The whole of a training at insecure parameters: steps on ciphertexts, with bootstrapping, against plain ones.
+fn check_encrypted(config: &Config, shape: DataShape, steps: usize, [error, logit_error]: [f64; 2]) {
+    let DataShape { rows, features, classes } = shape;
+    let plan = TrainPlan::new(config, shape).expect("a plan");
     let (mut rng, params) = (rng(11), plan.params().clone());
     let secret = SecretKey::generate(&params, &mut rng).expect("a secret");
     let keys = Arc::new(secret.evaluation_keys(&plan.requests(), &mut rng).expect("keys"));
@@ -178,38 +205,60 @@ fn encrypted_steps_follow_plain_ones() {
         labels: y.iter().map(|&label| label as u32).collect(),
     };
     let x: Vec<Vec<f64>> = (0..rows).map(|i| split.row(i).iter().map(|&x| x.into()).chain([1.0]).collect()).collect();
-    let reference = NormaliseSquare::new(NormaliseSquareConfig::new(classes, config.logit_range)).expect("reachable");
+    let reference = config.softmax(classes, false).expect("reachable");
     let expand = |list: Vec<SeededCiphertext>| {
         list.into_iter().map(|c| c.expand(&params).expect("these parameters")).collect::<Vec<_>>()
     };
     let mut plain = [(); 2].map(|()| vec![0.0; classes * (features + 1)]);
     let mut state = expand(client.encrypt_state(&plain[0], &plain[1], &mut rng).expect("entries"));
-    for step in 1..=6 {
+    for step in 1..=steps {
         let i = (step - 1) % plan.steps_per_epoch();
-        let (from, rows) = (i * 40, plan.batch_rows(i));
+        let (from, rows) = (i * plan.batch(), plan.batch_rows(i));
         let batch = client.encrypt(&split, from, rows, &mut rng).expect("rows");
         let batch = Batch { features: expand(batch.features), labels: expand(batch.labels), rows };
         let (next, phases) = server.step(&state, &batch, step).expect("runs");
         assert_eq!(phases.iter().map(|p| p.bootstraps).sum::<usize>(), plan.bootstraps());
         state = next;
         let range = from..from + rows;
-        naive_step(
-            &mut plain,
-            (&x[range.clone()], &y[range.clone()]),
-            &reference,
-            (2.0, momentum(config.method, step)),
-        );
+        let momentum = momentum(config.method, step);
+        naive_step(&mut plain, (&x[range.clone()], &y[range.clone()]), &reference, (config.learning_rate, momentum));
         let found = client.weights(&state).expect("decrypts");
         for (found, wanted) in found.iter().zip(&plain) {
             for (a, b) in found.iter().zip(wanted) {
-                assert!((a - b).abs() < 2e-3, "step {step}: {a} {b}");
+                assert!((a - b).abs() < error, "step {step}: {a} {b}");
             }
         }
-        let outputs = server.outputs(&state, &batch.features).expect("runs");
+        let kept = server.kept(&state).expect("levels");
+        let outputs = server.outputs(&kept, &batch.features).expect("runs");
         assert!(outputs.iter().all(|v| v.level() == 0));
         let found = client.logits(&outputs, rows).expect("decrypts");
         for (a, b) in found.iter().flatten().zip(logits(&x[range], &plain[1]).iter().flatten()) {
-            assert!((a - b).abs() < 1e-2, "step {step}: {a} {b}");
+            assert!((a - b).abs() < logit_error, "step {step}: {a} {b}");
         }
+    }
+}
+
+fn config(mode: Mode, batch: usize) -> Config {
+    Config {
+        preset: "test-10".to_owned(),
+        mode,
+        batch,
+        learning_rate: 2.0,
+        logit_range: 8.0,
+        weight_range: 4.0,
+        ..Config::default()
+    }
+}
+
+#[test]
+fn encrypted_steps_follow_plain_ones() {
+    check_encrypted(&config(Mode::Fast, 40), DataShape { rows: 100, features: 12, classes: 3 }, 6, [2e-3, 1e-2]);
+}
+
+#[test]
+fn encrypted_steps_of_the_paper_follow_plain_ones() {
+    // With sums from both sides and with masked ones; ragged batches.
+    for (batch, rows, features, classes) in [(16, 40, 12, 3), (64, 100, 12, 5)] {
+        check_encrypted(&config(Mode::Paper, batch), DataShape { rows, features, classes }, 3, [2e-3, 1e-2]);
     }
 }

@@ -29,6 +29,38 @@ impl DiagAbt {
         ];
         Ok(Self { packings, period })
     }
+
+    /// The product, with slot (i, j) of every block multiplied by `factor(i, j)`: in the mask of the classes, so that it takes no level.
+    ///
+    /// # Errors
+    /// As [`Product::apply`].
+    pub fn weighted<S: Slots>(
+        &self,
+        slots: &S,
+        left: &[S::Vector],
+        right: &[S::Vector],
+        factor: impl Fn(usize, usize) -> f64,
+    ) -> Result<Vec<S::Vector>> {
+        let (grid, unit) = (self.packings[0].grid(), self.packings[0].unit());
+        let (period, half) = (self.period, self.period / 2);
+        let (level, left, right) = same_level(slots, left, right)?;
+        let pairs = |b: &S::Vector| complexify(slots, b, &rot_up(slots, unit, b, half as i64)?);
+        let weights: Vec<_> = right.iter().map(|b| pairs(b)).collect::<Result<_>>()?;
+        // The product takes a level, and so does the mask.
+        let column = sum_cols_mask(slots, unit, level.saturating_sub(1))?;
+        let mut sums = vec![None; grid.rows];
+        for k in 0..half {
+            let rotated: Vec<_> = weights.iter().map(|b| rot_up(slots, unit, b, k as i64)).collect::<Result<_>>()?;
+            let class = |k| move |i, j| j % period == (i + k) % period;
+            let mask = select(slots, unit, level.saturating_sub(2), class(k), class(k + half), &factor)?;
+            for (row, sum) in left.chunks(grid.cols).zip(&mut sums) {
+                let terms: Vec<_> = row.iter().map(|a| &**a).zip(&rotated).collect();
+                let sums = sum_cols(slots, unit, slots.dot(&terms)?, &column)?;
+                accumulate(slots, sum, slots.mask(&sums, &mask)?)?;
+            }
+        }
+        sums.iter().flatten().map(|sum| twice_real(slots, sum)).collect()
+    }
 }
 
 impl Product for DiagAbt {
@@ -53,24 +85,6 @@ impl Product for DiagAbt {
     }
 
     fn apply<S: Slots>(&self, slots: &S, left: &[S::Vector], right: &[S::Vector]) -> Result<Vec<S::Vector>> {
-        let (grid, unit) = (self.packings[0].grid(), self.packings[0].unit());
-        let (period, half) = (self.period, self.period / 2);
-        let (level, left, right) = same_level(slots, left, right)?;
-        let pairs = |b: &S::Vector| complexify(slots, b, &rot_up(slots, unit, b, half as i64)?);
-        let weights: Vec<_> = right.iter().map(|b| pairs(b)).collect::<Result<_>>()?;
-        // The product takes a level, and so does the mask.
-        let column = sum_cols_mask(slots, unit, level.saturating_sub(1))?;
-        let mut sums = vec![None; grid.rows];
-        for k in 0..half {
-            let rotated: Vec<_> = weights.iter().map(|b| rot_up(slots, unit, b, k as i64)).collect::<Result<_>>()?;
-            let class = |k| move |i, j| j % period == (i + k) % period;
-            let mask = select(slots, unit, level.saturating_sub(2), class(k), class(k + half))?;
-            for (row, sum) in left.chunks(grid.cols).zip(&mut sums) {
-                let terms: Vec<_> = row.iter().map(|a| &**a).zip(&rotated).collect();
-                let sums = sum_cols(slots, unit, slots.dot(&terms)?, &column)?;
-                accumulate(slots, sum, slots.mask(&sums, &mask)?)?;
-            }
-        }
-        sums.iter().flatten().map(|sum| twice_real(slots, sum)).collect()
+        self.weighted(slots, left, right, |_, _| 1.0)
     }
 }

@@ -81,6 +81,53 @@ impl DiagAtb {
         };
         Ok(rotated.into_iter().map(Cow::Owned).collect())
     }
+
+    /// The product times a factor: in the mask of the classes, so that it takes no level.
+    ///
+    /// # Errors
+    /// As [`Product::apply`].
+    pub fn scaled<S: Slots>(
+        &self,
+        slots: &S,
+        left: &[S::Vector],
+        right: &[S::Vector],
+        factor: f64,
+    ) -> Result<Vec<S::Vector>> {
+        let (grid, unit) = (self.packings[1].grid(), self.unit());
+        let (period, half) = (self.period, self.period / 2);
+        let levels = [lowest(slots, left), lowest(slots, right)];
+        let errors = self.pairs(slots, &at_level(slots, left, levels[0])?)?;
+        let up = Self::rotates_features(levels);
+        // With two classes nothing is rotated but for the pairs.
+        let taken = |here: bool| usize::from(here && half > 1);
+        let [a, b] = [(levels[0] - 1, !up), (levels[1], up)].map(|(level, here)| level.saturating_sub(taken(here)));
+        let level = a.min(b);
+        let above = at_level(slots, right, level + taken(up))?;
+        let features: Blocks<'_, S> = above
+            .iter()
+            .map(|b| Ok(at_level(slots, std::slice::from_ref(&**b), level)?.remove(0)))
+            .collect::<Result<_>>()?;
+        let mut sums = vec![None; grid.cols];
+        for k in 0..half {
+            let errors = self.rotated_errors(slots, &errors, (k, up), level)?;
+            let class = |k| move |i, j| i % period == (j + k) % period;
+            let mask = select(slots, unit, level.saturating_sub(1), class(k), class(k + half), |_, _| factor)?;
+            let moved = if up && k > 0 { Some(prot_up_mask(slots, unit, level + 1, k)?) } else { None };
+            for (j, sum) in sums.iter_mut().enumerate() {
+                let column = (j..grid.len()).step_by(grid.cols);
+                let features: Blocks<'_, S> = match &moved {
+                    None => column.map(|at| Cow::Borrowed(&*features[at])).collect(),
+                    Some(mask) => column
+                        .map(|at| Ok(Cow::Owned(prot_up(slots, unit, &above[at], mask)?)))
+                        .collect::<Result<_>>()?,
+                };
+                let terms: Vec<_> = errors.iter().map(|a| &**a).zip(features.iter().map(|b| &**b)).collect();
+                let rows = sum_rows(slots, unit, slots.dot(&terms)?)?;
+                accumulate(slots, sum, slots.mask(&rows, &mask)?)?;
+            }
+        }
+        sums.iter().flatten().map(|sum| twice_real(slots, sum)).collect()
+    }
 }
 
 impl Product for DiagAtb {
@@ -107,39 +154,6 @@ impl Product for DiagAtb {
     }
 
     fn apply<S: Slots>(&self, slots: &S, left: &[S::Vector], right: &[S::Vector]) -> Result<Vec<S::Vector>> {
-        let (grid, unit) = (self.packings[1].grid(), self.unit());
-        let (period, half) = (self.period, self.period / 2);
-        let levels = [lowest(slots, left), lowest(slots, right)];
-        let errors = self.pairs(slots, &at_level(slots, left, levels[0])?)?;
-        let up = Self::rotates_features(levels);
-        // With two classes nothing is rotated but for the pairs.
-        let taken = |here: bool| usize::from(here && half > 1);
-        let [a, b] = [(levels[0] - 1, !up), (levels[1], up)].map(|(level, here)| level.saturating_sub(taken(here)));
-        let level = a.min(b);
-        let above = at_level(slots, right, level + taken(up))?;
-        let features: Blocks<'_, S> = above
-            .iter()
-            .map(|b| Ok(at_level(slots, std::slice::from_ref(&**b), level)?.remove(0)))
-            .collect::<Result<_>>()?;
-        let mut sums = vec![None; grid.cols];
-        for k in 0..half {
-            let errors = self.rotated_errors(slots, &errors, (k, up), level)?;
-            let class = |k| move |i, j| i % period == (j + k) % period;
-            let mask = select(slots, unit, level.saturating_sub(1), class(k), class(k + half))?;
-            let moved = if up && k > 0 { Some(prot_up_mask(slots, unit, level + 1, k)?) } else { None };
-            for (j, sum) in sums.iter_mut().enumerate() {
-                let column = (j..grid.len()).step_by(grid.cols);
-                let features: Blocks<'_, S> = match &moved {
-                    None => column.map(|at| Cow::Borrowed(&*features[at])).collect(),
-                    Some(mask) => column
-                        .map(|at| Ok(Cow::Owned(prot_up(slots, unit, &above[at], mask)?)))
-                        .collect::<Result<_>>()?,
-                };
-                let terms: Vec<_> = errors.iter().map(|a| &**a).zip(features.iter().map(|b| &**b)).collect();
-                let rows = sum_rows(slots, unit, slots.dot(&terms)?)?;
-                accumulate(slots, sum, slots.mask(&rows, &mask)?)?;
-            }
-        }
-        sums.iter().flatten().map(|sum| twice_real(slots, sum)).collect()
+        self.scaled(slots, left, right, 1.0)
     }
 }

@@ -160,18 +160,19 @@ pub(super) fn same_level<'a, S: Slots>(
     Ok((level, at_level(slots, left, level)?, at_level(slots, right, level)?))
 }
 
-/// ½ where the first predicate holds less i/2 where the second does: twice the real part of the product with x + i·y is x there and
-/// y here.
+/// ½ where the first predicate holds less i/2 where the second does, times a factor: twice the real part of the product with x + i·y is x
+/// there and y here.
 pub(super) fn select<S: Slots>(
     slots: &S,
     unit: Shape,
     level: usize,
     first: impl Fn(usize, usize) -> bool,
     second: impl Fn(usize, usize) -> bool,
+    factor: impl Fn(usize, usize) -> f64,
 ) -> Result<S::Mask> {
     let half = |holds: bool| if holds { 0.5 } else { 0.0 };
     slots.encode(level, &|slot| {
         let (i, j) = (slot / unit.cols, slot % unit.cols);
-        Complex64::new(half(first(i, j)), -half(second(i, j)))
+        Complex64::new(half(first(i, j)), -half(second(i, j))) * factor(i, j)
     })
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::circuits::softmax::{NormaliseSquare, NormaliseSquareConfig, Paper, PaperConfig, Variant};
 use crate::error::{Error, Result};
 
 /// How a step is computed.
@@ -57,7 +58,7 @@ pub struct Config {
     pub logit_range: f64,
     /// Weights have to stay within [−this, this].
     pub weight_range: f64,
-    /// Wanted bound on the error of softmax.
+    /// Wanted bound on the error of softmax. That of the paper has the error that it has.
     pub softmax_error: f64,
     /// Steps between checkpoints, besides those after every epoch.
     pub checkpoint_steps: usize,
@@ -104,5 +105,21 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// The softmax of the mode; `scaled` says that its input is divided by the logit range already.
+    ///
+    /// # Errors
+    /// [`Error::Range`] if there is none for the range, the error and so many classes.
+    pub fn softmax(&self, classes: usize, scaled: bool) -> Result<Variant> {
+        let range = self.logit_range;
+        Ok(match self.mode {
+            Mode::Fast => Variant::Ours(NormaliseSquare::new(NormaliseSquareConfig {
+                error: self.softmax_error,
+                scaled,
+                ..NormaliseSquareConfig::new(classes, range)
+            })?),
+            Mode::Paper => Variant::Paper(Paper::new(PaperConfig { classes, range, precise: false, scaled })?),
+        })
     }
 }

@@ -1,8 +1,8 @@
 //! What a training needs and costs, before any key exists.
 //!
-//! A step takes levels for the weights' blocks (1), the logits (2), softmax, the errors' blocks (1), the gradient (1) and the update (1). The state is
-//! refreshed at its end, softmax refreshes in between. The planner tries every unit block, and for every number of bootstraps the lowest
-//! level of the features that makes do with it: products at low levels are cheap, but then logits have few levels left for softmax.
+//! A step takes levels for the logits, softmax, the gradient and the update: how many says its [`circuit`](super::circuit). The state is refreshed at
+//! its end, softmax refreshes in between. The planner tries every unit block (that of the paper, in its mode), and for every number of bootstraps the
+//! lowest level of the features that makes do with it: products at low levels are cheap, but then logits have few levels left for softmax.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use super::circuit::{Circuit, Levels, Step};
 use super::config::{Config, Mode};
 use crate::circuits::bootstrap::Packing;
 use crate::circuits::softmax::plan::{Refresh, depth_and_bootstraps};
-use crate::circuits::softmax::{NormaliseSquare, NormaliseSquareConfig, SoftmaxPlan};
+use crate::circuits::softmax::{SoftmaxPlan, Variant};
 use crate::circuits::{BootstrapConfig, BootstrapPlan, Cost};
 use crate::error::{Error, Result};
 use crate::keys::KeyRequests;
@@ -49,14 +49,11 @@ pub struct TrainPlan {
     params: Parameters,
     circuit: Circuit,
     levels: Levels,
-    softmax: NormaliseSquare,
+    softmax: Variant,
     softmax_plan: SoftmaxPlan,
     bootstrap: BootstrapPlan,
     record: Record,
 }
-
-/// Levels of the errors above those that a bootstrapping takes: for their blocks, the gradient and the update.
-const AFTER_SOFTMAX: usize = 3;
 
 /// A unit block, the level of the features, and what a step costs with them.
 struct Candidate {
@@ -75,9 +72,6 @@ impl TrainPlan {
     /// [`Error::NoLevelsLeft`] if no number of bootstraps makes do with the levels of the preset.
     pub fn new(config: &Config, shape: DataShape) -> Result<Self> {
         config.check()?;
-        if config.mode == Mode::Paper {
-            return Err(Error::Unsupported { what: "mode \"paper\"" });
-        }
         let checks = [
             ("rows to train on", shape.rows, 1, u32::MAX as usize),
             ("features", shape.features, 1, 1 << 20),
@@ -91,11 +85,7 @@ impl TrainPlan {
         }
         let params = Parameters::preset(&config.preset)?;
         let bootstrap = BootstrapPlan::new(&params, BootstrapConfig::new(params.log_n() - 1, Packing::Real))?;
-        let softmax = NormaliseSquare::new(NormaliseSquareConfig {
-            error: config.softmax_error,
-            scaled: true,
-            ..NormaliseSquareConfig::new(shape.classes, config.logit_range)
-        })?;
+        let softmax = config.softmax(shape.classes, true)?;
         let dims = Dimensions::new(config.batch.min(shape.rows), shape.features + 1, shape.classes);
         let best = best(&params, config, dims, &softmax, &bootstrap)?;
         let Candidate { circuit, levels, softmax_plan, record, .. } = best;
@@ -134,7 +124,7 @@ impl TrainPlan {
 
     /// The softmax.
     #[must_use]
-    pub const fn softmax(&self) -> &NormaliseSquare {
+    pub const fn softmax(&self) -> &Variant {
         &self.softmax
     }
 
@@ -178,7 +168,8 @@ impl TrainPlan {
     /// Levels from one state to the next, over all bootstraps.
     #[must_use]
     pub const fn depth(&self) -> usize {
-        3 + self.softmax_plan.depth() + AFTER_SOFTMAX
+        let Levels { state, errors, update, .. } = self.levels;
+        state - self.softmax_plan.level() + self.softmax_plan.depth() + errors - update
     }
 
     /// Bootstraps of a step.
@@ -216,8 +207,10 @@ impl TrainPlan {
     #[must_use]
     pub fn hash(&self) -> JobHash {
         let (dims, unit) = (self.circuit.dimensions(), self.circuit.unit());
-        let Levels { features, errors } = self.levels;
-        let numbers = [self.shape.rows, dims.rows, dims.features, dims.classes, unit.rows, unit.cols, features, errors];
+        let Levels { state, features, errors, update } = self.levels;
+        let mode = self.config.mode as usize;
+        let shapes = [self.shape.rows, dims.rows, dims.features, dims.classes, unit.rows, unit.cols];
+        let numbers = [&shapes[..], &[mode, state, features, errors, update]].concat();
         let mut hasher = Sha256::new();
         hasher.update(b"hetal job 1");
         hasher.update(self.params.hash().0);
@@ -235,17 +228,19 @@ fn best(
     params: &Parameters,
     config: &Config,
     dims: Dimensions,
-    softmax: &NormaliseSquare,
+    softmax: &Variant,
     bootstrap: &BootstrapPlan,
 ) -> Result<Candidate> {
     let refresh = Refresh { input: bootstrap.input_level(), output: bootstrap.output_level() };
-    let errors = refresh.input + AFTER_SOFTMAX;
     let slots = params.slots();
+    let units = match config.mode {
+        Mode::Fast => (0..=slots.ilog2()).map(|log| Shape::new(slots >> log, 1 << log)).collect(),
+        Mode::Paper => vec![dims.unit(slots)?],
+    };
     let mut best: Option<Candidate> = None;
     let mut refused = None;
-    for log in 0..=slots.ilog2() {
-        let unit = Shape::new(slots >> log, 1 << log);
-        let circuit = match Circuit::new(dims, unit, config.logit_range, config.weight_range) {
+    for unit in units {
+        let circuit = match Circuit::new(config.mode, dims, unit, config.logit_range, config.weight_range) {
             Ok(circuit) => circuit,
             Err(error) => {
                 refused = Some(error);
@@ -254,9 +249,10 @@ fn best(
         };
         let layout = circuit.layout()?;
         let mut fewest = usize::MAX;
-        for features in errors - 1..refresh.output {
-            let logits = features - 2;
-            let bootstraps = match depth_and_bootstraps(softmax, layout, logits, errors, Some(refresh)) {
+        let levels = (refresh.input..=refresh.output).filter_map(|features| circuit.levels(features, refresh.input));
+        for levels in levels.filter(|levels| levels.state <= refresh.output) {
+            let (record, logits) = record(&circuit, slots, levels, refresh.output)?;
+            let bootstraps = match depth_and_bootstraps(softmax, layout, logits, levels.errors, Some(refresh)) {
                 Ok((_, bootstraps)) => bootstraps,
                 Err(error) => {
                     refused = Some(error);
@@ -267,9 +263,7 @@ fn best(
                 continue;
             }
             fewest = bootstraps;
-            let levels = Levels { features, errors };
-            let record = record(&circuit, slots, levels, refresh.output)?;
-            let softmax_plan = SoftmaxPlan::new(params, softmax, layout, logits, errors, Some(refresh))?;
+            let softmax_plan = SoftmaxPlan::new(params, softmax, layout, logits, levels.errors, Some(refresh))?;
             let times = circuit.outputs() * softmax_plan.bootstraps() + circuit.states();
             let cost =
                 record.cost(params) + softmax_plan.cost() * circuit.outputs() as u64 + bootstrap.cost() * times as u64;
@@ -282,14 +276,18 @@ fn best(
     best.ok_or_else(|| refused.expect("there are unit blocks"))
 }
 
-/// Goes through the linear part of a step without ciphertexts.
-fn record(circuit: &Circuit, slots: usize, levels: Levels, state: usize) -> Result<Record> {
+/// Goes through the linear part of a step without ciphertexts: what it does, and the level of the logits.
+fn record(circuit: &Circuit, slots: usize, levels: Levels, state: usize) -> Result<(Record, usize)> {
     let slots = Recorded::new(Dry { slots });
     let masks = circuit.masks(&slots, levels.features)?;
     let state = vec![state; circuit.states()];
     let features = vec![levels.features; circuit.features().grid().len()];
     let step = Step { state: &state, features: &features, rows: 1, learning_rate: 1.0, momentum: -1.0 };
-    let softmax = |logits: Vec<usize>| Ok(vec![levels.errors; logits.len()]);
+    let mut level = 0;
+    let softmax = |logits: Vec<usize>| {
+        level = logits[0];
+        Ok(vec![levels.errors; logits.len()])
+    };
     circuit.step(&slots, &masks, levels, step, softmax, |_, _| {})?;
-    Ok(slots.record())
+    Ok((slots.record(), level))
 }

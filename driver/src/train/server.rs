@@ -144,7 +144,7 @@ impl Server {
     /// # Errors
     /// [`Error::Level`].
     pub fn kept(&self, state: &[Ciphertext]) -> Result<Vec<Ciphertext>> {
-        let level = self.plan.levels().features + 1;
+        let level = self.plan.levels().state;
         try_map(state, |v| self.evaluator.adjust(v, level, self.plan.params().scale(level)))
     }
 }

@@ -31,6 +31,7 @@ pub use ours::{NormaliseSquare, NormaliseSquareConfig};
 pub use paper::{Paper, PaperConfig};
 pub use plain::Plain;
 pub use plan::SoftmaxPlan;
+use rivals::{Gumbel, Hong, PrivGd};
 
 use crate::circuits::Chebyshev;
 use crate::error::{Error, Result};
@@ -41,8 +42,8 @@ use crate::error::{Error, Result};
 /// |---|---|---|
 /// | [`strided`](Layout::strided) | ⌊i/s⌋·s·c' + j·s + (i mod s), for c' classes with padding and the largest stride s | rotations are cyclic: no level |
 /// | [`new`](Layout::new) | the same with any stride (1: rows in one piece) | takes a level, for a mask |
-/// | [`skewed`](Layout::skewed), rows at least 3c' − 2 slots apart | as [`crate::matrix::skew`] leaves them | from both sides: no level |
-/// | skewed, less apart | | takes a level, for a mask |
+/// | [`spaced`](Layout::spaced), [`skewed`](Layout::skewed), rows at least 3c' − 2 slots apart | i·spacing + j; as [`crate::matrix::skew`] leaves them | from both sides: no level |
+/// | the same, less apart | | takes a level, for a mask |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     slots: usize,
@@ -55,6 +56,8 @@ pub struct Layout {
 enum Arrangement {
     /// Slots from one class to the next.
     Strided(usize),
+    /// Slots from one row to the next.
+    Spaced(usize),
     /// In each row of `cols` slots of the unit block `unit_rows` × `cols`, every `spacing` slots c' classes of another row, from that of the row's
     /// number on.
     Skewed { unit_rows: usize, cols: usize, spacing: usize },
@@ -103,10 +106,24 @@ impl Layout {
         range("rows of a unit block", unit_rows, 1, slots)?;
         range("rows of a unit block", unit_rows, unit_rows.next_power_of_two(), unit_rows.next_power_of_two())?;
         let cols = slots / unit_rows;
-        range("spacing of rows", spacing, classes.next_power_of_two(), cols)?;
-        range("spacing of rows", spacing, spacing.next_power_of_two(), spacing.next_power_of_two())?;
-        range("rows", rows, 1, slots / spacing)?;
+        Self::check_spacing(slots, rows, classes, spacing, cols)?;
         Ok(Self { slots, rows, classes, arrangement: Arrangement::Skewed { unit_rows, cols, spacing } })
+    }
+
+    /// Class j of row i in slot i·`spacing` + j.
+    ///
+    /// # Errors
+    /// As [`Layout::new`]; [`Error::Range`] if the spacing is not a power of two or less than c'.
+    pub fn spaced(slots: usize, rows: usize, classes: usize, spacing: usize) -> Result<Self> {
+        Self::most_rows(slots, classes)?;
+        Self::check_spacing(slots, rows, classes, spacing, slots)?;
+        Ok(Self { slots, rows, classes, arrangement: Arrangement::Spaced(spacing) })
+    }
+
+    fn check_spacing(slots: usize, rows: usize, classes: usize, spacing: usize, most: usize) -> Result<()> {
+        range("spacing of rows", spacing, classes.next_power_of_two(), most)?;
+        range("spacing of rows", spacing, spacing.next_power_of_two(), spacing.next_power_of_two())?;
+        range("rows", rows, 1, slots / spacing)
     }
 
     fn most_rows(slots: usize, classes: usize) -> Result<usize> {
@@ -146,7 +163,7 @@ impl Layout {
     pub const fn stride(&self) -> usize {
         match self.arrangement {
             Arrangement::Strided(stride) => stride,
-            Arrangement::Skewed { .. } => 1,
+            Arrangement::Spaced(_) | Arrangement::Skewed { .. } => 1,
         }
     }
 
@@ -155,7 +172,9 @@ impl Layout {
         match self.arrangement {
             Arrangement::Strided(stride) if stride * classes == self.slots => Sums::Cyclic,
             // Two rows whose ends are 2c' − 2 slots apart: c' − 1 to either side of what is between them.
-            Arrangement::Skewed { spacing, .. } if spacing >= 3 * classes - 2 => Sums::TwoSided,
+            Arrangement::Spaced(spacing) | Arrangement::Skewed { spacing, .. } if spacing >= 3 * classes - 2 => {
+                Sums::TwoSided
+            }
             _ => Sums::Masked,
         }
     }
@@ -172,6 +191,7 @@ impl Layout {
         let classes = self.padded_classes();
         match self.arrangement {
             Arrangement::Strided(stride) => (row / stride * classes + class) * stride + row % stride,
+            Arrangement::Spaced(spacing) => row * spacing + class,
             Arrangement::Skewed { unit_rows, cols, spacing } => {
                 let i = row % unit_rows;
                 i * cols + row / unit_rows * spacing + (class + classes - i % classes) % classes
@@ -203,7 +223,7 @@ impl Layout {
     fn first_classes(&self) -> Vec<f64> {
         let is_first = |slot: usize| match self.arrangement {
             Arrangement::Strided(stride) => (slot / stride).is_multiple_of(self.padded_classes()),
-            Arrangement::Skewed { spacing, .. } => slot.is_multiple_of(spacing),
+            Arrangement::Spaced(spacing) | Arrangement::Skewed { spacing, .. } => slot.is_multiple_of(spacing),
         };
         (0..self.slots).map(|slot| f64::from(u8::from(is_first(slot)))).collect()
     }
@@ -324,6 +344,69 @@ pub trait Softmax {
     /// # Errors
     /// Those of the evaluator; [`Error::Count`] for another number of classes than it was made for.
     fn run<E: Vectors>(&self, vectors: &E, x: E::Vector) -> Result<E::Vector>;
+}
+
+/// A variant that is chosen at run time.
+#[derive(Clone, Debug)]
+pub enum Variant {
+    /// Ours.
+    Ours(NormaliseSquare),
+    /// HETAL's.
+    Paper(Paper),
+    /// Hong et al.
+    Hong(Hong),
+    /// Jin et al.
+    PrivGd(PrivGd),
+    /// Lee et al.
+    Gumbel(Gumbel),
+}
+
+impl Variant {
+    /// All of the [`table`] for one number of classes and one range: ours made for the range, the paper's two, as published, with the parameters of R = 128,
+    /// and those rivals that are defined on the range.
+    ///
+    /// # Errors
+    /// Those of the variants: none for the classes and ranges of the table.
+    pub fn all(classes: usize, range: f64) -> Result<Vec<Self>> {
+        let paper = |precise| Paper::new(PaperConfig { classes, range: 128.0, precise, scaled: false });
+        let ours = NormaliseSquare::new(NormaliseSquareConfig::new(classes, range))?;
+        let rivals = [
+            Hong::new(classes, range).map(Self::Hong),
+            PrivGd::new(classes, range).map(Self::PrivGd),
+            Gumbel::new(classes, range).map(Self::Gumbel),
+        ];
+        let mut all = vec![Self::Ours(ours), Self::Paper(paper(false)?), Self::Paper(paper(true)?)];
+        for rival in rivals {
+            match rival {
+                Ok(rival) => all.push(rival),
+                Err(Error::Range { what: "range", .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
+    }
+}
+
+impl Softmax for Variant {
+    fn name(&self) -> String {
+        match self {
+            Self::Ours(variant) => variant.name(),
+            Self::Paper(variant) => variant.name(),
+            Self::Hong(variant) => variant.name(),
+            Self::PrivGd(variant) => variant.name(),
+            Self::Gumbel(variant) => variant.name(),
+        }
+    }
+
+    fn run<E: Vectors>(&self, vectors: &E, x: E::Vector) -> Result<E::Vector> {
+        match self {
+            Self::Ours(variant) => variant.run(vectors, x),
+            Self::Paper(variant) => variant.run(vectors, x),
+            Self::Hong(variant) => variant.run(vectors, x),
+            Self::PrivGd(variant) => variant.run(vectors, x),
+            Self::Gumbel(variant) => variant.run(vectors, x),
+        }
+    }
 }
 
 /// Exact softmax of a row.

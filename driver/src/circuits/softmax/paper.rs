@@ -5,7 +5,7 @@
 //!
 //! | step | what | levels |
 //! |---|---|---|
-//! | scale | x/2R_n in [−1/2, 1/2], padding −1/2 for the maximum and 0 for the rest | 1 |
+//! | scale | x, or x/R if that is the input, to x/2R_n in [−1/2, 1/2], padding −1/2 for the maximum and 0 for the rest | 1 |
 //! | maximum | max(a, b) ≈ b + (a − b)·(1 + f(g(g(a − b))))/2 over pairs, then pairs of pairs; subtracted | 10·⌈log2 c⌉ |
 //! | extension | n times w ↦ L·w − (4/27)·L³·w³, which maps [−r·L^(i+1), r·L^(i+1)]/r·L^(i+1) to [−r·L^i, r·L^i]/r·L^i | 2n |
 //! | precise | w ↦ w + κ·(w³ − w⁵), which takes off the error of third order; not in the normal variant | 3 |
@@ -54,6 +54,8 @@ pub struct PaperConfig {
     pub range: f64,
     /// With the correction of third order.
     pub precise: bool,
+    /// The input is x/R already.
+    pub scaled: bool,
 }
 
 /// The paper's softmax for a range and a number of classes.
@@ -131,6 +133,11 @@ impl Paper {
         BASE * RATIO.powi(self.extensions as i32)
     }
 
+    /// The largest input: R or 1.
+    const fn bound(&self) -> f64 {
+        if self.config.scaled { 1.0 } else { self.config.range }
+    }
+
     /// D(z): the extension of a logit less the maximum.
     #[must_use]
     pub fn extended(&self, z: f64) -> f64 {
@@ -172,15 +179,15 @@ impl Paper {
     /// The approximate maximum of every row, of x scaled with padding −1/2 in `a`; zero in the padding.
     fn maximum<E: Vectors>(&self, vectors: &E, x: &mut E::Vector, mut a: E::Vector) -> Result<E::Vector> {
         let layout = *vectors.layout();
-        let (range, mask) = (self.config.range, layout.fill(|_, _| 1.0, 0.0));
+        let (bound, mask) = (self.bound(), layout.fill(|_, _| 1.0, 0.0));
         let half = vec![0.5; layout.slots()];
         let distances: Vec<i64> = powers(layout.padded_classes()).collect();
         for &k in distances.iter().rev() {
-            vectors.checkpoint(&mut [(&mut *x, range), (&mut a, 0.5)])?;
+            vectors.checkpoint(&mut [(&mut *x, bound), (&mut a, 0.5)])?;
             let mut sign = vectors.sub(&a, &vectors.rotate(&a, k)?)?;
             for _ in 0..ROUGH {
                 sign = vectors.polynomial(&sign, &self.rough)?;
-                vectors.checkpoint(&mut [(&mut *x, range), (&mut a, 0.5), (&mut sign, 1.0)])?;
+                vectors.checkpoint(&mut [(&mut *x, bound), (&mut a, 0.5), (&mut sign, 1.0)])?;
             }
             let weight = vectors.add_slots(&vectors.polynomial(&sign, &self.fine)?, &half)?;
             // From a, which may have been refreshed. The mask is multiplied while the weight is computed: it takes no level.
@@ -237,8 +244,9 @@ impl Softmax for Paper {
     fn run<E: Vectors>(&self, vectors: &E, mut x: E::Vector) -> Result<E::Vector> {
         check_classes(vectors, self.config.classes)?;
         let layout = *vectors.layout();
-        let scale = layout.fill(|_, _| 1.0 / self.width(), 0.0);
-        vectors.checkpoint(&mut [(&mut x, self.config.range)])?;
+        let factor = self.config.range / self.bound() / self.width();
+        let scale = layout.fill(|_, _| factor, 0.0);
+        vectors.checkpoint(&mut [(&mut x, self.bound())])?;
         let a = vectors.add_slots(&vectors.mul_slots(&x, &scale)?, &layout.fill(|_, _| 0.0, -0.5))?;
         let maximum = self.maximum(vectors, &mut x, a)?;
         // Scaled a second time, so that what waits for the maximum has consumed no level.
