@@ -193,6 +193,12 @@ pub enum Error {
         /// What is wrong.
         error: Box<Self>,
     },
+    /// A training was interrupted, and its state written.
+    #[error("interrupted after step {step}: continue with --resume")]
+    Interrupted {
+        /// Steps done.
+        step: usize,
+    },
     /// Something that this system does not offer.
     #[error("{what} is not available")]
     Unsupported {

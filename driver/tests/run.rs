@@ -10,10 +10,10 @@ use common::{rng, unit};
 use hetal::circuits::softmax::{NormaliseSquare, NormaliseSquareConfig};
 use hetal::io::dataset::{Dataset, Split};
 use hetal::train::log::{self, ClientEvent, ServerEvent, Writer};
-use hetal::train::run::Outcome;
+use hetal::train::run::{Done, Outcome};
 use hetal::train::store::{DataFolder, KeyFolder, Part, RunFolder};
-use hetal::train::{Client, Config, DataShape, Run, Server, TrainPlan, Validator, twin};
-use hetal::{Error, Result};
+use hetal::train::{Client, Config, DataShape, Owner, Run, Server, TrainPlan, Validator, twin};
+use hetal::{Ciphertext, Error, Result};
 
 /// A folder of its own that is removed in the end.
 struct Folder(PathBuf);
@@ -110,15 +110,31 @@ impl Job {
     /// Trains, interrupted after a number of steps.
     fn train(&self, run: &RunFolder, resume: bool, steps: usize) -> Result<Outcome> {
         let interrupt = AtomicBool::new(false);
-        let mut owner = self.validator(run);
+        let mut inner = self.validator(run);
+        inner.compare(&self.dataset.train)?;
+        let mut owner = Interrupting { inner, left: steps, interrupt: &interrupt };
         let resume = resume.then(|| run.load(self.keys.plan(), &self.data.hash())).transpose()?;
-        let mut done = 0;
         let settings = Run { folder: run, interrupt: &interrupt, predicted: (1.0, 1) };
-        settings.train(&self.server, &self.data, &mut owner, resume, |_| {
-            done += 1;
-            interrupt.store(done == steps, Ordering::Relaxed);
-            Ok(())
-        })
+        settings.train(&self.server, &self.data, &mut owner, resume)
+    }
+}
+
+/// Interrupts after some steps.
+struct Interrupting<'a> {
+    inner: Validator<'a>,
+    left: usize,
+    interrupt: &'a AtomicBool,
+}
+
+impl Owner for Interrupting<'_> {
+    fn goes_on(&mut self, epoch: usize, step: usize, outputs: &[Vec<Ciphertext>]) -> Result<bool> {
+        self.inner.goes_on(epoch, step, outputs)
+    }
+
+    fn stepped(&mut self, done: Done<'_>) -> Result<()> {
+        self.left -= 1;
+        self.interrupt.store(self.left == 0, Ordering::Relaxed);
+        self.inner.stepped(done)
     }
 }
 
@@ -133,7 +149,13 @@ fn trained_stopped_and_resumed() {
     let softmax = NormaliseSquare::new(NormaliseSquareConfig::new(3, config.logit_range)).expect("reachable");
     let twin = twin::train(&job.dataset, &config, softmax, |_| {}).expect("trains");
     let events: Vec<ClientEvent> = log::read(whole.client_log()).expect("reads");
-    assert_eq!(events.len(), twin.epochs.len());
+    let (compared, events): (Vec<_>, Vec<_>) =
+        events.into_iter().partition(|event| matches!(event, ClientEvent::Weights { .. }));
+    assert_eq!((events.len(), compared.len()), (twin.epochs.len(), 2 * twin.epochs.len()));
+    for event in &compared {
+        let ClientEvent::Weights { step, difference, .. } = event else { unreachable!("was partitioned") };
+        assert!(*difference < 2e-3, "step {step}: {difference}");
+    }
     assert!(events.len() > 3 && events.len() < config.epochs, "{} epochs are no test of stopping", events.len());
     for (event, epoch) in events.iter().zip(&twin.epochs) {
         let ClientEvent::Validation { epoch: number, step, encrypted, go_on, .. } = event else { panic!("{event:?}") };

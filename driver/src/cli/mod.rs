@@ -2,6 +2,7 @@
 
 mod bench;
 mod config;
+mod demo;
 mod encrypt;
 mod inspect;
 mod model;
@@ -9,6 +10,7 @@ mod plan;
 mod progress;
 mod report;
 pub(crate) mod table;
+mod train;
 
 use std::process::ExitCode;
 
@@ -30,6 +32,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Shows all of it on a small data set: keys, encryption, training, decryption.
+    Demo(demo::DemoArgs),
     /// Measures precision and time.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -37,6 +41,8 @@ enum Command {
     Keygen(plan::KeygenArgs),
     /// Encrypts a data set.
     Encrypt(encrypt::EncryptArgs),
+    /// Trains on encrypted data.
+    Train(train::TrainArgs),
     /// Decrypts a trained model and measures it.
     Evaluate(model::EvaluateArgs),
     /// Classifies rows with a trained model.
@@ -59,9 +65,11 @@ pub fn run() -> ExitCode {
     }
     // In the pool, so that its threads do not have to be woken for every operation.
     let result = rayon::scope(|_| match &cli.command {
+        Command::Demo(args) => args.run(cli.json),
         Command::Bench(bench) => bench.run(cli.json),
         Command::Keygen(args) => args.run(cli.json),
         Command::Encrypt(args) => args.run(cli.json),
+        Command::Train(args) => args.run(cli.json),
         Command::Evaluate(args) => args.run(cli.json),
         Command::Predict(args) => args.run(cli.json),
         Command::Report(args) => args.run(cli.json),

@@ -49,9 +49,13 @@ impl Progress {
     }
 
     /// What stands behind the numbers.
-    #[allow(dead_code, reason = "for the training")]
     pub(super) fn message(&self, text: impl Into<String>) {
         self.bar.set_message(text.into());
+    }
+
+    /// A line of its own, at once.
+    pub(super) fn warn(&self, text: &str) {
+        self.bar.suspend(|| eprintln!("hetal: warning: {text}"));
     }
 
     /// Takes the bar away, as does dropping it.

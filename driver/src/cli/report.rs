@@ -1,7 +1,7 @@
 //! `hetal report`.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
@@ -30,22 +30,27 @@ struct Written {
 impl ReportArgs {
     pub(super) fn run(&self, json: bool) -> Result<()> {
         let run = RunFolder::open(&self.run)?;
-        let server = log::read(run.server_log())?;
-        let log = run.client_log();
-        let client = if matches!(log.try_exists(), Ok(false)) { Vec::new() } else { log::read(log)? };
-        let page = crate::train::report(&server, &client);
         let path = self.out.clone().unwrap_or_else(|| run.report());
-        // Decrypted values stay with the client.
-        let access = if client.is_empty() { Access::Shared } else { Access::Owner };
-        write_atomically(&path, access, |file| {
-            file.write_all(page.as_bytes())
-                .map_err(|error| Error::io(format_args!("writing {}", path.display()), &error))
-        })?;
+        let bytes = write(&run, &path)?;
         if json {
-            table::json(&Written { report: path.display().to_string(), bytes: page.len() });
+            table::json(&Written { report: path.display().to_string(), bytes });
         } else {
             println!("{}", path.display());
         }
         Ok(())
     }
+}
+
+/// Writes the page of a run: its bytes.
+pub(super) fn write(run: &RunFolder, path: &Path) -> Result<usize> {
+    let server = log::read(run.server_log())?;
+    let log = run.client_log();
+    let client = if matches!(log.try_exists(), Ok(false)) { Vec::new() } else { log::read(log)? };
+    let page = crate::train::report(&server, &client);
+    // Decrypted values stay with the client.
+    let access = if client.is_empty() { Access::Shared } else { Access::Owner };
+    write_atomically(path, access, |file| {
+        file.write_all(page.as_bytes()).map_err(|error| Error::io(format_args!("writing {}", path.display()), &error))
+    })?;
+    Ok(page.len())
 }

@@ -5,6 +5,7 @@
 //! | [`config`] | settings, as in a TOML file |
 //! | [`plan`] | keys, levels and costs, before any key exists |
 //! | [`circuit`] | the linear part of a step |
+//! | [`predict`](mod@predict) | time and memory on this machine |
 //! | [`client`], [`server`] | the two roles: who holds the secret key, and who computes |
 //! | [`run`] | the loop over epochs, early stopping |
 //! | [`optimiser`] | momentum |
@@ -22,6 +23,7 @@ pub mod log;
 pub mod metrics;
 pub mod optimiser;
 pub mod plan;
+pub mod predict;
 pub mod report;
 pub mod run;
 pub mod server;
@@ -33,6 +35,7 @@ pub use circuit::Circuit;
 pub use client::{Client, SeededBatch};
 pub use config::{Config, Method, Mode};
 pub use plan::{DataShape, TrainPlan};
+pub use predict::{Prediction, predict};
 pub use report::report;
 pub use run::{Owner, Run, Validator};
 pub use server::{Batch, Server};

@@ -10,9 +10,12 @@ use super::plan::TrainPlan;
 use super::server::{Batch, Server};
 use super::stopping::EarlyStopping;
 use super::store::{Checkpoint, DataFolder, Kept, Part, RunFolder};
+use super::twin::Twin;
 use crate::ciphertext::Ciphertext;
+use crate::circuits::softmax::Variant;
 use crate::error::{Error, Result};
 use crate::footprint;
+use crate::io::dataset::Split;
 
 /// Where the server finds encrypted rows.
 pub trait Batches {
@@ -70,6 +73,14 @@ pub trait Owner {
     /// # Errors
     /// Those of decryption and of the client's log.
     fn goes_on(&mut self, epoch: usize, step: usize, outputs: &[Vec<Ciphertext>]) -> Result<bool>;
+
+    /// After a step, for whoever wants to follow the training.
+    ///
+    /// # Errors
+    /// Those of decryption and of the client's log.
+    fn stepped(&mut self, _done: Done<'_>) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// A run in its folder.
@@ -120,7 +131,7 @@ impl Outcome {
 }
 
 impl Run<'_> {
-    /// Trains from the start, or from a checkpoint, to the end. `observe` is told every step.
+    /// Trains from the start, or from a checkpoint, to the end.
     ///
     /// # Errors
     /// Those of [`Server::step`], of reading batches and of writing files.
@@ -130,7 +141,6 @@ impl Run<'_> {
         batches: &dyn Batches,
         owner: &mut dyn Owner,
         resume: Option<Checkpoint>,
-        mut observe: impl FnMut(Done<'_>) -> Result<()>,
     ) -> Result<Outcome> {
         let plan = server.plan();
         let (config, steps) = (plan.config(), plan.steps_per_epoch());
@@ -162,7 +172,7 @@ impl Run<'_> {
                 log.write(&event)?;
                 let ServerEvent::Step { seconds, .. } = event else { unreachable!("a step makes a step event") };
                 at.seconds += seconds;
-                observe(Done { step: at.step, epoch, batch, seconds, state: &at.state })?;
+                owner.stepped(Done { step: at.step, epoch, batch, seconds, state: &at.state })?;
                 // The one at the end of an epoch comes after the validation.
                 if batch + 1 < steps && at.step.is_multiple_of(config.checkpoint_steps) {
                     save(&at, &mut log)?;
@@ -253,15 +263,18 @@ fn step(
     Ok((state, event))
 }
 
-/// A client that stops when the validation loss has not fallen for a while, and writes down what it sees.
+/// A client that stops when the validation loss has not fallen for a while, or a logit has left its range, and writes down what it sees.
 #[derive(Debug)]
 pub struct Validator<'a> {
     client: &'a Client,
     labels: &'a [u32],
     /// Of epochs done.
     losses: Vec<f64>,
+    last: Option<Quality>,
     /// By epoch, of the plain twin with the same approximations and with exact softmax, as far as they are known.
     plain: [Vec<Quality>; 2],
+    /// To be compared with after every step: the twin with the same approximations, and what it is trained on.
+    compared: Option<(Twin<Variant>, &'a Split)>,
     log: Writer<ClientEvent>,
 }
 
@@ -279,10 +292,29 @@ impl<'a> Validator<'a> {
         for event in earlier {
             if let ClientEvent::Validation { epoch, encrypted, .. } = event {
                 losses.truncate(epoch.saturating_sub(1));
-                losses.push(encrypted.loss);
+                let in_range = encrypted.max_logit <= client.plan().config().logit_range;
+                losses.push(if in_range { encrypted.loss } else { f64::NAN });
             }
         }
-        Self { client, labels, losses, plain, log }
+        Self { client, labels, losses, last: None, plain, compared: None, log }
+    }
+
+    /// Compares weights with those of the plain twin after every step.
+    ///
+    /// # Errors
+    /// Those of the twin's softmax.
+    pub fn compare(&mut self, train: &'a Split) -> Result<()> {
+        let plan = self.client.plan();
+        let (config, shape) = (plan.config(), plan.shape());
+        let twin = Twin::new(config, shape.classes, shape.features, config.softmax(shape.classes, false)?)?;
+        self.compared = Some((twin, train));
+        Ok(())
+    }
+
+    /// What the last validation of this run has seen.
+    #[must_use]
+    pub const fn quality(&self) -> Option<Quality> {
+        self.last
     }
 
     /// The epoch with the smallest loss, from 1; 0 before the first.
@@ -318,12 +350,38 @@ impl Owner for Validator<'_> {
         let logits = outputs.iter().zip(labels).map(|(outputs, labels)| self.client.logits(outputs, labels.len()));
         let encrypted = quality(&logits.collect::<Result<Vec<_>>>()?.concat(), self.labels);
         self.losses.truncate(epoch - 1);
-        self.losses.push(encrypted.loss);
-        let go_on = self.stopping().goes_on();
+        // Beyond the range softmax is wrong without a sign of it: this epoch is never the best, and there is no use in going on.
+        let in_range = encrypted.max_logit <= self.client.plan().config().logit_range;
+        self.losses.push(if in_range { encrypted.loss } else { f64::NAN });
+        self.last = Some(encrypted);
+        let go_on = in_range && self.stopping().goes_on();
         let [twin, exact] = &self.plain;
         let plain = |list: &[Quality]| list.get(epoch - 1).copied();
         let event = ClientEvent::Validation { epoch, step, encrypted, twin: plain(twin), exact: plain(exact), go_on };
         self.note(&event)?;
         Ok(go_on)
+    }
+
+    fn stepped(&mut self, done: Done<'_>) -> Result<()> {
+        let Some((twin, train)) = &mut self.compared else { return Ok(()) };
+        let plan = self.client.plan();
+        // Several steps where a run was resumed.
+        let mut last = None;
+        while twin.step < done.step {
+            let batch = twin.step % plan.steps_per_epoch();
+            let (from, rows) = (batch * plan.batch(), plan.batch_rows(batch));
+            let features = &train.features[from * train.columns..(from + rows) * train.columns];
+            last = Some(twin.step(features, &train.labels[from..from + rows])?);
+        }
+        let Some(step) = last else { return Ok(()) };
+        let difference = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        let [w, v] = self.client.weights(done.state)?;
+        self.log.write(&ClientEvent::Weights {
+            step: done.step,
+            difference: difference(&w, &twin.w.values).max(difference(&v, &twin.v.values)),
+            max_weight: step.max_weight,
+            max_logit: step.quality.max_logit,
+            loss: step.quality.loss,
+        })
     }
 }

@@ -1,0 +1,82 @@
+//! What a training will take on this machine.
+//!
+//! **Time.** The planner counts the work of a step in transforms; how long one takes here is measured, with rotations of a few ciphertexts at once,
+//! as a step has them. **Memory.** Keys, diagonals and masks are counted; so are the blocks of a batch and the rotated weights; workspace and spare
+//! polynomials are taken to be those of [`WORKSPACE`] ciphertexts at the top level.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::plan::TrainPlan;
+use crate::circuits::Cost;
+use crate::encoding::Encoder;
+use crate::error::Result;
+use crate::eval::Evaluator;
+use crate::keys::{KeyRequests, SecretKey, entropy};
+use crate::parallel::try_map;
+
+/// Time and memory of a training.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Prediction {
+    /// Seconds of a step.
+    pub step_seconds: f64,
+    /// Bytes of memory at most.
+    pub memory_bytes: usize,
+}
+
+/// Workspace, in ciphertexts at the top level.
+const WORKSPACE: usize = 40;
+
+/// The level of the rotations that are measured.
+const LEVEL: usize = 13;
+
+/// How much longer a step takes than so many rotations: bootstraps read more keys and diagonals, and have shorter parts between which threads wait. As
+/// measured at N = 2^16 on two threads.
+const OVERHEAD: f64 = 1.0;
+
+/// Measures this machine for a second or two, and predicts.
+///
+/// # Errors
+/// Those of making a key.
+pub fn predict(plan: &TrainPlan) -> Result<Prediction> {
+    let step_seconds = plan.cost().in_transforms() * OVERHEAD * transform_seconds(plan)?;
+    Ok(Prediction { step_seconds, memory_bytes: memory(plan)? })
+}
+
+/// Seconds of a transform's worth of work.
+fn transform_seconds(plan: &TrainPlan) -> Result<f64> {
+    let (params, mut rng) = (plan.params(), entropy()?);
+    let level = LEVEL.min(params.max_level());
+    let secret = SecretKey::generate(params, &mut rng)?;
+    let requests = KeyRequests::default().rotation(params, 1, level);
+    let evaluator = Evaluator::new(params, Arc::new(secret.evaluation_keys(&requests, &mut rng)?));
+    let plaintext = Encoder::new(params).encode(&[1.0], level, params.scale(level))?;
+    let ciphertexts = (0..8).map(|_| secret.encrypt(&plaintext, &mut rng)).collect::<Result<Vec<_>>>()?;
+    let rotate = || {
+        let clock = Instant::now();
+        for out in black_box(try_map(&ciphertexts, |a| evaluator.rotate(a, 1)))? {
+            evaluator.recycle(out);
+        }
+        Ok::<_, crate::Error>(clock.elapsed().as_secs_f64())
+    };
+    // The first finds everything outside of caches.
+    let mut times = (0..6).map(|_| rotate()).collect::<Result<Vec<_>>>()?.split_off(1);
+    times.sort_by(f64::total_cmp);
+    let cost = Cost::key_switch(level, params.gadget_shape(level), 0) * ciphertexts.len() as u64;
+    Ok(times[times.len() / 2] / cost.in_transforms())
+}
+
+fn memory(plan: &TrainPlan) -> Result<usize> {
+    let (params, circuit) = (plan.params(), plan.circuit());
+    let ciphertext = |level: usize| 2 * (level + 1) * params.n() * size_of::<f64>();
+    let features = circuit.features().grid();
+    let levels = plan.levels();
+    // Features at both of their levels, and half a period of rotated weights.
+    let batch = features.len() * (ciphertext(levels.features) + ciphertext(levels.errors));
+    let weights = features.cols * circuit.dimensions().period() * ciphertext(levels.features);
+    let keys = plan.requests().memory_bytes(params)?;
+    Ok(keys + plan.bootstrap().diagonal_bytes() + batch + weights + WORKSPACE * ciphertext(params.max_level()))
+}
