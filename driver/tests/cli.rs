@@ -278,6 +278,23 @@ fn errors() {
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(1) && error.contains("Permission denied"), "{error}");
     }
+    // Files that cannot grow, as on a full disk.
+    for (blocks, command, absent) in [
+        (1000, format!("keygen --data data --keys full {}", SETTINGS.join(" ")), "evaluation.keys"),
+        (16, "encrypt --keys other --data data --out full --normalise".to_owned(), "manifest.json"),
+    ] {
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" {command}");
+        let output = Command::new("sh").args(["-c", &script, env!("CARGO_BIN_EXE_hetal")]).current_dir(&root).output();
+        let output = output.expect("starts");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && error.contains("File too large"), "{error}");
+        let names: Vec<_> =
+            fs::read_dir(root.join("full")).expect("a folder").map(|entry| entry.expect("one").file_name()).collect();
+        let left = |name: &OsString| ["job.json", "manifest.json", absent].iter().any(|last| name == *last);
+        assert!(!names.iter().any(|name| left(name) || name.as_encoded_bytes()[0] == b'.'), "{names:?}");
+        assert!(!root.join("other/normaliser.json").exists());
+        fs::remove_dir_all(root.join("full")).expect("removes");
+    }
     // Ranges that the training would leave.
     let output = hetal(&root, &["encrypt", "--keys", "other", "--data", "data", "--out", "new"]);
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
