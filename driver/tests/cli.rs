@@ -295,6 +295,12 @@ fn errors() {
         assert!(!root.join("other/normaliser.json").exists());
         fs::remove_dir_all(root.join("full")).expect("removes");
     }
+    for (target, wanted) in [("> /dev/full", "writing the results: No space left"), ("| true", "")] {
+        let script = format!("for i in 1 2 3; do \"$0\" inspect params; done {target}");
+        let output = Command::new("sh").args(["-c", &script, env!("CARGO_BIN_EXE_hetal")]).output().expect("starts");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(error.contains(wanted) && !error.contains("panicked"), "{error}");
+    }
     // Ranges that the training would leave.
     let output = hetal(&root, &["encrypt", "--keys", "other", "--data", "data", "--out", "new"]);
     let error = String::from_utf8_lossy(&output.stderr).into_owned();

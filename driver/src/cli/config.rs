@@ -124,7 +124,7 @@ fn refused(path: &Path, text: &str, error: &toml::de::Error) -> Error {
 
 /// Prints settings as a commented file.
 pub(super) fn print(config: &Config) {
-    print!("{}", commented(config));
+    println!("{}", commented(config).trim_end());
 }
 
 fn commented(config: &Config) -> String {
