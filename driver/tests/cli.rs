@@ -181,6 +181,8 @@ fn errors() {
     labels(&data("rows").join("labels_test.npy"), &[0; 49]);
     npy(&data("dtype").join("features_test.npy"), "<c16", "(1, 1)", &[0; 16]);
     npy(&data("floats").join("labels_test.npy"), "<f4", "(1,)", &[0; 4]);
+    let other: Vec<f32> = (0..100 * FEATURES).map(|i| (i % 17) as f32).collect();
+    features(&data("shifted").join("features_train.npy"), &other);
     // Keys cut off, unfinished, and others.
     copy(&root.join("keys"), &root.join("cut"));
     let file = fs::OpenOptions::new().write(true).open(root.join("cut/evaluation.keys")).expect("opens");
@@ -231,6 +233,7 @@ fn errors() {
         "encrypt --keys keys --data data --out new",
         "encrypt --keys keys --data data --out enc --normalise",
         "encrypt --keys keys --data data --out x.npy/new --normalise",
+        "encrypt --keys keys --data shifted --out new --normalise",
         "inspect keys half",
         "inspect data enc --keys other",
         "inspect data run --keys keys",
@@ -275,6 +278,29 @@ fn errors() {
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(1) && error.contains("Permission denied"), "{error}");
     }
+    // Files that cannot grow, as on a full disk.
+    for (blocks, command, absent) in [
+        (1000, format!("keygen --data data --keys full {}", SETTINGS.join(" ")), "evaluation.keys"),
+        (16, "encrypt --keys other --data data --out full --normalise".to_owned(), "manifest.json"),
+    ] {
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" {command}");
+        let output = Command::new("sh").args(["-c", &script, env!("CARGO_BIN_EXE_hetal")]).current_dir(&root).output();
+        let output = output.expect("starts");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && error.contains("File too large"), "{error}");
+        let names: Vec<_> =
+            fs::read_dir(root.join("full")).expect("a folder").map(|entry| entry.expect("one").file_name()).collect();
+        let left = |name: &OsString| ["job.json", "manifest.json", absent].iter().any(|last| name == *last);
+        assert!(!names.iter().any(|name| left(name) || name.as_encoded_bytes()[0] == b'.'), "{names:?}");
+        assert!(!root.join("other/normaliser.json").exists());
+        fs::remove_dir_all(root.join("full")).expect("removes");
+    }
+    for (target, wanted) in [("> /dev/full", "writing the results: No space left"), ("| true", "")] {
+        let script = format!("for i in 1 2 3; do \"$0\" inspect params; done {target}");
+        let output = Command::new("sh").args(["-c", &script, env!("CARGO_BIN_EXE_hetal")]).output().expect("starts");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(error.contains(wanted) && !error.contains("panicked"), "{error}");
+    }
     // Ranges that the training would leave.
     let output = hetal(&root, &["encrypt", "--keys", "other", "--data", "data", "--out", "new"]);
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -303,11 +329,14 @@ fn number(value: &Value, name: &str) -> f64 {
 #[test]
 fn from_keys_to_report() {
     let root = prepared();
+    // The tests of errors take the run as it was.
+    let _ = fs::remove_dir_all(root.join("mine"));
+    copy(&root.join("run"), &root.join("mine"));
     let mode = |name: &str| fs::metadata(root.join(name)).expect("a file").permissions().mode() & 0o777;
-    assert_eq!(mode("keys/secret.key"), 0o600);
+    assert_eq!([mode("keys/secret.key"), mode("keys/normaliser.json")], [0o600; 2]);
     // The same on plain and on encrypted rows.
     for split in ["train", "val", "test"] {
-        let arguments = ["evaluate", "--keys", "keys", "--run", "run", "--data", "data", "--split", split];
+        let arguments = ["evaluate", "--keys", "keys", "--run", "mine", "--data", "data", "--split", split];
         let plain = json(root, &arguments);
         let encrypted = json(root, &[&arguments[..], &["--encrypted", "enc"]].concat());
         for (name, bound) in [("loss", 1e-3), ("max_logit", 1e-2), ("accuracy", 0.05)] {
@@ -317,16 +346,16 @@ fn from_keys_to_report() {
         assert!(number(&plain, "accuracy") > 0.5, "{plain}");
         assert_eq!(plain["epoch"], 1);
     }
-    let log = fs::read_to_string(root.join("run/client.jsonl")).expect("a log");
+    let log = fs::read_to_string(root.join("mine/client.jsonl")).expect("a log");
     assert_eq!(log.lines().filter(|line| line.contains("\"test\"")).count(), 2, "{log}");
-    let text = prints(root, &["evaluate", "--keys", "keys", "--run", "run", "--data", "data", "--epoch", "1"]);
+    let text = prints(root, &["evaluate", "--keys", "keys", "--run", "mine", "--data", "data", "--epoch", "1"]);
     assert!(text.contains("epoch 1, 50 rows of test") && text.contains("precision"), "{text}");
     // Classes and probabilities, by absolute paths that are not UTF-8.
     let path = |name: &str| root.join(name).into_os_string();
     for (out, probabilities) in [("y.npy", false), ("p.npy", true)] {
         let mut arguments: Vec<OsString> = vec!["predict".into()];
         for (flag, name) in
-            [("--keys", "keys"), ("--run", "run"), ("--features", "data/features_test.npy"), ("--out", out)]
+            [("--keys", "keys"), ("--run", "mine"), ("--features", "data/features_test.npy"), ("--out", out)]
         {
             arguments.extend([flag.into(), path(name)]);
         }
@@ -370,11 +399,11 @@ fn from_keys_to_report() {
         assert!(text.contains(plan["job"].as_str().expect("a hash")), "{text}");
     }
     // The page.
-    assert_eq!(prints(root, &["report", "run"]), "run/report.html\n");
-    prints(root, &["report", "run", "--out", "page.html"]);
+    assert_eq!(prints(root, &["report", "mine"]), "mine/report.html\n");
+    prints(root, &["report", "mine", "--out", "page.html"]);
     assert_eq!(
         fs::read(root.join("page.html")).expect("a page"),
-        fs::read(root.join("run/report.html")).expect("a page")
+        fs::read(root.join("mine/report.html")).expect("a page")
     );
     assert_eq!(mode("page.html"), 0o600);
 }
@@ -387,6 +416,11 @@ fn settings() {
     golden("config.toml.txt", &defaults);
     fs::write(root.join("all.toml"), &defaults).expect("writes");
     assert_eq!(prints(&root, &["inspect", "plan", "--config", "all.toml", "--print-config"]), defaults);
+    // Numbers that JSON readers like to get wrong in the last bit.
+    let sizes = ["--rows", "100", "--features", "12", "--classes", "3", "--keys", "keys"];
+    let ranges = ["--logit-range", "8.1999999999999993", "--softmax-error", "0.00123456789012345678"];
+    prints(&root, &[&["keygen"], &sizes[..], &SETTINGS[..6], &ranges].concat());
+    prints(&root, &["inspect", "keys", "keys"]);
     fs::write(root.join("some.toml"), "epochs = 7\nbatch = 64\n").expect("writes");
     let text = prints(&root, &["keygen", "--config", "some.toml", "--batch", "32", "--print-config"]);
     assert_eq!(text, defaults.replace("epochs = 20", "epochs = 7").replace("batch = 1024", "batch = 32"));

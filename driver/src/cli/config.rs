@@ -106,7 +106,11 @@ fn refused(path: &Path, text: &str, error: &toml::de::Error) -> Error {
     let (key, value) = line.split_once('=').map_or((line, ""), |(key, value)| (key.trim(), value.trim()));
     let message = error.message().replace('\n', " ");
     let place = format_args!("{}, line {}", path.display(), number + 1);
-    let wanted = message.split_once("expected ").map(|(_, wanted)| wanted.to_owned());
+    let wanted = message.split_once("expected ").map(|(_, wanted)| match wanted {
+        "f64" => "a number".to_owned(),
+        "usize" => "a whole number from 0".to_owned(),
+        wanted => wanted.replace('`', ""),
+    });
     match wanted {
         Some(wanted) if message.starts_with("unknown field") => {
             Error::malformed("settings", format_args!("{place}: key"), key, wanted)
@@ -120,7 +124,7 @@ fn refused(path: &Path, text: &str, error: &toml::de::Error) -> Error {
 
 /// Prints settings as a commented file.
 pub(super) fn print(config: &Config) {
-    print!("{}", commented(config));
+    println!("{}", commented(config).trim_end());
 }
 
 fn commented(config: &Config) -> String {

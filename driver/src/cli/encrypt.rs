@@ -1,6 +1,7 @@
 //! `hetal encrypt`.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -12,8 +13,9 @@ use super::table;
 use crate::error::{Error, Result};
 use crate::io::dataset::{Dataset, Split};
 use crate::io::normaliser::Normaliser;
+use crate::io::{Access, write_atomically};
 use crate::keys::entropy;
-use crate::train::store::{DataFolder, KeyFolder, Part, read_json, write_json};
+use crate::train::store::{DataFolder, KeyFolder, Part, read_json};
 use crate::train::twin::{self, Exact};
 use crate::train::{Client, Config};
 
@@ -67,7 +69,7 @@ impl EncryptArgs {
         let [max_logit, max_weight] = rehearse(&dataset, folder.plan().config())?;
         // Before the data: what is encrypted without it could not be used rightly.
         if let Some(normaliser) = &normaliser {
-            write_json(&path, normaliser)?;
+            write(&path, normaliser)?;
         }
         let batch = folder.plan().batch();
         let splits = [Some(&dataset.train), dataset.val.as_ref(), dataset.test.as_ref()];
@@ -92,6 +94,14 @@ impl EncryptArgs {
         }
         Ok(())
     }
+}
+
+/// For the owner alone: it tells means of the data.
+fn write(path: &Path, normaliser: &Normaliser) -> Result<()> {
+    let text = serde_json::to_string(normaliser).expect("numbers have a JSON form");
+    write_atomically(path, Access::Owner, |file| {
+        file.write_all(text.as_bytes()).map_err(|error| Error::io(format_args!("writing {}", path.display()), &error))
+    })
 }
 
 /// What the client normalises features with, if it does.

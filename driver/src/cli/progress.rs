@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 
 /// Between lines where there is no terminal.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -23,9 +23,8 @@ impl Progress {
     pub(super) fn new(label: &'static str, total: usize) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let style = "{prefix} {wide_bar} {pos}/{len}, {per_sec}, {eta} left {msg}";
-        let bar = if terminal { ProgressBar::new(total as u64) } else { ProgressBar::hidden() };
-        bar.set_length(total as u64);
-        let bar = bar
+        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(total as u64), target)
             .with_style(ProgressStyle::with_template(style).expect("a template"))
             .with_prefix(label)
             .with_finish(ProgressFinish::AndClear);

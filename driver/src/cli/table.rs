@@ -1,6 +1,19 @@
 //! Results for people, in columns, and for programs, as JSON.
 
+use std::fmt::Arguments;
+use std::io::{ErrorKind, Write};
+
 use serde::Serialize;
+
+/// Prints a line, or ends the process where that fails: with nothing said if nobody reads on.
+pub(super) fn line(text: Arguments<'_>) {
+    if let Err(error) = writeln!(std::io::stdout().lock(), "{text}") {
+        if error.kind() != ErrorKind::BrokenPipe {
+            eprintln!("hetal: writing the results: {error}");
+        }
+        std::process::exit(1);
+    }
+}
 
 /// Prints rows in columns under their names; numbers, which most entries are, to the right.
 pub(super) fn print(names: &[&str], rows: &[Vec<String>]) {
