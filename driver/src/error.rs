@@ -185,6 +185,14 @@ pub enum Error {
         /// What the operating system says.
         message: String,
     },
+    /// Something is wrong with what a file holds.
+    #[error("{path}: {error}")]
+    File {
+        /// The path.
+        path: String,
+        /// What is wrong.
+        error: Box<Self>,
+    },
     /// Something that this system does not offer.
     #[error("{what} is not available")]
     Unsupported {
@@ -200,6 +208,11 @@ impl Error {
     /// A failure of the operating system; `context` says what was being done.
     pub(crate) fn io(context: impl Display, error: &std::io::Error) -> Self {
         Self::Io { context: context.to_string(), kind: error.kind(), message: error.to_string() }
+    }
+
+    /// The same with the path of the file where it was found.
+    pub(crate) fn in_file(self, path: &std::path::Path) -> Self {
+        Self::File { path: path.display().to_string(), error: Box::new(self) }
     }
 
     /// A field of a stored object that has not a wanted value.

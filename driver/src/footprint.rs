@@ -94,7 +94,7 @@ fn requests(params: &Parameters) -> KeyRequests {
 /// # Errors
 /// [`Error::Unsupported`] where the system does not tell; those of key generation.
 pub fn measure(params: &Parameters) -> Result<usize> {
-    let before = status("VmRSS:")?;
+    let before = resident()?;
     let tables = Footprint::new(params)?.tables;
     let mut rng = entropy()?;
     let secret = SecretKey::generate(params, &mut rng)?;
@@ -116,6 +116,14 @@ pub fn measure(params: &Parameters) -> Result<usize> {
 /// [`Error::Unsupported`] where the system does not tell.
 pub fn peak() -> Result<usize> {
     status("VmHWM:")
+}
+
+/// The memory that this process holds now.
+///
+/// # Errors
+/// [`Error::Unsupported`] where the system does not tell.
+pub fn resident() -> Result<usize> {
+    status("VmRSS:")
 }
 
 /// A line of the process's status, in bytes.

@@ -101,7 +101,6 @@ fn server(steps: usize, end: bool) -> Vec<ServerEvent> {
         events.push(ServerEvent::End {
             steps,
             epochs: steps.div_ceil(STEPS_PER_EPOCH),
-            best_epoch: 19,
             seconds: 4012.0,
             peak_memory_bytes: 12_945_678_901,
             reason: "stopped by the client".to_owned(),
@@ -306,8 +305,8 @@ fn hostile_strings() {
         phases[3].name = hostile.to_owned();
     }
     let reason = hostile.to_owned();
-    let (steps, epochs, best_epoch, seconds, peak_memory_bytes) = (1, 1, 1, 1.0, 1);
-    events.push(ServerEvent::End { steps, epochs, best_epoch, seconds, peak_memory_bytes, reason });
+    let (steps, epochs, seconds, peak_memory_bytes) = (1, 1, 1.0, 1);
+    events.push(ServerEvent::End { steps, epochs, seconds, peak_memory_bytes, reason });
     let page = report(&events, &[]);
     checked(&page, |document| {
         assert_eq!(fact(document, "End"), hostile.replace(['\u{0}', '\u{1b}'], "\u{fffd}"));

@@ -279,16 +279,19 @@ fn plans_and_refusals() {
     }
 }
 
-/// Ours has the smaller error, fewer levels and fewer bootstraps at every number of classes and range.
+/// Ours has the smallest error at every number of classes and range, and fewer levels and fewer bootstraps than the paper's.
 #[test]
 fn the_table() {
     let rows = table::table(2000).expect("reachable");
-    assert_eq!(rows.len(), 3 * CLASSES.len() * RANGES.len());
-    for of_one in rows.chunks(3) {
-        let [ours, others @ ..] = of_one else { unreachable!("chunks of three") };
+    // Three everywhere, of the rivals three up to R = 4, two up to 8, one up to 32.
+    assert_eq!(rows.len(), CLASSES.len() * (3 * RANGES.len() + 3 + 2 + 1));
+    for cell in rows.chunk_by(|a, b| (a.classes, a.range) == (b.classes, b.range)) {
+        let [ours, others @ ..] = cell else { unreachable!("chunks are not empty") };
         assert!(ours.max_error <= 1e-3, "{ours:?}");
         for other in others {
-            assert!(ours.depth < other.depth && ours.bootstraps < other.bootstraps, "{ours:?} {other:?}");
+            assert!(ours.max_error < other.max_error, "{ours:?} {other:?}");
+            let cheaper = ours.depth < other.depth && ours.bootstraps < other.bootstraps;
+            assert!(cheaper || !other.variant.starts_with("paper"), "{ours:?} {other:?}");
         }
     }
 }

@@ -1,12 +1,17 @@
 //! `hetal inspect`.
 
+use std::path::{Path, PathBuf};
+
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::table;
+use super::encrypt::{bytes_of, normaliser_of};
+use super::{plan, table};
 use crate::error::Result;
 use crate::footprint::Footprint;
 use crate::params::{Parameters, max_log_qp, preset};
+use crate::train::store::{DataFolder, KeyFolder, Part};
+use crate::train::{Config, DataShape};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Inspect {
@@ -19,6 +24,39 @@ pub(super) enum Inspect {
         #[arg(long, requires = "preset")]
         measure: bool,
     },
+    /// What a training would need.
+    Plan(Box<plan::PlanArgs>),
+    /// What a folder of keys was made for, and its files.
+    Keys {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// What a folder of encrypted data holds.
+    Data {
+        /// The folder.
+        folder: PathBuf,
+        /// The folder of keys.
+        #[arg(long, value_name = "DIR")]
+        keys: PathBuf,
+    },
+}
+
+#[derive(Serialize)]
+struct Keys<'a> {
+    job: String,
+    config: &'a Config,
+    shape: DataShape,
+    normalised: bool,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Data {
+    job: String,
+    rows: [usize; 3],
+    batches: [usize; 3],
+    bytes: u64,
+    hash: String,
 }
 
 #[derive(Serialize)]
@@ -52,9 +90,56 @@ pub(super) fn headline(params: &Parameters) -> String {
 
 impl Inspect {
     pub(super) fn run(&self, json: bool) -> Result<()> {
-        let Self::Params { preset, measure } = self;
-        let names =
-            preset.as_ref().map_or_else(|| preset::NAMES.map(str::to_owned).to_vec(), |name| vec![name.clone()]);
+        match self {
+            Self::Params { preset, measure } => Self::params(preset.as_deref(), *measure, json),
+            Self::Plan(args) => args.plan()?.map_or(Ok(()), |plan| plan::print_plan(&plan, json)),
+            Self::Keys { folder } => Self::keys(folder, json),
+            Self::Data { folder, keys } => Self::data(folder, keys, json),
+        }
+    }
+
+    fn keys(path: &Path, json: bool) -> Result<()> {
+        let folder = KeyFolder::open(path)?;
+        let (plan, bytes) = (folder.plan(), bytes_of(path)?);
+        let (config, shape, normalised) = (plan.config(), plan.shape(), normaliser_of(path)?.is_some());
+        if json {
+            table::json(&Keys { job: plan.hash().to_string(), config, shape, normalised, bytes });
+            return Ok(());
+        }
+        println!("{}", headline(plan.params()));
+        table::facts(&[
+            ("job", plan.hash().to_string()),
+            ("rows, features, classes", format!("{}, {}, {}", shape.rows, shape.features, shape.classes)),
+            ("rows of a batch", plan.batch().to_string()),
+            (
+                "learning rate, epochs, patience",
+                format!("{}, {}, {}", config.learning_rate, config.epochs, config.patience),
+            ),
+            ("ranges of logits, weights", format!("{}, {}", config.logit_range, config.weight_range)),
+            ("features are normalised", if normalised { "yes" } else { "no" }.to_owned()),
+            ("on disk", table::bytes(bytes as usize)),
+        ]);
+        Ok(())
+    }
+
+    fn data(path: &Path, keys: &Path, json: bool) -> Result<()> {
+        let keys = KeyFolder::open(keys)?;
+        let data = DataFolder::open(path, keys.plan())?;
+        let parts = [Part::Train, Part::Val, Part::Test];
+        let (rows, batches) = (parts.map(|part| data.rows(part)), parts.map(|part| data.batches(part)));
+        let (job, bytes, hash) = (keys.plan().hash().to_string(), bytes_of(path)?, data.hash());
+        if json {
+            table::json(&Data { job, rows, batches, bytes, hash });
+            return Ok(());
+        }
+        println!("job {job}, {} on disk, SHA-256 {hash}", table::bytes(bytes as usize));
+        let row = |i: usize| vec![parts[i].name().to_owned(), rows[i].to_string(), batches[i].to_string()];
+        table::print(&["part", "rows", "batches"], &[0, 1, 2].map(row));
+        Ok(())
+    }
+
+    fn params(preset: Option<&str>, measure: bool, json: bool) -> Result<()> {
+        let names = preset.map_or_else(|| preset::NAMES.map(str::to_owned).to_vec(), |name| vec![name.to_owned()]);
         for name in names {
             let params = Parameters::preset(&name)?;
             let footprint = Footprint::new(&params)?;

@@ -1,7 +1,13 @@
 //! The command line of `hetal`.
 
 mod bench;
+mod config;
+mod encrypt;
 mod inspect;
+mod model;
+mod plan;
+mod progress;
+mod report;
 pub(crate) mod table;
 
 use std::process::ExitCode;
@@ -24,10 +30,20 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Measures precision.
+    /// Measures precision and time.
     #[command(subcommand)]
     Bench(bench::Bench),
-    /// Says what parameters and files hold and what they cost.
+    /// Plans a training and makes its keys.
+    Keygen(plan::KeygenArgs),
+    /// Encrypts a data set.
+    Encrypt(encrypt::EncryptArgs),
+    /// Decrypts a trained model and measures it.
+    Evaluate(model::EvaluateArgs),
+    /// Classifies rows with a trained model.
+    Predict(model::PredictArgs),
+    /// Writes the page of a run.
+    Report(report::ReportArgs),
+    /// Says what parameters, plans and files hold and what they cost.
     #[command(subcommand)]
     Inspect(inspect::Inspect),
 }
@@ -44,6 +60,11 @@ pub fn run() -> ExitCode {
     // In the pool, so that its threads do not have to be woken for every operation.
     let result = rayon::scope(|_| match &cli.command {
         Command::Bench(bench) => bench.run(cli.json),
+        Command::Keygen(args) => args.run(cli.json),
+        Command::Encrypt(args) => args.run(cli.json),
+        Command::Evaluate(args) => args.run(cli.json),
+        Command::Predict(args) => args.run(cli.json),
+        Command::Report(args) => args.run(cli.json),
         Command::Inspect(inspect) => inspect.run(cli.json),
     });
     match result {

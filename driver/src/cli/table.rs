@@ -27,3 +27,9 @@ pub(crate) fn bytes(bytes: usize) -> String {
     let mib = bytes as f64 / f64::from(1 << 20);
     if mib < 1024.0 { format!("{mib:.1} MiB") } else { format!("{:.2} GiB", mib / 1024.0) }
 }
+
+/// Prints names with their values.
+pub(super) fn facts(rows: &[(&str, String)]) {
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    rows.iter().for_each(|(name, value)| println!("  {name:<width$}  {value}"));
+}

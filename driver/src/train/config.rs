@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::circuits::softmax::{NormaliseSquare, NormaliseSquareConfig, Paper, PaperConfig, Variant};
+use crate::circuits::softmax::table::Variant;
+use crate::circuits::softmax::{NormaliseSquare, NormaliseSquareConfig, Paper, PaperConfig};
 use crate::error::{Error, Result};
 
 /// How a step is computed.
@@ -13,6 +14,17 @@ pub enum Mode {
     Fast,
     /// As published: `DiagABT`, `DiagATB`, softmax by approximate maximum.
     Paper,
+}
+
+impl Mode {
+    /// Its name in files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Paper => "paper",
+        }
+    }
 }
 
 /// How weights follow gradients.
@@ -103,7 +115,7 @@ impl Config {
     pub fn softmax(&self, classes: usize, scaled: bool) -> Result<Variant> {
         let range = self.logit_range;
         Ok(match self.mode {
-            Mode::Fast => Variant::NormaliseSquare(NormaliseSquare::new(NormaliseSquareConfig {
+            Mode::Fast => Variant::Ours(NormaliseSquare::new(NormaliseSquareConfig {
                 error: self.softmax_error,
                 scaled,
                 ..NormaliseSquareConfig::new(classes, range)

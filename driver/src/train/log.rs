@@ -118,8 +118,6 @@ pub enum ServerEvent {
         steps: usize,
         /// Epochs done in all.
         epochs: usize,
-        /// The epoch whose weights are kept.
-        best_epoch: usize,
         /// Seconds of all steps and validations, over resumed runs.
         seconds: f64,
         /// The largest memory of the process.

@@ -6,10 +6,12 @@
 //! | [`plan`] | keys, levels and costs, before any key exists |
 //! | [`circuit`] | the linear part of a step |
 //! | [`client`], [`server`] | the two roles: who holds the secret key, and who computes |
+//! | [`run`] | the loop over epochs, early stopping |
 //! | [`optimiser`] | momentum |
 //! | [`stopping`] | early stopping |
 //! | [`metrics`] | loss, accuracy, confusion |
 //! | [`twin`] | the same training on plain numbers |
+//! | [`store`] | folders of keys, encrypted data and runs |
 //! | [`log`] | what a run writes down |
 //! | [`report`](mod@report) | a run as a page of HTML |
 
@@ -21,8 +23,10 @@ pub mod metrics;
 pub mod optimiser;
 pub mod plan;
 pub mod report;
+pub mod run;
 pub mod server;
 pub mod stopping;
+pub mod store;
 pub mod twin;
 
 pub use circuit::Circuit;
@@ -30,4 +34,5 @@ pub use client::{Client, SeededBatch};
 pub use config::{Config, Method, Mode};
 pub use plan::{DataShape, TrainPlan};
 pub use report::report;
+pub use run::{Owner, Run, Validator};
 pub use server::{Batch, Server};

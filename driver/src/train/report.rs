@@ -134,9 +134,6 @@ impl<'a> Run<'a> {
     }
 
     fn best_epoch(&self) -> Option<usize> {
-        if let Some(&ServerEvent::End { best_epoch, .. }) = self.end {
-            return Some(best_epoch);
-        }
         let best = self.validations.iter().min_by(|a, b| a.encrypted.loss.total_cmp(&b.encrypted.loss));
         best.map(|validation| validation.epoch)
     }
@@ -190,7 +187,7 @@ impl<'a> Run<'a> {
             facts.push(("Seconds per step", format!("{} s", short(median.seconds)), steps));
         }
         if let Some(best) = self.best_epoch() {
-            let by = if self.end.is_some() { "its weights are kept" } else { "so far" };
+            let by = if self.end.is_some() { "least validation loss" } else { "so far" };
             facts.push(("Best epoch", best.to_string(), by.to_owned()));
         }
         if let Some(ClientEvent::Test { encrypted, .. }) = self.test {

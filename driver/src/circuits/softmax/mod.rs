@@ -6,6 +6,7 @@
 //! | [`plain`], [`encrypted`], [`plan`] | the three things that a variant runs on: numbers, ciphertexts, levels |
 //! | [`ours`] | normalise and square |
 //! | [`paper`] | HETAL's: maximum, domain extension, exponential, Goldschmidt's inverse |
+//! | [`rivals`] | three more to compare with |
 //! | [`table`] | errors, depths and bootstraps side by side |
 //!
 //! A variant is written once, against [`Vectors`]. Run on levels ([`SoftmaxPlan::new`]) it tells its depth, where to bootstrap and
@@ -22,6 +23,7 @@ pub mod ours;
 pub mod paper;
 pub mod plain;
 pub mod plan;
+pub mod rivals;
 pub mod table;
 
 pub use encrypted::Encrypted;
@@ -341,31 +343,6 @@ pub trait Softmax {
     /// # Errors
     /// Those of the evaluator; [`Error::Count`] for another number of classes than it was made for.
     fn run<E: Vectors>(&self, vectors: &E, x: E::Vector) -> Result<E::Vector>;
-}
-
-/// A variant that is chosen at run time.
-#[derive(Clone, Debug)]
-pub enum Variant {
-    /// Normalise and square.
-    NormaliseSquare(NormaliseSquare),
-    /// The paper's.
-    Paper(Paper),
-}
-
-impl Softmax for Variant {
-    fn name(&self) -> String {
-        match self {
-            Self::NormaliseSquare(variant) => variant.name(),
-            Self::Paper(variant) => variant.name(),
-        }
-    }
-
-    fn run<E: Vectors>(&self, vectors: &E, x: E::Vector) -> Result<E::Vector> {
-        match self {
-            Self::NormaliseSquare(variant) => variant.run(vectors, x),
-            Self::Paper(variant) => variant.run(vectors, x),
-        }
-    }
 }
 
 /// Exact softmax of a row.

@@ -1,12 +1,16 @@
 //! Errors, depths and bootstraps of the variants, side by side.
+//!
+//! HETAL's own table takes its samples for a range from that and all smaller ones of [`RANGES`]: its means are those of the means here, its maxima the
+//! largest of theirs, over more samples.
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use serde::Serialize;
 
 use super::plan::{Refresh, depth_and_bootstraps};
-use super::{Layout, NormaliseSquare, NormaliseSquareConfig, Paper, PaperConfig, Plain, Softmax, exact};
-use crate::error::Result;
+use super::rivals::{Gumbel, Hong, PrivGd};
+use super::{Layout, NormaliseSquare, NormaliseSquareConfig, Paper, PaperConfig, Plain, Softmax, Vectors, exact};
+use crate::error::{Error, Result};
 
 /// The numbers of classes of the table.
 pub const CLASSES: [usize; 4] = [3, 5, 7, 10];
@@ -52,28 +56,89 @@ pub fn errors(variant: &impl Softmax, classes: usize, range: f64, samples: usize
     Ok([largest, sum / samples as f64])
 }
 
-fn row(variant: &impl Softmax, classes: usize, range: f64, samples: usize) -> Result<Row> {
+/// Any variant of the table.
+#[derive(Clone, Debug)]
+pub enum Variant {
+    /// Ours.
+    Ours(NormaliseSquare),
+    /// HETAL's.
+    Paper(Paper),
+    /// Hong et al.
+    Hong(Hong),
+    /// Jin et al.
+    PrivGd(PrivGd),
+    /// Lee et al.
+    Gumbel(Gumbel),
+}
+
+impl Variant {
+    /// All of the table for one number of classes and one range: ours made for the range, the paper's two, as published, with the parameters of R = 128,
+    /// and those rivals that are defined on the range.
+    ///
+    /// # Errors
+    /// Those of the variants: none for the classes and ranges of the table.
+    pub fn all(classes: usize, range: f64) -> Result<Vec<Self>> {
+        let paper = |precise| Paper::new(PaperConfig { classes, range: 128.0, precise, scaled: false });
+        let ours = NormaliseSquare::new(NormaliseSquareConfig::new(classes, range))?;
+        let rivals = [
+            Hong::new(classes, range).map(Self::Hong),
+            PrivGd::new(classes, range).map(Self::PrivGd),
+            Gumbel::new(classes, range).map(Self::Gumbel),
+        ];
+        let mut all = vec![Self::Ours(ours), Self::Paper(paper(false)?), Self::Paper(paper(true)?)];
+        for rival in rivals {
+            match rival {
+                Ok(rival) => all.push(rival),
+                Err(Error::Range { what: "range", .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
+    }
+}
+
+impl Softmax for Variant {
+    fn name(&self) -> String {
+        match self {
+            Self::Ours(variant) => variant.name(),
+            Self::Paper(variant) => variant.name(),
+            Self::Hong(variant) => variant.name(),
+            Self::PrivGd(variant) => variant.name(),
+            Self::Gumbel(variant) => variant.name(),
+        }
+    }
+
+    fn run<E: Vectors>(&self, vectors: &E, x: E::Vector) -> Result<E::Vector> {
+        match self {
+            Self::Ours(variant) => variant.run(vectors, x),
+            Self::Paper(variant) => variant.run(vectors, x),
+            Self::Hong(variant) => variant.run(vectors, x),
+            Self::PrivGd(variant) => variant.run(vectors, x),
+            Self::Gumbel(variant) => variant.run(vectors, x),
+        }
+    }
+}
+
+/// One row, from this many samples.
+///
+/// # Errors
+/// Those of the variant.
+pub fn row(variant: &impl Softmax, classes: usize, range: f64, samples: usize) -> Result<Row> {
     let [max_error, mean_error] = errors(variant, classes, range, samples, 1)?;
     let layout = Layout::strided(classes.next_power_of_two(), 1, classes)?;
     let (depth, bootstraps) = depth_and_bootstraps(variant, layout, REFRESH.output, REFRESH.input, Some(REFRESH))?;
     Ok(Row { variant: variant.name(), classes, range, max_error, mean_error, depth, bootstraps })
 }
 
-/// The table, from this many samples for each number of classes and range: ours made for the range, the paper's, as published, for R = 128.
+/// The table, from this many samples for each number of classes and range: every [`Variant::all`].
 ///
 /// # Errors
 /// Those of the variants: none for these classes and ranges.
 pub fn table(samples: usize) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for classes in CLASSES {
-        for range in RANGES {
-            let ours = NormaliseSquare::new(NormaliseSquareConfig::new(classes, range))?;
-            rows.push(row(&ours, classes, range, samples)?);
-            for precise in [false, true] {
-                // As published: with the parameters of the largest range.
-                let paper = Paper::new(PaperConfig { classes, range: 128.0, precise, scaled: false })?;
-                rows.push(row(&paper, classes, range, samples)?);
-            }
+    for (classes, range) in CLASSES.into_iter().flat_map(|classes| RANGES.map(|range| (classes, range))) {
+        for variant in Variant::all(classes, range)? {
+            rows.push(row(&variant, classes, range, samples)?);
         }
     }
     Ok(rows)

@@ -1,38 +1,25 @@
-//! `hetal bench`.
+//! `hetal bench bootstrap`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 use num_complex::Complex64;
 use rand_core::Rng;
 use serde::Serialize;
 
-use super::table;
 use crate::circuits::bootstrap::{Breakdown, Order, Packing};
 use crate::circuits::{BootstrapConfig, BootstrapPlan, Bootstrapper};
+use crate::cli::{inspect, table};
 use crate::encoding::Encoder;
 use crate::error::Result;
 use crate::eval::Evaluator;
 use crate::footprint;
 use crate::keys::{SecretKey, entropy};
 use crate::params::Parameters;
-use crate::precision;
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Bench {
-    /// Errors of encoding, encryption and every operation, in bits, beside their bounds.
-    Precision {
-        /// The parameters.
-        #[arg(long, default_value = "n16")]
-        preset: String,
-    },
-    /// Time of the steps of a bootstrapping, its precision, keys and memory.
-    Bootstrap(BootstrapArgs),
-}
 
 #[derive(Debug, Args)]
-pub(super) struct BootstrapArgs {
+pub(in crate::cli) struct BootstrapArgs {
     /// The parameters.
     #[arg(long, default_value = "n16")]
     preset: String,
@@ -124,34 +111,6 @@ struct EndLine {
     peak_bytes: Option<usize>,
 }
 
-impl Bench {
-    pub(super) fn run(&self, json: bool) -> Result<()> {
-        match self {
-            Self::Precision { preset } => precision_table(preset, json),
-            Self::Bootstrap(args) => args.run(json),
-        }
-    }
-}
-
-fn precision_table(preset: &str, json: bool) -> Result<()> {
-    let params = Parameters::preset(preset)?;
-    let rows = precision::measure(&params)?;
-    if json {
-        rows.iter().for_each(table::json);
-        return Ok(());
-    }
-    println!("{}", super::inspect::headline(&params));
-    println!("bits: -log2 of the error of a slot, {} slots of magnitude up to 1", params.slots());
-    let cells = rows.iter().map(|row| {
-        let levels = format!("{} to {}", row.level, row.level_after);
-        let [mean, worst, bound] = [row.mean_bits, row.worst_bits, row.bound_bits].map(|bits| format!("{bits:.1}"));
-        let holds = if row.holds() { "yes" } else { "NO" };
-        vec![row.operation.to_owned(), levels, mean, worst, bound, holds.to_owned()]
-    });
-    table::print(&["operation", "level", "mean", "worst", "bound", "holds"], &cells.collect::<Vec<_>>());
-    Ok(())
-}
-
 impl BootstrapArgs {
     fn config(&self, params: &Parameters) -> BootstrapConfig {
         let packing = match self.packing {
@@ -179,7 +138,7 @@ impl BootstrapArgs {
         }
     }
 
-    fn run(&self, json: bool) -> Result<()> {
+    pub(super) fn run(&self, json: bool) -> Result<()> {
         let params = Parameters::preset(&self.preset)?;
         let plan = BootstrapPlan::new(&params, self.config(&params))?;
         let requests = plan.requests();
@@ -201,7 +160,7 @@ impl BootstrapArgs {
         if json {
             table::json(&line);
         } else {
-            println!("{}", super::inspect::headline(&params));
+            println!("{}", inspect::headline(&params));
             println!(
                 "{n} {:?} slots, {} EvalMod of degree {}, |I| <= {}, failure 2^{:.0}, level {} to {}",
                 plan.config().packing,

@@ -1,0 +1,394 @@
+//! The commands of a client, through the program: texts of help and of errors, and a run from keys to the report.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::{Arc, OnceLock};
+
+use hetal::train::log::{ClientEvent, Quality, ServerEvent, Writer};
+use hetal::train::store::{DataFolder, Kept, KeyFolder, Part, RunFolder};
+use hetal::train::{Client, Server};
+use serde_json::Value;
+
+const FEATURES: usize = 12;
+const CLASSES: usize = 3;
+const SETTINGS: [&str; 10] =
+    ["--preset", "test-10", "--batch", "40", "--learning-rate", "2", "--logit-range", "8", "--epochs", "2"];
+
+fn hetal<S: AsRef<OsStr>>(folder: &Path, arguments: &[S]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_hetal")).current_dir(folder).args(arguments).output().expect("starts")
+}
+
+/// What it prints if all is well.
+fn prints<S: AsRef<OsStr> + std::fmt::Debug>(folder: &Path, arguments: &[S]) -> String {
+    let output = hetal(folder, arguments);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {error}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn json<S: AsRef<OsStr> + std::fmt::Debug>(folder: &Path, arguments: &[S]) -> Value {
+    let arguments: Vec<&OsStr> = arguments.iter().map(AsRef::as_ref).chain(["--json".as_ref()]).collect();
+    let text = prints(folder, &arguments);
+    assert_eq!(text.lines().count(), 1, "{text}");
+    serde_json::from_str(&text).expect("an object")
+}
+
+/// Compares with the file, or with `HETAL_BLESS=1` writes it.
+fn golden(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cli").join(name);
+    if std::env::var_os("HETAL_BLESS").is_some_and(|value| value == "1") {
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(&path, text).expect("writes");
+    }
+    let wanted = fs::read_to_string(&path).unwrap_or_default();
+    assert!(wanted == text, "{name} is not as stored, HETAL_BLESS=1 stores it:\n{text}\nstored:\n{wanted}");
+}
+
+fn npy(path: &Path, descr: &str, shape: &str, values: &[u8]) {
+    let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let length = (header.len() as u16).to_le_bytes();
+    fs::write(path, [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), values].concat()).expect("writes");
+}
+
+fn features(path: &Path, x: &[f32]) {
+    let bytes: Vec<u8> = x.iter().flat_map(|x| x.to_le_bytes()).collect();
+    npy(path, "<f4", &format!("({}, {FEATURES})", x.len() / FEATURES), &bytes);
+}
+
+fn labels(path: &Path, y: &[u8]) {
+    npy(path, "|u1", &format!("({},)", y.len()), y);
+}
+
+/// Three sets of rows, whose class is that of the largest of the first features.
+fn write_data(folder: &Path) {
+    fs::create_dir_all(folder).expect("a folder");
+    for (part, rows) in [("train", 100), ("val", 30), ("test", 50)] {
+        // Far from uniform, but never twice the same.
+        let x: Vec<f32> =
+            (0..rows * FEATURES).map(|i| ((i * i * 7 + i * 13 + rows) % 1009) as f32 / 504.5 - 1.0).collect();
+        let class = |row: &[f32]| (0..CLASSES).max_by(|&a, &b| row[a].total_cmp(&row[b])).expect("classes") as u8;
+        features(&folder.join(format!("features_{part}.npy")), &x);
+        let y: Vec<u8> = x.chunks(FEATURES).map(class).collect();
+        labels(&folder.join(format!("labels_{part}.npy")), &y);
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        fs::copy(entry.path(), to.join(entry.file_name())).expect("copies");
+    }
+}
+
+fn folder(name: &[u8]) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(OsString::from_vec(name.to_vec()));
+    let _ = fs::remove_dir_all(&path);
+    fs::create_dir_all(&path).expect("a folder");
+    path
+}
+
+/// A folder whose name is not UTF-8, with data, keys, encrypted data and a run of one epoch.
+fn prepared() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let root = folder(b"cli-\xff");
+        write_data(&root.join("data"));
+        let keygen = prints(&root, &[&["keygen", "--data", "data", "--keys", "keys"], &SETTINGS[..]].concat());
+        assert!(keygen.contains("test-10: N = 2^10") && keygen.contains("INSECURE"), "{keygen}");
+        let encrypt = json(&root, &["encrypt", "--keys", "keys", "--data", "data", "--out", "enc", "--normalise"]);
+        assert_eq!(encrypt["rows"], Value::from(vec![100, 30, 50]));
+        train(&root);
+        root
+    })
+}
+
+/// One epoch.
+fn train(root: &Path) {
+    let folder = KeyFolder::open(&root.join("keys")).expect("keys");
+    let plan = folder.plan().clone();
+    let (keys, encapsulation) = folder.public(&mut |_, _| ()).expect("keys");
+    let server = Server::new(plan.clone(), Arc::new(keys), Arc::new(encapsulation)).expect("these parameters");
+    let client = Client::new(plan.clone(), folder.secret().expect("a key")).expect("these parameters");
+    let data = DataFolder::open(&root.join("enc"), &plan).expect("data");
+    let run = RunFolder::create(&root.join("run")).expect("a folder");
+    let mut log = Writer::<ServerEvent>::open(run.server_log()).expect("a log");
+    let mut state = data.start().expect("a state");
+    for step in 1..=plan.steps_per_epoch() {
+        let batch = data.batch(step - 1).expect("a batch");
+        let (next, phases) = server.step(&state, &batch, step).expect("runs");
+        state = next;
+        let bootstraps = plan.bootstraps();
+        let (level, log_scale) = (plan.bootstrap().output_level(), 40.0);
+        let (rows, seconds, memory_bytes) = (batch.rows, phases.iter().map(|phase| phase.seconds).sum(), 1 << 20);
+        let event =
+            ServerEvent::Step { epoch: 1, step, rows, seconds, phases, bootstraps, level, log_scale, memory_bytes };
+        log.write(&event).expect("writes");
+    }
+    let state = server.kept(&state).expect("levels");
+    let outputs = server.outputs(&state, &data.features(Part::Val, 0).expect("a batch")).expect("runs");
+    let max_logit = client.logits(&outputs, 30).expect("decrypts").iter().flatten().fold(0.0f64, |a, b| a.max(b.abs()));
+    run.write_models(plan.params(), &[Kept { epoch: 1, state }]).expect("writes");
+    let encrypted = Quality { loss: 0.5, accuracy: 0.9, max_logit };
+    let event = ClientEvent::Validation { epoch: 1, step: 3, encrypted, twin: None, exact: None, go_on: true };
+    Writer::open(run.client_log()).expect("a log").write(&event).expect("writes");
+}
+
+/// The names of the subcommands in a text of help.
+fn subcommands(help: &str) -> Vec<String> {
+    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    names.map(|line| line.split_whitespace().next().expect("a name").to_owned()).filter(|name| name != "help").collect()
+}
+
+#[test]
+fn help() {
+    let root = Path::new(".");
+    let mut commands = vec![Vec::<String>::new()];
+    let mut texts = 0;
+    while let Some(command) = commands.pop() {
+        let arguments: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
+        let text = prints(root, &arguments);
+        golden(&format!("{}.txt", [&["hetal".to_owned()], &command[..]].concat().join("-")), &text);
+        commands.extend(subcommands(&text).into_iter().map(|name| [&command[..], &[name]].concat()));
+        texts += 1;
+    }
+    assert!(texts >= 14, "{texts}");
+}
+
+/// Errors tell where and what, and what would be right.
+#[test]
+fn errors() {
+    let root = folder(b"cli-errors");
+    let shared = prepared();
+    let data = |name: &str| {
+        let path = root.join(name);
+        write_data(&path);
+        path
+    };
+    data("data");
+    copy(&shared.join("keys"), &root.join("keys"));
+    copy(&shared.join("enc"), &root.join("enc"));
+    copy(&shared.join("run"), &root.join("run"));
+    let mut x = vec![0.5; 50 * FEATURES];
+    x[3 * FEATURES + 7] = f32::NAN;
+    features(&data("nan").join("features_test.npy"), &x);
+    labels(&data("label").join("labels_test.npy"), &[[0; 49].as_slice(), &[3]].concat());
+    labels(&data("rows").join("labels_test.npy"), &[0; 49]);
+    npy(&data("dtype").join("features_test.npy"), "<c16", "(1, 1)", &[0; 16]);
+    npy(&data("floats").join("labels_test.npy"), "<f4", "(1,)", &[0; 4]);
+    // Keys cut off, unfinished, and others.
+    copy(&root.join("keys"), &root.join("cut"));
+    let file = fs::OpenOptions::new().write(true).open(root.join("cut/evaluation.keys")).expect("opens");
+    file.set_len(file.metadata().expect("a length").len() - 1000).expect("cuts");
+    copy(&root.join("keys"), &root.join("half"));
+    fs::remove_file(root.join("half/job.json")).expect("removes");
+    let sizes = ["--rows", "100", "--features", "12", "--classes", "3"];
+    let settings = SETTINGS.map(|text| if text == "8" { "1" } else { text });
+    prints(&root, &[&["keygen", "--keys", "other"][..], &sizes, &settings].concat());
+    copy(&root.join("enc"), &root.join("changed"));
+    let path = root.join("changed/test-00001.ct");
+    let mut bytes = fs::read(&path).expect("reads");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(path, bytes).expect("writes");
+    features(&root.join("x.npy"), &x[..3 * FEATURES]);
+    npy(&root.join("narrow.npy"), "<f4", "(1, 2)", &[0; 8]);
+    for (name, text) in [
+        ("key.toml", "preset = \"n16\"\n# more\nepoch = 3\n"),
+        ("type.toml", "epochs = 3\nlearning_rate = \"fast\"\n"),
+        ("mode.toml", "mode = \"slow\"\n"),
+        ("syntax.toml", "epochs = 3\nbatch 10\n"),
+    ] {
+        fs::write(root.join(name), text).expect("writes");
+    }
+    let evaluate = "evaluate --run run --data data --encrypted";
+    let mut text = String::new();
+    for command in [
+        "keygen --data missing --keys new",
+        "keygen --data nan --keys new",
+        "keygen --data label --keys new",
+        "keygen --data rows --keys new",
+        "keygen --data dtype --keys new",
+        "keygen --data floats --keys new",
+        "keygen --data data --keys data --preset test-10",
+        "keygen --data data --keys x.npy/new --preset test-10",
+        "keygen --data data --keys new --preset n17",
+        "keygen --data data --keys new --config missing.toml",
+        "keygen --data data --keys new --config key.toml",
+        "keygen --data data --keys new --config type.toml",
+        "keygen --data data --keys new --config mode.toml",
+        "keygen --data data --keys new --config syntax.toml",
+        "keygen --data data --keys new --epochs 0",
+        "keygen --data data --keys new --learning-rate 1e9",
+        "keygen --rows 10 --features 3 --classes 1 --keys new",
+        "encrypt --keys missing --data data --out new --normalise",
+        "encrypt --keys half --data data --out new",
+        "encrypt --keys keys --data data --out new",
+        "encrypt --keys keys --data data --out enc --normalise",
+        "encrypt --keys keys --data data --out x.npy/new --normalise",
+        "inspect keys half",
+        "inspect data enc --keys other",
+        "inspect data run --keys keys",
+        &format!("{evaluate} enc --keys cut"),
+        &format!("{evaluate} enc --keys other"),
+        &format!("{evaluate} changed --keys keys"),
+        "evaluate --keys keys --run missing --data data",
+        "evaluate --keys keys --run run --data data --epoch 7",
+        "evaluate --keys keys --run enc --data data",
+        "predict --keys keys --run run --features narrow.npy --out y.npy",
+        "predict --keys keys --run run --features missing.npy --out y.npy",
+        "predict --keys keys --run run --features x.npy --out /dev/full",
+        "predict --keys keys --run run --features x.npy --out missing/y.npy",
+        "report missing",
+        "report enc",
+        // Wrong command lines.
+        "keygen --data data",
+        "keygen --keys new --rows 10",
+        "keygen --data data --keys new --mode slow",
+        "evaluate --keys keys --run run --data data --split all",
+    ] {
+        let output = hetal(&root, &command.split(' ').collect::<Vec<_>>());
+        let error = String::from_utf8(output.stderr).expect("text");
+        assert!(output.stdout.is_empty() || command.starts_with("keygen"), "{command}");
+        assert!(!root.join("new").exists() && !root.join("y.npy").exists(), "{command}");
+        text += &format!("$ hetal {command}\n{}[{}]\n\n", hidden(&error), output.status.code().expect("an end"));
+    }
+    golden("errors.txt", &text);
+    // A model under another secret key is seen to be none.
+    let output = hetal(&root, &["evaluate", "--keys", "other", "--run", "run", "--data", "data"]);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && error.contains("other keys"), "{error}");
+    // Nothing was added to the log by what failed.
+    let lines = |folder: &Path| fs::read_to_string(folder.join("run/client.jsonl")).expect("a log").lines().count();
+    assert_eq!(lines(&root), 1);
+    // Where permissions bind the user of the test.
+    fs::create_dir(root.join("fixed")).expect("a folder");
+    fs::set_permissions(root.join("fixed"), fs::Permissions::from_mode(0o555)).expect("changes");
+    if fs::write(root.join("fixed/probe"), "").is_err() {
+        let output =
+            hetal(&root, &["predict", "--keys", "keys", "--run", "run", "--features", "x.npy", "--out", "fixed/y.npy"]);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && error.contains("Permission denied"), "{error}");
+    }
+    // Ranges that the training would leave.
+    let output = hetal(&root, &["encrypt", "--keys", "other", "--data", "data", "--out", "new"]);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.code() == Some(0) && error.contains("logit_range is 1: make keys with --logit-range"),
+        "{error}"
+    );
+    fs::remove_dir_all(root).expect("removes");
+}
+
+/// Hashes differ from run to run.
+fn hidden(text: &str) -> String {
+    let long = |word: &&str| word.len() >= 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let words = text.split_inclusive(|c: char| !c.is_ascii_alphanumeric());
+    let word = |word: &str| {
+        let bare = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+        if long(&bare) { format!("HASH{}", &word[bare.len()..]) } else { word.to_owned() }
+    };
+    words.map(word).collect()
+}
+
+fn number(value: &Value, name: &str) -> f64 {
+    value[name].as_f64().unwrap_or_else(|| panic!("{name} of {value}"))
+}
+
+#[test]
+fn from_keys_to_report() {
+    let root = prepared();
+    let mode = |name: &str| fs::metadata(root.join(name)).expect("a file").permissions().mode() & 0o777;
+    assert_eq!(mode("keys/secret.key"), 0o600);
+    // The same on plain and on encrypted rows.
+    for split in ["train", "val", "test"] {
+        let arguments = ["evaluate", "--keys", "keys", "--run", "run", "--data", "data", "--split", split];
+        let plain = json(root, &arguments);
+        let encrypted = json(root, &[&arguments[..], &["--encrypted", "enc"]].concat());
+        for (name, bound) in [("loss", 1e-3), ("max_logit", 1e-2), ("accuracy", 0.05)] {
+            let values = [&plain, &encrypted].map(|value| number(value, name));
+            assert!((values[0] - values[1]).abs() < bound, "{split} {name}: {values:?}");
+        }
+        assert!(number(&plain, "accuracy") > 0.5, "{plain}");
+        assert_eq!(plain["epoch"], 1);
+    }
+    let log = fs::read_to_string(root.join("run/client.jsonl")).expect("a log");
+    assert_eq!(log.lines().filter(|line| line.contains("\"test\"")).count(), 2, "{log}");
+    let text = prints(root, &["evaluate", "--keys", "keys", "--run", "run", "--data", "data", "--epoch", "1"]);
+    assert!(text.contains("epoch 1, 50 rows of test") && text.contains("precision"), "{text}");
+    // Classes and probabilities, by absolute paths that are not UTF-8.
+    let path = |name: &str| root.join(name).into_os_string();
+    for (out, probabilities) in [("y.npy", false), ("p.npy", true)] {
+        let mut arguments: Vec<OsString> = vec!["predict".into()];
+        for (flag, name) in
+            [("--keys", "keys"), ("--run", "run"), ("--features", "data/features_test.npy"), ("--out", out)]
+        {
+            arguments.extend([flag.into(), path(name)]);
+        }
+        arguments.extend(probabilities.then(|| "--probabilities".into()));
+        let predicted = json(root, &arguments);
+        assert_eq!(predicted["rows"], 50);
+    }
+    let values = |name: &str, size: usize| {
+        let bytes = fs::read(root.join(name)).expect("a file");
+        bytes[bytes.len() - size..].to_vec()
+    };
+    let classes: Vec<u32> =
+        values("y.npy", 50 * 4).as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect();
+    let probabilities: Vec<f64> =
+        values("p.npy", 50 * CLASSES * 8).as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
+    for (row, &class) in probabilities.chunks(CLASSES).zip(&classes) {
+        assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+        assert!(row.iter().all(|p| *p <= row[class as usize]), "{row:?} {class}");
+    }
+    // What is there, and what was planned.
+    let (keys, data) =
+        (json(root, &["inspect", "keys", "keys"]), json(root, &["inspect", "data", "enc", "--keys", "keys"]));
+    assert_eq!((&keys["job"], &keys["normalised"]), (&data["job"], &Value::from(true)));
+    assert_eq!(data["batches"], Value::from(vec![3, 1, 2]));
+    let plan = json(root, &[&["inspect", "plan", "--data", "data"], &SETTINGS[..]].concat());
+    assert_eq!(plan["job"], keys["job"]);
+    let disk = |folder: &str, wanted: fn(&str) -> bool| -> f64 {
+        let entries = fs::read_dir(root.join(folder)).expect("a folder").map(|entry| entry.expect("an entry"));
+        let wanted = entries.filter(|entry| wanted(entry.file_name().to_str().expect("text")));
+        wanted.map(|entry| entry.metadata().expect("a size").len() as f64).sum()
+    };
+    let ratio = disk("enc", |name| name.starts_with("train-")) / number(&plan, "train_file_bytes");
+    assert!((1.0..1.05).contains(&ratio), "{ratio}");
+    assert_eq!(disk("keys", |name| name == "evaluation.keys"), number(&plan, "key_file_bytes"));
+    for arguments in [
+        &["inspect", "keys", "keys"][..],
+        &["inspect", "data", "enc", "--keys", "keys"],
+        &[&["inspect", "plan", "--data", "data"], &SETTINGS[..]].concat(),
+    ] {
+        let text = prints(root, arguments);
+        assert!(text.contains(plan["job"].as_str().expect("a hash")), "{text}");
+    }
+    // The page.
+    assert_eq!(prints(root, &["report", "run"]), "run/report.html\n");
+    prints(root, &["report", "run", "--out", "page.html"]);
+    assert_eq!(
+        fs::read(root.join("page.html")).expect("a page"),
+        fs::read(root.join("run/report.html")).expect("a page")
+    );
+    assert_eq!(mode("page.html"), 0o600);
+}
+
+/// Settings of a file, over them those of the command line.
+#[test]
+fn settings() {
+    let root = folder(b"cli-settings");
+    let defaults = prints(&root, &["keygen", "--print-config"]);
+    golden("config.toml.txt", &defaults);
+    fs::write(root.join("all.toml"), &defaults).expect("writes");
+    assert_eq!(prints(&root, &["inspect", "plan", "--config", "all.toml", "--print-config"]), defaults);
+    fs::write(root.join("some.toml"), "epochs = 7\nbatch = 64\n").expect("writes");
+    let text = prints(&root, &["keygen", "--config", "some.toml", "--batch", "32", "--print-config"]);
+    assert_eq!(text, defaults.replace("epochs = 20", "epochs = 7").replace("batch = 1024", "batch = 32"));
+    fs::remove_dir_all(root).expect("removes");
+}
