@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::circuits::softmax::table::Variant;
-use crate::circuits::softmax::{NormaliseSquare, NormaliseSquareConfig, Paper, PaperConfig};
+use crate::circuits::softmax::{NormaliseSquare, NormaliseSquareConfig, Paper, PaperConfig, Variant};
 use crate::error::{Error, Result};
 
 /// How a step is computed.

@@ -8,8 +8,9 @@ use rand_core::Rng;
 use serde::Serialize;
 
 use crate::circuits::bootstrap::Packing;
+use crate::circuits::softmax::Variant;
 use crate::circuits::softmax::plan::Refresh;
-use crate::circuits::softmax::table::{CLASSES, RANGES, Variant, row};
+use crate::circuits::softmax::table::{CLASSES, RANGES, row};
 use crate::circuits::softmax::{Encrypted, Layout, Plain, Softmax, SoftmaxPlan, exact};
 use crate::circuits::{BootstrapConfig, BootstrapPlan, Bootstrapper};
 use crate::cli::{inspect, table};
