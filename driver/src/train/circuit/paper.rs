@@ -20,6 +20,9 @@
 //! * W and V are bootstrapped separately, real slots each. Softmax is bootstrapped where [`SoftmaxPlan`](crate::circuits::softmax::SoftmaxPlan)
 //!   finds it cheapest, the logits first where they have no levels left.
 //! * η/n is in the masks of [`DiagAtb`].
+//!
+//! **Cost.** With a batch of 512, 768 features, 3 classes and R = 12 at the preset `n16`, a step takes 60 levels and 33 bootstraps, 26 of the state and 7
+//! of softmax, which are 93 % of ten times the work of [`fast`](super::fast).
 
 use super::{Frame, Levels, Masks, Step, Weights, lower};
 use crate::circuits::softmax::Layout;
