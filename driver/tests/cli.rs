@@ -132,7 +132,7 @@ fn train(root: &Path) {
     let state = server.kept(&state).expect("levels");
     let outputs = server.outputs(&state, &data.features(Part::Val, 0).expect("a batch")).expect("runs");
     let max_logit = client.logits(&outputs, 30).expect("decrypts").iter().flatten().fold(0.0f64, |a, b| a.max(b.abs()));
-    run.write_models(plan.params(), &[Kept { epoch: 1, state }]).expect("writes");
+    run.write_models(&plan, &[Kept { epoch: 1, state }]).expect("writes");
     let encrypted = Quality { loss: 0.5, accuracy: 0.9, max_logit };
     let event = ClientEvent::Validation { epoch: 1, step: 3, encrypted, twin: None, exact: None, go_on: true };
     Writer::open(run.client_log()).expect("a log").write(&event).expect("writes");
@@ -262,10 +262,11 @@ fn errors() {
         text += &format!("$ hetal {command}\n{}[{}]\n\n", hidden(&error), output.status.code().expect("an end"));
     }
     golden("errors.txt", &text);
-    // A model under another secret key is seen to be none.
-    let output = hetal(&root, &["evaluate", "--keys", "other", "--run", "run", "--data", "data"]);
+    // A model of the same job under another secret key is seen to be none.
+    prints(&root, &[&["keygen", "--data", "data", "--keys", "twin"][..], &SETTINGS[..]].concat());
+    let output = hetal(&root, &["evaluate", "--keys", "twin", "--run", "run", "--data", "data"]);
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.code() == Some(1) && error.contains("other keys"), "{error}");
+    assert!(output.status.code() == Some(1) && error.contains("largest weight"), "{error}");
     // Nothing was added to the log by what failed.
     let lines = |folder: &Path| fs::read_to_string(folder.join("run/client.jsonl")).expect("a log").lines().count();
     assert_eq!(lines(&root), 1);

@@ -37,10 +37,12 @@ fn multiplied(a: &[f64], b: &[f64], inner: usize) -> Vec<f64> {
 /// The result of a product of two matrices that have the shapes of its packings.
 fn expected(product: &impl Product, a: &[f64], b: &[f64]) -> Vec<f64> {
     let [left, right, result] = product.packings().map(|packing| packing.shape());
-    if result == Shape::new(left.rows, right.rows) && left.cols == right.cols {
+    // Shapes do not tell them apart where rows, features and classes are as many.
+    if matches!(product.name(), "DiagABT" | "skewed ABT" | "ColMajor" | "Jin ABT") {
+        assert_eq!((result, left.cols), (Shape::new(left.rows, right.rows), right.cols));
         return multiplied(a, b, left.cols);
     }
-    assert_eq!(result, Shape::new(left.cols, right.cols));
+    assert_eq!((result, left.rows), (Shape::new(left.cols, right.cols), right.rows));
     multiplied(&transposed(left, a), &transposed(right, b), left.rows)
 }
 

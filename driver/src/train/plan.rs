@@ -33,7 +33,7 @@ pub struct DataShape {
 
 /// What has to be the same for keys, encrypted data and checkpoints to belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobHash([u8; 16]);
+pub struct JobHash(pub [u8; 16]);
 
 impl fmt::Display for JobHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

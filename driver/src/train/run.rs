@@ -195,7 +195,7 @@ impl Run<'_> {
             outcome = if at.go_on { Outcome::Finished } else { Outcome::Stopped };
         }
         if outcome != Outcome::Interrupted {
-            self.folder.write_models(plan.params(), &at.kept)?;
+            self.folder.write_models(plan, &at.kept)?;
         }
         log.write(&ServerEvent::End {
             steps: at.step,
@@ -334,7 +334,7 @@ impl<'a> Validator<'a> {
     /// Writes down an event.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io).
+    /// [`Error::Io`].
     pub fn note(&mut self, event: &ClientEvent) -> Result<()> {
         self.log.write(event)
     }

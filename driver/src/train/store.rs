@@ -606,14 +606,16 @@ impl RunFolder {
         self.path.join(format!("model-{epoch:03}.ct"))
     }
 
-    /// Writes the results of the last epochs, of which the client chooses.
+    /// Writes the results of the last epochs, of which the client chooses: the job, and the ciphertexts.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn write_models(&self, params: &Parameters, kept: &[Kept]) -> Result<()> {
+    pub fn write_models(&self, plan: &TrainPlan, kept: &[Kept]) -> Result<()> {
         kept.iter().try_for_each(|Kept { epoch, state }| {
-            write_atomically(self.model(*epoch), Access::Shared, |file| {
-                state.iter().try_for_each(|object| wire::write(file, object, params))
+            let path = self.model(*epoch);
+            write_atomically(&path, Access::Shared, |file| {
+                write_all(file, &plan.hash().0, &path)?;
+                state.iter().try_for_each(|object| wire::write(file, object, plan.params()))
             })
         })
     }
@@ -621,10 +623,13 @@ impl RunFolder {
     /// The result of an epoch.
     ///
     /// # Errors
-    /// [`Error::Io`], and those of [`wire::read`].
+    /// [`Error::Io`], those of [`wire::read`], [`Error::Malformed`] if it belongs to other keys.
     pub fn read_model(&self, plan: &TrainPlan, epoch: usize) -> Result<Vec<Ciphertext>> {
         let path = self.model(epoch);
         let mut file = BufReader::with_capacity(1 << 20, File::open(&path).map_err(|error| reading(&path, &error))?);
+        let mut job = [0; 16];
+        file.read_exact(&mut job).map_err(|error| reading(&path, &error))?;
+        check_job(&path, JobHash(job), plan)?;
         read_list(&mut file, plan.circuit().states(), plan.params(), &path)
     }
 }
