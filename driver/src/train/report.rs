@@ -14,7 +14,10 @@ const STYLE: &str = include_str!("report/style.css");
 #[must_use]
 pub fn report(server: &[ServerEvent], client: &[ClientEvent]) -> String {
     let run = Run::new(server, client);
-    let sections = [run.validation(), run.logits(), run.time(), run.levels(), run.twin(), run.memory(), run.test()];
+    // These have one chart each: two beside each other.
+    let pairs = [run.batches(), run.logits(), run.twin(), run.memory()].concat();
+    let pairs = if pairs.is_empty() { pairs } else { format!("<div class=\"pairs\">\n{pairs}</div>\n") };
+    let sections = [run.validation(), pairs, run.time(), run.levels(), run.test()];
     format!(
         r#"<!DOCTYPE html>
 <html lang="en" xmlns="http://www.w3.org/1999/xhtml">
@@ -226,7 +229,7 @@ impl<'a> Run<'a> {
         format!("<h1>Training on encrypted data</h1>\n{badges}{begun}{warning}{tiles}")
     }
 
-    /// Loss and accuracy by epoch, and of the batches.
+    /// Loss and accuracy by epoch.
     fn validation(&self) -> String {
         let Some(last) = self.validations.last() else { return String::new() };
         let lines = |value: fn(&Quality) -> f64| {
@@ -245,18 +248,9 @@ impl<'a> Run<'a> {
         let after = format!("of the encrypted model after epoch {}", last.epoch);
         let loss = format!("Validation loss by epoch: {:.4} {after}.", last.encrypted.loss);
         let accuracy = format!("Validation accuracy by epoch: {} {after}.", percent(last.encrypted.accuracy));
-        let batches = Line {
-            name: "plain twin".to_owned(),
-            colour: 1,
-            stroke: Stroke::Thin,
-            points: self.weights.iter().map(|w| (w.step as f64, w.loss)).collect(),
-        };
-        let batch_loss =
-            Chart { x: "step", ..chart("Loss on the batch, plain twin", "cross-entropy", "Loss by step.".to_owned()) };
         let figures = [
             chart("Validation loss", "cross-entropy", loss).lines(Scale::Near, lines(|q| q.loss)),
             chart("Validation accuracy", "%", accuracy).lines(Scale::Near, lines(|q| 100.0 * q.accuracy)),
-            batch_loss.lines(Scale::Near, vec![batches]),
         ];
         let row = |v: &Validation| {
             let mark = if self.best_epoch() == Some(v.epoch) { " (best)" } else { "" };
@@ -273,8 +267,27 @@ impl<'a> Run<'a> {
         section(
             "Learning",
             "The encrypted model beside the same training in the clear, once with the same approximations (its twin) and once with exact softmax.",
-            &format!("{}<details><summary>All numbers</summary>{table}</details>\n", grid(&figures)),
+            &format!("{}<details><summary>All numbers</summary>{}</details>\n", grid(&figures), card(&table)),
         )
+    }
+
+    /// Loss of the batches.
+    fn batches(&self) -> String {
+        let (Some(first), Some(last)) = (self.weights.first(), self.weights.last()) else { return String::new() };
+        let text = format!(
+            "The plain twin's loss on the batch of each step: {:.4} at step {}, {:.4} at step {}.",
+            first.loss, first.step, last.loss, last.step
+        );
+        let chart = Chart {
+            title: "Loss on the batch, plain twin",
+            description: text.clone(),
+            x: "step",
+            y: "cross-entropy",
+            limit: None,
+        };
+        let points = self.weights.iter().map(|w| (w.step as f64, w.loss)).collect();
+        let line = Line { name: "loss".to_owned(), colour: 1, stroke: Stroke::Thin, points };
+        section("Batches", &text, &grid(&[chart.lines(Scale::Near, vec![line])]))
     }
 
     /// Logits against the domain of the softmax.
@@ -352,29 +365,30 @@ impl<'a> Run<'a> {
             y: "seconds",
             limit: predicted.map(|value| Limit { name: "predicted".to_owned(), value, exceeded: false }),
         };
+        let decimals = if median_step.seconds < 1.0 { 4 } else { 2 };
+        // Empty sums are −0.
+        let fixed = |seconds: f64| format!("{:.decimals$}", seconds.abs());
         let share = |seconds: f64| percent(seconds / self.step_seconds());
         let row = |(name, seconds): &(String, Vec<f64>)| {
             let bootstraps = |step: &Step| in_phase(step, name).map(|phase| phase.bootstraps as f64).sum();
             let within = |step: &Step| in_phase(step, name).map(|phase| phase.bootstrap_seconds).sum();
             vec![
                 name.clone(),
-                short(median(seconds.iter().copied())),
+                fixed(median(seconds.iter().copied())),
                 share(seconds.iter().sum()),
                 short(median(self.steps.iter().map(bootstraps))),
-                short(median(self.steps.iter().map(within))),
+                fixed(median(self.steps.iter().map(within))),
             ]
         };
         let mut rows: Vec<_> = series.iter().map(row).collect();
         let of_steps =
-            |value: fn(&Phase) -> f64| short(median(self.steps.iter().map(|step| step.phases.iter().map(value).sum())));
-        let [bootstraps, within] =
-            [of_steps(|phase| phase.bootstraps as f64), of_steps(|phase| phase.bootstrap_seconds)];
+            |value: fn(&Phase) -> f64| median(self.steps.iter().map(|step| step.phases.iter().map(value).sum()));
         rows.push(vec![
             "whole step".to_owned(),
-            short(median_step.seconds),
+            fixed(median_step.seconds),
             share(self.step_seconds()),
-            bootstraps,
-            within,
+            short(of_steps(|phase| phase.bootstraps as f64)),
+            fixed(of_steps(|phase| phase.bootstrap_seconds)),
         ]);
         let names = ["phase", "seconds", "share", "bootstraps", "seconds in them"].map(String::from);
         let table = table("Medians of a step", &names, &rows);
@@ -392,17 +406,17 @@ impl<'a> Run<'a> {
     /// Levels and scales through a step.
     fn levels(&self) -> String {
         let Some(step) = self.median_step().filter(|step| !step.phases.is_empty()) else { return String::new() };
-        let stairs = |title, y, colour, value: fn(&Phase) -> f64| {
+        let stairs = |title, y, scale, colour, value: fn(&Phase) -> f64| {
             let parts: Vec<_> =
                 step.phases.iter().map(|phase| (phase.name.clone(), value(phase), phase.bootstraps)).collect();
             let told: Vec<String> = parts.iter().map(|(name, value, _)| format!("{name} {}", short(*value))).collect();
             let description = format!("At the end of each phase of step {}: {}.", step.step, told.join(", "));
-            Chart { title, description, x: "", y, limit: None }.stairs(&parts, colour)
+            Chart { title, description, x: "", y, limit: None }.stairs(scale, &parts, colour)
         };
         let text = format!("Step {}, the one of median time: what each phase leaves behind.", step.step);
         let figures = [
-            stairs("Level", "level", 0, |phase| phase.level as f64),
-            stairs("Scale", "log2 of the scale", 3, |phase| phase.log_scale),
+            stairs("Level", "level", Scale::Zero, 0, |phase| phase.level as f64),
+            stairs("Scale", "log2 of the scale", Scale::Near, 3, |phase| phase.log_scale),
         ];
         section("Levels", &text, &grid(&figures))
     }
@@ -585,7 +599,11 @@ fn escape(text: &str) -> String {
 /// Three digits, without zeros at the end of a fraction.
 fn short(value: f64) -> String {
     let magnitude = value.abs();
-    if value == 0.0 || !value.is_finite() {
+    if value == 0.0 {
+        // Empty sums are −0.
+        return "0".to_owned();
+    }
+    if !value.is_finite() {
         return value.to_string();
     }
     if !(1e-3..1e6).contains(&magnitude) {

@@ -4,6 +4,8 @@ use super::{escape, short};
 
 const WIDTH: f64 = 480.0;
 const HEIGHT: f64 = 280.0;
+/// With slanted names below.
+const HIGHER: f64 = 306.0;
 const LEFT: f64 = 54.0;
 const RIGHT: f64 = 468.0;
 const TOP: f64 = 28.0;
@@ -13,7 +15,7 @@ const BOTTOM: f64 = 234.0;
 const DOTS: usize = 60;
 
 /// Colours of the page.
-const COLOURS: usize = 8;
+const COLOURS: usize = 10;
 
 /// How a line is drawn.
 #[derive(Clone, Copy)]
@@ -220,8 +222,8 @@ impl Chart<'_> {
     }
 
     /// A stair through named parts with a value and a number of marks each.
-    pub(super) fn stairs(self, parts: &[(String, f64, usize)], colour: usize) -> String {
-        let y = self.vertical(Scale::Zero, parts.iter().map(|part| part.1));
+    pub(super) fn stairs(self, scale: Scale, parts: &[(String, f64, usize)], colour: usize) -> String {
+        let y = self.vertical(scale, parts.iter().map(|part| part.1));
         let ticks = parts.iter().enumerate().map(|(i, part)| (i as f64 + 0.5, part.0.clone()));
         let x = Axis { min: 0.0, max: parts.len() as f64, ticks: ticks.collect(), log: false };
         let stair = parts.iter().enumerate().map(|(i, part)| format!("V{:.1}H{:.1}", y.y(part.1), x.x(i as f64 + 1.0)));
@@ -230,19 +232,17 @@ impl Chart<'_> {
         let mut body = format!(r#"<path class="line s{colour}" d="M{LEFT} {start:.1}{path}"/>"#);
         for (i, (name, value, marks)) in parts.iter().enumerate() {
             let (cx, cy) = (x.x(i as f64 + 0.5), y.y(*value));
-            body += &format!(
-                r#"<text class="value" x="{cx:.1}" y="{:.1}" text-anchor="middle">{}</text>"#,
-                cy - 6.0,
-                short(*value)
-            );
-            if *marks > 0 {
-                body += &format!(
-                    r#"<path class="bar s1" d="M{cx:.1} {:.1}l6 10h-12z"><title>{}: {marks} bootstraps</title></path>"#,
-                    cy + 5.0,
-                    escape(name)
-                );
+            let label = ((value * 100.0).round() / 100.0).to_string();
+            if 8.0 * label.len() as f64 <= x.x(1.0) - x.x(0.0) {
+                let above = cy - 6.0;
                 body +=
-                    &format!(r#"<text x="{:.1}" y="{:.1}" text-anchor="start">×{marks}</text>"#, cx + 8.0, cy + 15.0);
+                    &format!(r#"<text class="value" x="{cx:.1}" y="{above:.1}" text-anchor="middle">{label}</text>"#);
+            }
+            if *marks > 0 {
+                let name = escape(name);
+                body += &format!(
+                    r#"<g transform="translate({cx:.1} {cy:.1})"><title>{name}: {marks} bootstraps</title><path class="bar s1" d="M-9 5l6 10h-12z"/><text x="0" y="15">×{marks}</text></g>"#
+                );
             }
         }
         let marked = parts.iter().any(|part| part.2 > 0);
@@ -280,12 +280,13 @@ impl Chart<'_> {
         axes += &format!(r#"<path class="axis" d="M{LEFT} {BOTTOM}H{RIGHT}"/>"#);
         axes += &format!(r#"<text x="2" y="13">{}</text>"#, escape(self.y));
         let middle = f64::midpoint(LEFT, RIGHT);
-        axes += &format!(r#"<text x="{middle}" y="{}" text-anchor="middle">{}</text>"#, HEIGHT - 6.0, escape(self.x));
+        let height = if slanted { HIGHER } else { HEIGHT };
+        axes += &format!(r#"<text x="{middle}" y="{}" text-anchor="middle">{}</text>"#, height - 6.0, escape(self.x));
         let limit = self.limit.map_or_else(String::new, |limit| {
             let at = y.y(limit.value);
             let (name, class) = (escape(&limit.name), if limit.exceeded { "limit exceeded" } else { "limit" });
             format!(
-                r#"<g class="{class}"><path d="M{LEFT} {at:.1}H{RIGHT}"/><text x="{RIGHT}" y="{:.1}" text-anchor="end">{name}</text></g>"#,
+                r#"<g class="{class}"><path class="halo" d="M{LEFT} {at:.1}H{RIGHT}"/><path d="M{LEFT} {at:.1}H{RIGHT}"/><text x="{RIGHT}" y="{:.1}" text-anchor="end">{name}</text></g>"#,
                 at - 5.0
             )
         });
@@ -300,7 +301,7 @@ impl Chart<'_> {
         let legend = if keys.is_empty() { keys } else { format!(r#"<ul class="legend">{keys}</ul>"#) };
         format!(
             r#"<figure class="card"><figcaption><strong>{title}</strong></figcaption>{legend}
-<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" xmlns="http://www.w3.org/2000/svg"><title>{title}</title><desc>{description}</desc>
+<svg viewBox="0 0 {WIDTH} {height}" role="img" xmlns="http://www.w3.org/2000/svg"><title>{title}</title><desc>{description}</desc>
 {axes}
 {body}{limit}</svg></figure>
 "#
