@@ -223,6 +223,9 @@ impl TrainPlan {
     }
 }
 
+/// What reading and expanding a limb of a seeded ciphertext costs, in transforms, as measured.
+const LOAD: f64 = 18.0;
+
 /// The cheapest unit block and level.
 fn best(
     params: &Parameters,
@@ -267,7 +270,8 @@ fn best(
             let times = circuit.outputs() * softmax_plan.bootstraps() + circuit.states();
             let cost =
                 record.cost(params) + softmax_plan.cost() * circuit.outputs() as u64 + bootstrap.cost() * times as u64;
-            let cost = cost.in_transforms();
+            let limbs = circuit.features().grid().len() * (levels.features + 1);
+            let cost = cost.in_transforms() + LOAD * limbs as f64;
             if best.as_ref().is_none_or(|best| cost < best.cost) {
                 best = Some(Candidate { circuit, levels, softmax_plan, record, cost });
             }

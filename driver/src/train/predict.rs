@@ -1,10 +1,9 @@
 //! What a training will take on this machine.
 //!
-//! **Time.** The planner counts the work of a step in transforms; how long one takes here is measured, with rotations of a few ciphertexts at once,
-//! as a step has them. **Memory.** Keys, diagonals and masks are counted; so are the blocks of a batch and the rotated weights; workspace and spare
-//! polynomials are taken to be those of [`WORKSPACE`] ciphertexts at the top level.
+//! **Time.** The planner counts the work of a step in transforms; how long one takes here is measured, with rotations at the top
+//! level, which are most of a bootstrapping. **Memory.** Keys, diagonals and masks are counted; so are the blocks of a batch and the rotated weights; workspace and spare
+//! polynomials are taken to be those of 40 ciphertexts at the top level.
 
-use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,7 +15,6 @@ use crate::encoding::Encoder;
 use crate::error::Result;
 use crate::eval::Evaluator;
 use crate::keys::{KeyRequests, SecretKey, entropy};
-use crate::parallel::try_map;
 
 /// Time and memory of a training.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -27,15 +25,11 @@ pub struct Prediction {
     pub memory_bytes: usize,
 }
 
-/// Workspace, in ciphertexts at the top level.
+/// Workspace and spare polynomials, in ciphertexts at the top level.
 const WORKSPACE: usize = 40;
 
-/// The level of the rotations that are measured.
-const LEVEL: usize = 13;
-
-/// How much longer a step takes than so many rotations: bootstraps read more keys and diagonals, and have shorter parts between which threads wait. As
-/// measured at N = 2^16 on two threads.
-const OVERHEAD: f64 = 1.0;
+/// How much longer a step takes than so many rotations, as measured at N = 2^16 on two threads.
+const OVERHEAD: f64 = 1.15;
 
 /// Measures this machine for a second or two, and predicts.
 ///
@@ -49,23 +43,21 @@ pub fn predict(plan: &TrainPlan) -> Result<Prediction> {
 /// Seconds of a transform's worth of work.
 fn transform_seconds(plan: &TrainPlan) -> Result<f64> {
     let (params, mut rng) = (plan.params(), entropy()?);
-    let level = LEVEL.min(params.max_level());
+    let level = params.max_level();
     let secret = SecretKey::generate(params, &mut rng)?;
     let requests = KeyRequests::default().rotation(params, 1, level);
     let evaluator = Evaluator::new(params, Arc::new(secret.evaluation_keys(&requests, &mut rng)?));
     let plaintext = Encoder::new(params).encode(&[1.0], level, params.scale(level))?;
-    let ciphertexts = (0..8).map(|_| secret.encrypt(&plaintext, &mut rng)).collect::<Result<Vec<_>>>()?;
-    let rotate = || {
+    let mut ciphertext = secret.encrypt(&plaintext, &mut rng)?;
+    let mut rotate = || {
         let clock = Instant::now();
-        for out in black_box(try_map(&ciphertexts, |a| evaluator.rotate(a, 1)))? {
-            evaluator.recycle(out);
-        }
-        Ok::<_, crate::Error>(clock.elapsed().as_secs_f64())
+        evaluator.rotate_assign(&mut ciphertext, 1)?;
+        Ok(clock.elapsed().as_secs_f64())
     };
     // The first finds everything outside of caches.
-    let mut times = (0..6).map(|_| rotate()).collect::<Result<Vec<_>>>()?.split_off(1);
+    let mut times = (0..12).map(|_| rotate()).collect::<Result<Vec<_>>>()?.split_off(1);
     times.sort_by(f64::total_cmp);
-    let cost = Cost::key_switch(level, params.gadget_shape(level), 0) * ciphertexts.len() as u64;
+    let cost = Cost::key_switch(level, params.gadget_shape(level), 0);
     Ok(times[times.len() / 2] / cost.in_transforms())
 }
 

@@ -18,7 +18,7 @@ use crate::footprint;
 use crate::io::dataset::Split;
 
 /// Where the server finds encrypted rows.
-pub trait Batches {
+pub trait Batches: Sync {
     /// What a checkpoint has to have in common with these rows.
     fn hash(&self) -> String;
 
@@ -160,17 +160,25 @@ impl Run<'_> {
         let mut outcome = if at.go_on { Outcome::Finished } else { Outcome::Stopped };
         'epochs: while at.go_on && at.epochs < config.epochs {
             let (epoch, before) = (at.epochs + 1, at.seconds);
+            let mut ahead = None;
             for batch in at.step - at.epochs * steps..steps {
                 if self.interrupt.load(Ordering::Relaxed) {
                     save(&at, &mut log)?;
                     outcome = Outcome::Interrupted;
                     break 'epochs;
                 }
-                let (state, event) = step(server, batches, &at, epoch, batch)?;
+                let clock = Instant::now();
+                let loaded = ahead.take().unwrap_or_else(|| batches.batch(batch))?;
+                // The next batch is read while this one is computed with.
+                let read = || (batch + 1 < steps).then(|| batches.batch(batch + 1));
+                let (done, next) = rayon::join(|| server.step(&at.state, &loaded, at.step + 1), read);
+                ahead = next;
+                let (state, phases) = done?;
+                let seconds = clock.elapsed().as_secs_f64();
+                let event = stepped(&state, phases, seconds, epoch, at.step + 1, loaded.rows);
                 at.state = state;
                 at.step += 1;
                 log.write(&event)?;
-                let ServerEvent::Step { seconds, .. } = event else { unreachable!("a step makes a step event") };
                 at.seconds += seconds;
                 owner.stepped(Done { step: at.step, epoch, batch, seconds, state: &at.state })?;
                 // The one at the end of an epoch comes after the validation.
@@ -230,37 +238,34 @@ impl Run<'_> {
     }
 }
 
-/// The state after a step, and the step's event.
-fn step(
-    server: &Server,
-    batches: &dyn Batches,
-    at: &Checkpoint,
+/// The event of a step, with what it waited for batches as its first part.
+fn stepped(
+    state: &[Ciphertext],
+    phases: Vec<Phase>,
+    seconds: f64,
     epoch: usize,
-    batch: usize,
-) -> Result<(Vec<Ciphertext>, ServerEvent)> {
-    let clock = Instant::now();
-    let batch = batches.batch(batch)?;
+    step: usize,
+    rows: usize,
+) -> ServerEvent {
     let load = Phase {
         name: "load".to_owned(),
-        seconds: clock.elapsed().as_secs_f64(),
+        seconds: (seconds - phases.iter().map(|phase| phase.seconds).sum::<f64>()).max(0.0),
         bootstrap_seconds: 0.0,
         bootstraps: 0,
-        level: server.plan().levels().features,
-        log_scale: batch.features[0].scale().log2(),
+        level: state[0].level(),
+        log_scale: state[0].scale().log2(),
     };
-    let (state, phases) = server.step(&at.state, &batch, at.step + 1)?;
-    let event = ServerEvent::Step {
+    ServerEvent::Step {
         epoch,
-        step: at.step + 1,
-        rows: batch.rows,
-        seconds: clock.elapsed().as_secs_f64(),
+        step,
+        rows,
+        seconds,
         bootstraps: phases.iter().map(|phase| phase.bootstraps).sum(),
         phases: std::iter::once(load).chain(phases).collect(),
         level: state[0].level(),
         log_scale: state[0].scale().log2(),
         memory_bytes: footprint::resident().unwrap_or(0),
-    };
-    Ok((state, event))
+    }
 }
 
 /// A client that stops when the validation loss has not fallen for a while, or a logit has left its range, and writes down what it sees.
