@@ -427,3 +427,49 @@ fn settings() {
     assert_eq!(text, defaults.replace("epochs = 20", "epochs = 7").replace("batch = 1024", "batch = 32"));
     fs::remove_dir_all(root).expect("removes");
 }
+
+/// The training itself: planned, on plain numbers, whole; ended by a signal and continued to the same bits.
+#[test]
+fn training() {
+    let root = prepared();
+    let plan = prints(root, &["train", "--keys", "keys", "--dry-run"]);
+    assert!(plan.contains("bootstraps of a step") && plan.contains("predicted: a step"), "{plan}");
+    let plain = prints(root, &["train", "--keys", "keys", "--data", "data", "--plain", "--json"]);
+    let plain: Vec<Value> = plain.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
+    assert_eq!((&plain[0]["softmax"], &plain[1]["softmax"]), (&"exact".into(), &"approximate".into()));
+    let arguments = |run: &'static str, more: &[&'static str]| {
+        let base = ["train", "--keys", "keys", "--encrypted", "enc", "--data", "data", "--run", run, "--json"];
+        [&base[..], &["--epochs", "12", "--patience", "12", "--learning-rate", "0.3"], more].concat()
+    };
+    let ended = |text: &str| serde_json::from_str::<Value>(text).expect("an object");
+    let whole = ended(&prints(root, &arguments("whole", &["--compare"])));
+    assert_eq!((&whole["steps"], &whole["epochs"]), (&36.into(), &12.into()));
+    let log = fs::read_to_string(root.join("whole/client.jsonl")).expect("a log");
+    let events: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
+    let differences = events.iter().filter_map(|event| event["difference"].as_f64());
+    assert_eq!(differences.clone().count(), 36);
+    assert!(differences.fold(0.0, f64::max) < 5e-3);
+
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hetal"));
+    child.current_dir(root).args(arguments("ended", &[])).stderr(std::process::Stdio::piped());
+    let child = child.spawn().expect("starts");
+    let server = root.join("ended/server.jsonl");
+    while !fs::read_to_string(&server).unwrap_or_default().contains("\"event\":\"step\"") {
+        std::thread::yield_now();
+    }
+    let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("runs");
+    assert!(killed.success());
+    let output = child.wait_with_output().expect("ends");
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && error.contains("continue with --resume"), "{error}");
+    // Other settings are refused, then it goes on.
+    let other = hetal(root, &arguments("ended", &["--resume", "--method", "sgd"]));
+    assert!(other.status.code() == Some(1) && String::from_utf8_lossy(&other.stderr).contains("settings"));
+    let resumed = ended(&prints(root, &arguments("ended", &["--resume"])));
+    assert_eq!((&resumed["steps"], &resumed["best_epoch"]), (&36.into(), &whole["best_epoch"]));
+    let model = |run: &str| fs::read(root.join(run).join("model-012.ct")).expect("a model");
+    assert!(model("whole") == model("ended"), "not bit for bit the same");
+    // A new run does not overwrite an old one.
+    let again = hetal(root, &arguments("whole", &[]));
+    assert!(again.status.code() == Some(1) && String::from_utf8_lossy(&again.stderr).contains("empty"));
+}

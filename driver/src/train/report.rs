@@ -416,7 +416,7 @@ impl<'a> Run<'a> {
         let text = format!("Step {}, the one of median time: what each phase leaves behind.", step.step);
         let figures = [
             stairs("Level", "level", Scale::Zero, 0, |phase| phase.level as f64),
-            stairs("Scale", "log2 of the scale", Scale::Near, 3, |phase| phase.log_scale),
+            stairs("Scale", "log2 of the scale", Scale::Bits, 3, |phase| phase.log_scale),
         ];
         section("Levels", &text, &grid(&figures))
     }

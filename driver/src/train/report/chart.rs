@@ -48,6 +48,8 @@ pub(super) enum Scale {
     Zero,
     /// From near the smallest.
     Near,
+    /// The same, but 2 at least: what differs by less is flat.
+    Bits,
     /// Decades.
     Log,
 }
@@ -256,6 +258,9 @@ impl Chart<'_> {
         match scale {
             Scale::Zero => Axis::linear(0.0, if max > 0.0 { max * 1.02 } else { 1.0 }, 0.0, true),
             Scale::Near => Axis::linear(min, max, 0.0, true),
+            Scale::Bits => {
+                Axis::linear(min.min(f64::midpoint(min, max) - 1.0), max.max(f64::midpoint(min, max) + 1.0), 0.0, true)
+            }
             Scale::Log => Axis::log(min, max),
         }
     }
