@@ -1,13 +1,21 @@
 //! Limbs, polynomials and blocks over the threads of the current rayon pool.
 
+use hetal_kernel::{Eval, RnsPoly};
 use rayon::prelude::*;
 
 use crate::error::Result;
 
-/// Calls `f` with the number of each item, and the item.
-pub(crate) fn for_each<T: Send>(items: impl Iterator<Item = T>, f: impl Fn(usize, T) + Sync + Send) {
-    // Slices of one polynomial cannot be indexed from several threads, but handed out.
-    items.collect::<Vec<_>>().into_par_iter().enumerate().for_each(|(i, item)| f(i, item));
+/// Calls `f` with the number of each item, and the item. Each thread takes the next item when it is done with one: long items first
+/// leave the least to wait for at the end.
+pub(crate) fn for_each<T: Send>(items: impl Iterator<Item = T> + Send, f: impl Fn(usize, T) + Sync + Send) {
+    items.enumerate().par_bridge().for_each(|(i, item)| f(i, item));
+}
+
+/// Calls `f` with the numbers of part and limb of each limb of these polynomials, and the limb: all parts in one step, since the
+/// end of each step waits for the last thread.
+pub(crate) fn for_each_limb(parts: &mut [RnsPoly<Eval>], f: impl Fn(usize, usize, &mut [f64]) + Sync + Send) {
+    let limbs = |(part, poly)| RnsPoly::limbs_mut(poly).enumerate().map(move |(i, limb)| (part, i, limb));
+    for_each(parts.iter_mut().enumerate().flat_map(limbs), |_, (part, i, limb)| f(part, i, limb));
 }
 
 /// `f` of every item, in their order; all are computed, and the first error is that of the first item that has one.

@@ -55,13 +55,15 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn transforms(log_slots in 0u32..=9, count in 1usize..24, stride in 0u32..4, level in 1usize..18, extra in 0usize..3, seed: u64) {
+    fn transforms(log_slots in 0u32..=9, count in 1usize..24, stride in 0u32..4, level in 1usize..18, extra in 0usize..3, log_period in 0u32..=9, seed: u64) {
         let mut s = setup(seed);
         let n = 1usize << log_slots;
         let step = 1i64 << stride.min(log_slots);
         // Around the main diagonal, some of them missing.
         let indices = (0..count as i64).map(|i| (i - count as i64 / 2) * step).filter(|k| (seed >> (k.rem_euclid(61))) & 3 != 0);
-        let diagonals: Vec<_> = indices.map(|k| (k, wave(n, 0.1 + k as f64).into_iter().map(|z| z / count as f64).collect())).collect();
+        // Diagonals that repeat themselves are kept in a smaller ring.
+        let entries = |k: i64| wave(n.min(1 << log_period), 0.1 + k as f64).into_iter().map(|z| z / count as f64).cycle().take(n);
+        let diagonals: Vec<_> = indices.map(|k| (k, entries(k).collect())).collect();
         prop_assume!(!diagonals.is_empty());
         let transform = LinearTransform::new(n, diagonals).expect("diagonals");
         let key_level = (level + extra).min(17);

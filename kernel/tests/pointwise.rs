@@ -338,6 +338,49 @@ fn sums_of_any_number_of_products() {
     }
 }
 
+fn slices(x: &[Vec<f64>], range: std::ops::Range<usize>) -> Vec<&[f64]> {
+    x.iter().map(|x| &x[range.clone()]).collect()
+}
+
+/// Against [`NttTable::dot_into`] with every value written as often as it counts, and piece by piece.
+#[test]
+fn sums_of_products_with_runs() {
+    for log_n in DEGREES {
+        let modulus = below(log_n, 50);
+        let (q, n, mut rng) = (modulus.value(), 1 << log_n, rng(log_n.into()));
+        for terms in [1, 3, 8, 17] {
+            for run in [8, 16, 64].into_iter().filter(|&run| run <= n) {
+                let heads: Vec<_> = (0..terms).map(|_| random_centred(q, n / run, &mut rng)).collect();
+                let b: Vec<_> = (0..terms).map(|_| random_centred(q, n, &mut rng)).collect();
+                let full: Vec<Vec<f64>> = heads.iter().map(|heads| (0..n).map(|i| heads[i / run]).collect()).collect();
+                for (isa, table) in tables(modulus, log_n) {
+                    let mut out = [(); 3].map(|()| [vec![f64::NAN; n], vec![f64::NAN; n]]);
+                    let (all, all_b) = (slices(&full, 0..n), slices(&b, 0..n));
+                    let backwards: Vec<_> = all_b.iter().rev().copied().collect();
+                    let [plain, repeated, pieces] = &mut out;
+                    table.dot_into(plain.each_mut().map(|x| &mut x[..]), &all, [&all_b, &backwards]);
+                    let heads_all = slices(&heads, 0..n / run);
+                    table.dot_repeated_into(
+                        repeated.each_mut().map(|x| &mut x[..]),
+                        &heads_all,
+                        [&all_b, &backwards],
+                        run,
+                    );
+                    let piece = run.max(n / 4);
+                    for from in (0..n).step_by(piece) {
+                        let (part, part_b) = (slices(&full, from..from + piece), slices(&b, from..from + piece));
+                        let backwards: Vec<_> = part_b.iter().rev().copied().collect();
+                        let piece = pieces.each_mut().map(|x| &mut x[from..from + piece]);
+                        table.dot_into(piece, &part, [&part_b, &backwards]);
+                    }
+                    assert_eq!(out[0], out[1], "runs of {run}, {terms} terms, N = {n}, {isa}");
+                    assert_eq!(out[0], out[2], "pieces of {piece}, {terms} terms, N = {n}, {isa}");
+                }
+            }
+        }
+    }
+}
+
 // ---- refusals ----
 
 #[test]
@@ -380,5 +423,14 @@ fn lengths_are_checked() {
         let (mut out, x) = (vec![0.0; n], vec![0.0; n]);
         assert!(panics(|| table.dot_into([&mut out], &[&x, &x], [&[&x]])));
         assert!(panics(|| table.dot_into([&mut out], &[&x], [&[&x, &x]])));
+        // Runs that no vector holds, values that are not one a run, pieces that are cut through a vector.
+        let mut repeated = |run: usize, values: usize, len: usize| {
+            panics(|| table.dot_repeated_into([&mut out[..len]], &[&x[..values]], [&[&x[..len]]], run))
+        };
+        assert!(!repeated(16, n / 16, n) && !repeated(8, 4, 32));
+        assert!(repeated(4, n / 4, n) && repeated(12, 8, 96) && repeated(0, 0, n));
+        assert!(repeated(16, n / 8, n) && repeated(16, n / 32, n) && repeated(16, 1, 24));
+        let mut short = vec![0.0; 12];
+        assert!(panics(|| table.dot_into([&mut short], &[&x[..12]], [&[&x[..12]]])));
     }
 }

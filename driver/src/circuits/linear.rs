@@ -14,9 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hetal_kernel::rns::MAX_DIGIT;
 use hetal_kernel::scratch::limb_stride;
-use hetal_kernel::{Eval, GaloisElement, RnsPoly, RnsPolyMut};
+use hetal_kernel::{Eval, GaloisElement, MIN_LOG_N, RnsPoly, RnsPolyMut};
 use num_complex::Complex64;
-use rayon::prelude::*;
 
 use super::Cost;
 use crate::ciphertext::Ciphertext;
@@ -24,8 +23,11 @@ use crate::encoding::Encoder;
 use crate::error::{Error, Result};
 use crate::eval::Evaluator;
 use crate::keys::{KeyId, KeyRequests};
-use crate::parallel::for_each;
+use crate::parallel::{for_each, for_each_limb};
 use crate::params::{GadgetShape, Parameters, ParametersHash};
+
+/// Coefficients of all baby steps that are multiplied with the diagonals at a time: half a second-level cache of 1 MiB for eight steps.
+const BLOCK: usize = 4096;
 
 /// A square matrix over the slots, by its nonzero diagonals.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,6 +125,16 @@ impl LinearTransform {
         Self { slots: n, diagonals }
     }
 
+    /// The number of slots after which all diagonals repeat themselves.
+    fn period(&self) -> usize {
+        let mut period = self.slots;
+        let repeats = |d: &Vec<Complex64>, half: usize| d[..half] == d[half..2 * half];
+        while period > 1 && self.diagonals.values().all(|d| repeats(d, period / 2)) {
+            period /= 2;
+        }
+        period
+    }
+
     /// Chooses baby and giant steps for a ciphertext at `level` with keys made for `key_level` (usually the same): those with the
     /// smallest cost.
     ///
@@ -154,6 +166,7 @@ impl LinearTransform {
         // Diagonals often lie at multiples of a power of two: baby and giant steps then count in that stride.
         let stride = self.diagonals.keys().fold(n, |s, &k| if k == 0 { s } else { s.min(1 << k.trailing_zeros()) });
         let units = n / stride;
+        let period = self.period();
         // From the end of the longest cyclic gap between indices on, they are in the shortest interval.
         let indices: Vec<usize> = self.diagonals.keys().map(|k| k / stride).collect();
         let gap = |i: usize| (indices[i] + units - indices[(i + indices.len() - 1) % indices.len()] - 1) % units;
@@ -168,7 +181,8 @@ impl LinearTransform {
                 let rotation = (first + units * baby - shift + giant * baby) % units * stride;
                 steps.entry(rotation).or_default().push((step * stride, *k));
             }
-            LinearPlan { hash: params.hash(), slots: n, level, key_level, shape: params.gadget_shape(key_level), steps }
+            let (hash, shape) = (params.hash(), params.gadget_shape(key_level));
+            LinearPlan { hash, slots: n, period, level, key_level, shape, steps }
         };
         let candidates = (1..=span.min(64)).flat_map(|baby| (0..baby).map(move |shift| (baby, shift)));
         // First of all the number of keys, then the cost.
@@ -186,6 +200,8 @@ impl LinearTransform {
 pub struct LinearPlan {
     hash: ParametersHash,
     slots: usize,
+    /// The diagonals repeat themselves after so many slots.
+    period: usize,
     level: usize,
     key_level: usize,
     shape: GadgetShape,
@@ -218,11 +234,19 @@ impl LinearPlan {
         rotations.iter().filter(|&&k| k != 0).count()
     }
 
+    /// Degree of the ring that the diagonals are encoded in. Diagonals that repeat themselves are polynomials in a power of X: their
+    /// values come in runs, of which one value each is kept if they are long enough for
+    /// [`dot_repeated_into`](hetal_kernel::NttTable::dot_repeated_into).
+    fn degree(&self, params: &Parameters) -> usize {
+        let degree = (2 * self.period).max(1 << MIN_LOG_N);
+        if params.n() / degree < 8 { params.n() } else { degree }
+    }
+
     /// Bytes of memory of the encoded diagonals.
     #[must_use]
     pub fn diagonal_bytes(&self, params: &Parameters) -> usize {
         let diagonals: usize = self.steps.values().map(Vec::len).sum();
-        diagonals * RnsPoly::<Eval>::bytes(params.n(), self.level + 1 + self.shape.special)
+        diagonals * RnsPoly::<Eval>::bytes(self.degree(params), self.level + 1 + self.shape.special)
     }
 
     /// The Galois keys that it needs.
@@ -273,7 +297,8 @@ impl EncodedTransform {
         let encode = |giant: usize, k: usize| {
             let mut diagonal = transform.diagonals[&k].clone();
             diagonal.rotate_right(giant);
-            let mut poly = RnsPoly::zero(params.n(), plan.level + 1 + plan.shape.special);
+            diagonal.truncate(plan.period);
+            let mut poly = RnsPoly::zero(plan.degree(params), plan.level + 1 + plan.shape.special);
             encoder.expand_into(&encoder.coefficients(&diagonal, scale)?, plan.level, &mut poly)?;
             Ok(poly)
         };
@@ -353,8 +378,8 @@ impl Evaluator {
         let [c0, c1] = [a.parts[0].prefix(limbs), a.parts[1].prefix(limbs)];
         let digits = if baby_keys.iter().any(Option::is_some) { gadget.digits(limbs) } else { 0 };
         let mut out = self.blank(2, kept - 1);
-        // Digits and the two parts of all sums, and of one switched sum.
-        let polys = digits + 2 * plan.steps.len() + 2;
+        // Digits and the two parts of all sums, and of a total that is not one of them.
+        let polys = digits + 2 * (plan.steps.len() + giant_keys.iter().take(1).flatten().count());
         self.pool.with(polys * all * limb_stride(n), |scratch| {
             let mut rest = scratch;
             let mut take = || {
@@ -364,18 +389,19 @@ impl Evaluator {
             };
             let mut digits: Vec<_> = (0..digits).map(|_| take()).collect();
             let mut sums: Vec<_> = plan.steps.iter().map(|_| [take(), take()]).collect();
-            let mut switched = [take(), take()];
             if !digits.is_empty() {
                 self.lift(&gadget, c1, &mut digits);
             }
 
+            let run = n / plan.degree(params);
+            let block = n.min(run.max(BLOCK));
             // Limb by limb: all baby steps, then the sums of all giant steps.
             let mut tasks: Vec<Vec<[&mut [f64]; 2]>> = (0..all).map(|_| Vec::new()).collect();
             for [b, a] in &mut sums {
                 let limbs = b.reborrow().into_limbs_mut().zip(a.reborrow().into_limbs_mut());
                 tasks.iter_mut().zip(limbs).for_each(|(task, (b, a))| task.push([b, a]));
             }
-            tasks.into_par_iter().enumerate().for_each(|(j, sums)| {
+            for_each(tasks.into_iter(), |j, mut sums| {
                 let table = gadget.qp().table(gadget.qp_index(limbs, j));
                 let p = gadget.mod_down().dropped().product_mod(table.modulus());
                 self.pool.with((2 * baby.len() + 2) * limb_stride(n), |scratch| {
@@ -407,49 +433,47 @@ impl Evaluator {
                             }
                         }
                     }
-                    for ((sum, steps), diagonals) in sums.into_iter().zip(plan.steps.values()).zip(&transform.diagonals)
-                    {
-                        let at = |&(b, _): &(usize, usize)| baby.binary_search(&b).expect("one of the baby steps");
-                        let parts: [Vec<&[f64]>; 2] =
-                            [0, 1].map(|part| steps.iter().map(|step| rotated.limb(2 * at(step) + part)).collect());
-                        let diagonals: Vec<&[f64]> = diagonals.iter().map(|d| d.limb(j)).collect();
-                        table.dot_into(sum, &diagonals, [&parts[0], &parts[1]]);
+                    // Block by block, which stays in the cache for all sums.
+                    for from in (0..n).step_by(block) {
+                        let (block, diagonal_block) = (from..from + block, from / run..(from + block) / run);
+                        for ((sum, steps), diagonals) in
+                            sums.iter_mut().zip(plan.steps.values()).zip(&transform.diagonals)
+                        {
+                            let at = |&(b, _): &(usize, usize)| baby.binary_search(&b).expect("one of the baby steps");
+                            let parts: [Vec<&[f64]>; 2] = [0, 1].map(|part| {
+                                steps.iter().map(|step| &rotated.limb(2 * at(step) + part)[block.clone()]).collect()
+                            });
+                            let diagonals: Vec<&[f64]> =
+                                diagonals.iter().map(|d| &d.limb(j)[diagonal_block.clone()]).collect();
+                            let sum = sum.each_mut().map(|sum| &mut sum[block.clone()]);
+                            if run == 1 {
+                                table.dot_into(sum, &diagonals, [&parts[0], &parts[1]]);
+                            } else {
+                                table.dot_repeated_into(sum, &diagonals, [&parts[0], &parts[1]], run);
+                            }
+                        }
                     }
                 });
             });
 
-            // Giant steps, all into the sum of the first, which is switched in place if it is not the step by 0.
-            let mut total: Option<[RnsPolyMut<'_, Eval>; 2]> = None;
-            for ([b, mut a], key) in sums.into_iter().zip(&giant_keys) {
-                let Some(key) = key else {
-                    // The step by 0 comes first.
-                    total = Some([b, a]);
-                    continue;
-                };
+            // Giant steps, all into the sum of the step by 0, which comes first.
+            let mut sums = sums.into_iter();
+            let mut total = match giant_keys[0] {
+                None => sums.next().expect("there is a step"),
+                Some(_) => [take(), take()].map(|mut zero| {
+                    zero.fill_zero();
+                    zero
+                }),
+            };
+            for ([b, mut a], key) in sums.zip(giant_keys.iter().flatten()) {
                 self.divide(gadget.mod_down(), std::slice::from_mut(&mut a));
                 let divided = a.view().range(0, limbs);
                 self.with_digits(&gadget, divided, |digits| {
-                    self.switch_lazy(digits, key, b.view(), switched.each_mut().map(RnsPolyMut::reborrow));
+                    self.switch_lazy(digits, key, b.view(), total.each_mut().map(RnsPolyMut::reborrow));
                 });
-                match &mut total {
-                    None => {
-                        // The memory of this sum becomes that of the next switched one.
-                        total = Some(std::mem::replace(&mut switched, [b, a]));
-                    }
-                    Some(total) => {
-                        for (total, part) in total.iter_mut().zip(&switched) {
-                            for_each(total.reborrow().into_limbs_mut(), |j, total| {
-                                gadget.qp().table(gadget.qp_index(limbs, j)).add_assign(total, part.limb(j));
-                            });
-                        }
-                    }
-                }
             }
-            let mut total = total.expect("there is a step");
             self.divide(&params.divider(kept, limbs, shape.special), &mut total);
-            for (out, total) in out.parts.iter_mut().zip(&total) {
-                for_each(out.limbs_mut(), |j, out| out.copy_from_slice(total.limb(j)));
-            }
+            for_each_limb(&mut out.parts, |part, j, out| out.copy_from_slice(total[part].limb(j)));
         });
         (out.scale, out.log_slots) = (scale, transform.log_slots);
         Ok(out)

@@ -170,9 +170,7 @@ impl Evaluator {
     pub fn mod1(&self, a: &Ciphertext, plan: &Mod1Plan) -> Result<Ciphertext> {
         let mut c = self.polynomial(a, &plan.cosine, plan.scales[0])?;
         for &scale in &plan.scales[1..] {
-            let mut square = self.mul_lazy(&c, &c)?;
-            self.mul_integer_assign(&mut square, 2)?;
-            self.add_constant_assign(&mut square, -1.0)?;
+            let square = self.combine((c.level(), c.scale * c.scale), Some((2, &c, &c)), &[], -1.0)?;
             self.relinearise_rescale_into(&square, &mut c)?;
             self.recycle(square);
             c.set_scale(scale)?;

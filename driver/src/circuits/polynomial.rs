@@ -247,16 +247,10 @@ impl Evaluator {
         // In ascending order, T_a, T_b and T_{a−b} come before T_{a+b}.
         for (&i, &level) in &plan.powers {
             let (a, b) = factors(i);
-            let mut product = self.mul_lazy(&powers[&a], &powers[&b])?;
-            self.drop_to_level_assign(&mut product, level + 1)?;
-            self.mul_integer_assign(&mut product, 2)?;
-            if a == b {
-                self.add_constant_assign(&mut product, -1.0)?;
-            } else {
-                let third = &powers[&(a - b)];
-                let factor = product.scale / third.scale;
-                self.add_multiple(&mut product, third, -1.0, factor)?;
-            }
+            let (x, y) = (&powers[&a], &powers[&b]);
+            let (third, constant) = if a == b { (None, -1.0) } else { (Some((-1.0, &powers[&(a - b)])), 0.0) };
+            let at = (level + 1, x.scale * y.scale);
+            let product = self.combine(at, Some((2, x, y)), third.as_slice(), constant)?;
             powers.insert(i, self.relinearise_rescale(&product)?);
             self.recycle(product);
         }
@@ -287,16 +281,10 @@ impl Evaluator {
         l: usize,
         scale: f64,
     ) -> Result<Ciphertext> {
-        let mut sum = match plan.step(top, p, l) {
+        match plan.step(top, p, l) {
             Step::Sum(terms) => {
-                let mut sum = self.blank(2, l);
-                sum.parts.iter_mut().for_each(|part| part.view_mut().fill_zero());
-                (sum.scale, sum.log_slots) = (scale, powers[&1].log_slots);
-                for i in terms {
-                    self.add_multiple(&mut sum, &powers[&i], p[i], scale / powers[&i].scale)?;
-                }
-                self.add_constant_assign(&mut sum, p[0])?;
-                return Ok(sum);
+                let multiples: Vec<_> = terms.iter().map(|i| (p[*i], &powers[i])).collect();
+                self.combine((l, scale), None, &multiples, p[0])
             }
             Step::Divide(m) => {
                 let (q, r) = divide(p, m);
@@ -304,17 +292,13 @@ impl Evaluator {
                 let quotient = self.unscaled(plan, powers, top, &q, l + 1, inner * self.params().q(l + 1).as_f64())?;
                 let mut quotient = self.finish(quotient)?;
                 quotient.scale = inner;
-                let mut sum = self.mul_lazy(&quotient, &powers[&m])?;
-                self.recycle(quotient);
-                sum.scale = scale;
                 let remainder = self.unscaled(plan, powers, top, &r, l, scale)?;
-                self.add_assign(&mut sum, &remainder)?;
+                let sum = self.combine((l, scale), Some((1, &quotient, &powers[&m])), &[(1.0, &remainder)], 0.0)?;
+                self.recycle(quotient);
                 self.recycle(remainder);
-                sum
+                Ok(sum)
             }
-        };
-        sum.scale = scale;
-        Ok(sum)
+        }
     }
 
     fn finish(&self, sum: Ciphertext) -> Result<Ciphertext> {

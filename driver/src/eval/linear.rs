@@ -7,7 +7,7 @@ use super::Evaluator;
 use crate::ciphertext::{Ciphertext, Plaintext, check_scales};
 use crate::encoding::{constant, constant_values, exceeds};
 use crate::error::{Error, Result};
-use crate::parallel::for_each;
+use crate::parallel::{for_each, for_each_limb};
 
 impl Evaluator {
     fn combine_assign(
@@ -24,9 +24,7 @@ impl Evaluator {
         a.parts.iter_mut().for_each(|part| part.reshape(limbs));
         a.log_slots = a.log_slots.max(b.log_slots);
         let common = a.parts.len().min(b.parts.len());
-        for (x, y) in a.parts.iter_mut().zip(&b.parts) {
-            for_each(x.limbs_mut(), |i, x| op(self.params.qp().table(i), x, y.limb(i)));
-        }
+        for_each_limb(&mut a.parts[..common], |k, i, x| op(self.params.qp().table(i), x, b.parts[k].limb(i)));
         for y in &b.parts[common..] {
             let mut part = y.prefix(limbs).to_owned();
             if negate {
@@ -156,9 +154,7 @@ impl Evaluator {
     /// [`Error::OtherParameters`].
     pub fn negate_assign(&self, a: &mut Ciphertext) -> Result<()> {
         a.check(&self.params)?;
-        for part in &mut a.parts {
-            for_each(part.limbs_mut(), |i, x| self.params.qp().table(i).neg_assign(x));
-        }
+        for_each_limb(&mut a.parts, |_, i, x| self.params.qp().table(i).neg_assign(x));
         Ok(())
     }
 
@@ -224,14 +220,14 @@ impl Evaluator {
         }
         let values = self.constant_values(c.into(), scale, a.level())?;
         a.log_slots = a.log_slots.max(b.log_slots);
-        for (x, y) in a.parts.iter_mut().zip(&b.parts) {
-            for_each(x.limbs_mut(), |i, x| self.params.qp().table(i).mul_scalar_add_assign(x, y.limb(i), values[i][0]));
-        }
+        for_each_limb(&mut a.parts[..b.parts.len()], |k, i, x| {
+            self.params.qp().table(i).mul_scalar_add_assign(x, b.parts[k].limb(i), values[i][0]);
+        });
         Ok(())
     }
 
     /// The two values of the constant's polynomial, by limb.
-    fn constant_values(&self, c: Complex64, scale: f64, level: usize) -> Result<Vec<[u64; 2]>> {
+    pub(super) fn constant_values(&self, c: Complex64, scale: f64, level: usize) -> Result<Vec<[u64; 2]>> {
         if !c.is_finite() {
             return Err(Error::NotFinite { slot: 0, value: if c.re.is_finite() { c.im } else { c.re } });
         }
@@ -269,17 +265,15 @@ impl Evaluator {
 
     /// Multiplies by constants with two values a limb.
     fn mul_values(&self, a: &mut Ciphertext, values: &[[u64; 2]]) {
-        for part in &mut a.parts {
-            for_each(part.limbs_mut(), |i, x| {
-                let (table, [low, high]) = (self.params.qp().table(i), values[i]);
-                if low == high {
-                    return table.mul_scalar_assign(x, low);
-                }
-                let mut factor = vec![table.modulus().centre(low) as f64; x.len()];
-                factor[x.len() / 2..].fill(table.modulus().centre(high) as f64);
-                table.mul_assign(x, &factor);
-            });
-        }
+        for_each_limb(&mut a.parts, |_, i, x| {
+            let (table, [low, high]) = (self.params.qp().table(i), values[i]);
+            if low == high {
+                return table.mul_scalar_assign(x, low);
+            }
+            let mut factor = vec![table.modulus().centre(low) as f64; x.len()];
+            factor[x.len() / 2..].fill(table.modulus().centre(high) as f64);
+            table.mul_assign(x, &factor);
+        });
     }
 
     /// a ← c·a for an integer c; the scale stays.
@@ -309,15 +303,13 @@ impl Evaluator {
     /// [`Error::OtherParameters`].
     pub fn mul_i_assign(&self, a: &mut Ciphertext) -> Result<()> {
         a.check(&self.params)?;
-        for part in &mut a.parts {
-            for_each(part.limbs_mut(), |i, x| {
-                let table = self.params.qp().table(i);
-                let root = table.modulus().root_of_unity(1).expect("an NTT prime is 1 modulo 4");
-                table.mul_scalar_assign(x, root);
-                let half = x.len() / 2;
-                x[half..].iter_mut().for_each(|x| *x = 0.0 - *x);
-            });
-        }
+        for_each_limb(&mut a.parts, |_, i, x| {
+            let table = self.params.qp().table(i);
+            let root = table.modulus().root_of_unity(1).expect("an NTT prime is 1 modulo 4");
+            table.mul_scalar_assign(x, root);
+            let half = x.len() / 2;
+            x[half..].iter_mut().for_each(|x| *x = 0.0 - *x);
+        });
         Ok(())
     }
 
@@ -341,9 +333,7 @@ impl Evaluator {
         let level = a.level().min(b.level());
         let scale = self.product_scale(a.scale, b.scale, level)?;
         self.drop_to_level_assign(a, level)?;
-        for part in &mut a.parts {
-            for_each(part.limbs_mut(), |i, x| self.params.qp().table(i).mul_assign(x, b.poly.limb(i)));
-        }
+        for_each_limb(&mut a.parts, |_, i, x| self.params.qp().table(i).mul_assign(x, b.poly.limb(i)));
         a.scale = scale;
         a.log_slots = a.log_slots.max(b.log_slots);
         Ok(())
@@ -477,9 +467,7 @@ impl Evaluator {
 pub(super) fn copy(a: &Ciphertext, level: usize, out: &mut Ciphertext) {
     out.parts.retain(|part| part.n() == a.parts[0].n());
     out.parts.resize_with(a.parts.len(), || RnsPoly::zero(a.parts[0].n(), 0));
-    for (part, out) in a.parts.iter().zip(&mut out.parts) {
-        out.reshape(level + 1);
-        for_each(out.limbs_mut(), |i, out| out.copy_from_slice(part.limb(i)));
-    }
+    out.parts.iter_mut().for_each(|part| part.reshape(level + 1));
+    for_each_limb(&mut out.parts, |k, i, out| out.copy_from_slice(a.parts[k].limb(i)));
     (out.hash, out.scale, out.log_slots) = (a.hash, a.scale, a.log_slots);
 }

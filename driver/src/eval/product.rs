@@ -7,7 +7,7 @@ use super::switch::Job;
 use crate::ciphertext::{Ciphertext, check_scales};
 use crate::error::{Error, Result};
 use crate::keys::KeyId;
-use crate::parallel::for_each;
+use crate::parallel::for_each_limb;
 
 impl Evaluator {
     /// Σ a·b over the pairs, of degree 2: one relinearisation serves the whole sum.
@@ -41,20 +41,17 @@ impl Evaluator {
         out.reshape(&self.params, 3, level + 1);
         out.scale = scale;
         out.log_slots = both().map(|x| x.log_slots).max().expect("not empty");
-        for (part, out) in out.parts.iter_mut().enumerate() {
-            // Part k is the sum of a_i·b_(k−i).
-            let terms: Vec<(&RnsPoly<Eval>, &RnsPoly<Eval>)> = pairs
-                .iter()
-                .flat_map(|(a, b)| {
-                    (0..=part).filter(|&i| i < 2 && part - i < 2).map(move |i| (&a.parts[i], &b.parts[part - i]))
-                })
-                .collect();
-            for_each(out.limbs_mut(), |j, out| {
-                let a: Vec<_> = terms.iter().map(|(a, _)| a.limb(j)).collect();
-                let b: Vec<_> = terms.iter().map(|(_, b)| b.limb(j)).collect();
-                self.params.qp().table(j).dot_into([out], &a, [&b]);
-            });
-        }
+        // Part k is the sum of a_i·b_(k−i).
+        let terms = [0, 1, 2].map(|part| {
+            let split = (0..=part).filter(|&i| i < 2 && part - i < 2);
+            let terms = split.flat_map(|i| pairs.iter().map(move |(a, b)| (&a.parts[i], &b.parts[part - i])));
+            terms.collect::<Vec<(&RnsPoly<Eval>, &RnsPoly<Eval>)>>()
+        });
+        for_each_limb(&mut out.parts, |part, j, out| {
+            let a: Vec<_> = terms[part].iter().map(|(a, _)| a.limb(j)).collect();
+            let b: Vec<_> = terms[part].iter().map(|(_, b)| b.limb(j)).collect();
+            self.params.qp().table(j).dot_into([out], &a, [&b]);
+        });
         Ok(())
     }
 
@@ -64,6 +61,66 @@ impl Evaluator {
     /// As [`Evaluator::dot_lazy`].
     pub fn mul_lazy(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext> {
         self.dot_lazy(&[(a, b)])
+    }
+
+    /// factor·a·b + Σ c·x + constant at this level and scale, in one pass over memory: what polynomials consist of. Each c is encoded at what
+    /// the scale of its x lacks. Of degree 2 if there is a product or an x is.
+    ///
+    /// # Errors
+    /// [`Error::Level`] for an operand below the level, [`Error::Degree`] for a factor of degree 2, [`Error::NotFinite`], [`Error::Overflow`],
+    /// [`Error::Scale`], [`Error::OtherParameters`].
+    pub(crate) fn combine(
+        &self,
+        (level, scale): (usize, f64),
+        product: Option<(u64, &Ciphertext, &Ciphertext)>,
+        multiples: &[(f64, &Ciphertext)],
+        constant: f64,
+    ) -> Result<Ciphertext> {
+        let factors = product.map(|(_, a, b)| [a, b]);
+        for x in factors.iter().flatten() {
+            x.check_degree(1)?;
+        }
+        let operands = || factors.iter().flatten().copied().chain(multiples.iter().map(|&(_, x)| x));
+        for x in operands() {
+            x.check(&self.params)?;
+            if x.level() < level {
+                return Err(Error::Level { level, max: x.level() });
+            }
+        }
+        let scale = self.product_scale(scale, 1.0, level)?;
+        let encode = |&(c, x): &(f64, &Ciphertext)| self.constant_values(c.into(), scale / x.scale, level);
+        let values = multiples.iter().map(encode).collect::<Result<Vec<_>>>()?;
+        let constants = self.constant_values(constant.into(), scale, level)?;
+        let degree =
+            multiples.iter().map(|(_, x)| x.degree()).max().unwrap_or(1).max(1 + usize::from(product.is_some()));
+        let mut out = self.blank(degree + 1, level);
+        (out.scale, out.log_slots) = (scale, operands().map(|x| x.log_slots).max().unwrap_or(0));
+        for_each_limb(&mut out.parts, |part, j, out| {
+            let table = self.params.qp().table(j);
+            match product {
+                Some((factor, a, b)) => {
+                    let [a, b] = [a, b].map(|x| [x.parts[0].limb(j), x.parts[1].limb(j)]);
+                    match part {
+                        0 => table.dot_into([&mut *out], &a[..1], [&b[..1]]),
+                        1 => table.dot_into([&mut *out], &a, [&[b[1], b[0]]]),
+                        _ => table.dot_into([&mut *out], &a[1..], [&b[1..]]),
+                    }
+                    if factor != 1 {
+                        table.mul_scalar_assign(out, factor);
+                    }
+                }
+                None => out.fill(0.0),
+            }
+            for ((_, x), values) in multiples.iter().zip(&values) {
+                if let Some(x) = x.parts.get(part) {
+                    table.mul_scalar_add_assign(out, x.limb(j), values[j][0]);
+                }
+            }
+            if part == 0 {
+                table.add_scalar_assign(out, constants[j][0]);
+            }
+        });
+        Ok(out)
     }
 
     fn relinearise_to(&self, a: &Ciphertext, kept: usize, out: &mut Ciphertext) -> Result<()> {

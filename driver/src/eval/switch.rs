@@ -10,7 +10,6 @@ use std::ops::Range;
 use hetal_kernel::rns::{GROUP, MAX_DIGIT};
 use hetal_kernel::scratch::limb_stride;
 use hetal_kernel::{Coeff, Eval, Gadget, ModDown, RnsPoly, RnsPolyMut, RnsPolyRef};
-use rayon::prelude::*;
 
 use super::Evaluator;
 use crate::keys::EvaluationKey;
@@ -71,6 +70,26 @@ pub(super) fn groups(gadget: &Gadget, limbs: usize, kept: usize) -> Vec<Range<us
         [group.start..at, at..group.end].into_iter().filter(|part| !part.is_empty())
     };
     gadget.groups(limbs).flat_map(cut).collect()
+}
+
+/// Halves groups, the last first, until the threads, of which each takes the next group when it is done with one, are done at the same
+/// time but for a limb. A group is cheaper than its limbs one by one.
+fn balanced(mut groups: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    let threads = rayon::current_num_threads();
+    let limbs: usize = groups.iter().map(Range::len).sum();
+    loop {
+        let mut ends = vec![0; threads];
+        for group in &groups {
+            *ends.iter_mut().min().expect("there is a thread") += group.len();
+        }
+        let Some(last) = groups.iter().rposition(|group| group.len() > 1) else { return groups };
+        if ends.into_iter().max() <= Some(limbs.div_ceil(threads)) {
+            return groups;
+        }
+        let Range { start, end } = groups[last];
+        let middle = start + (end - start).div_ceil(2);
+        groups.splice(last..=last, [start..middle, middle..end]);
+    }
 }
 
 /// Cuts a polynomial whose first limb has the number `offset` into these groups.
@@ -140,7 +159,7 @@ impl Evaluator {
                     split(digit.reborrow(), &groups).into_iter().zip(&groups).map(move |(out, g)| (d, out, g))
                 })
                 .collect();
-            tasks.into_par_iter().for_each(|(d, mut out, group)| {
+            for_each(tasks.into_iter(), |_, (d, mut out, group)| {
                 if group.start < limbs && group.start / gadget.alpha() == d {
                     out.copy_from(c.range(group.start, group.end));
                 } else {
@@ -150,7 +169,8 @@ impl Evaluator {
         });
     }
 
-    /// Σ digits·key + (addend, 0) modulo QP, not divided by P, under the key's automorphism; all have the limbs of c and the special ones.
+    /// (b, a) ← (b, a) + Σ digits·key + (addend, 0) modulo QP, not divided by P, under the key's automorphism; all have the limbs of c and the
+    /// special ones.
     pub(crate) fn switch_lazy(
         &self,
         digits: &Digits<'_>,
@@ -159,17 +179,26 @@ impl Evaluator {
         [b, a]: [RnsPolyMut<'_, Eval>; 2],
     ) {
         let (gadget, limbs, n) = (&*key.gadget, digits.limbs(), b.n());
-        let groups = groups(gadget, limbs, limbs);
+        let groups = balanced(groups(gadget, limbs, limbs));
         let tasks: Vec<_> = split(b, &groups).into_iter().zip(split(a, &groups)).zip(&groups).collect();
-        let words = (GROUP * gadget.digits(limbs) + 2 * GROUP) * limb_stride(n);
-        tasks.into_par_iter().for_each(|((b, a), group)| {
+        // Lifted digits, two groups for the sums, and two more if they are to be permuted.
+        let words = (GROUP * gadget.digits(limbs) + 4 * GROUP) * limb_stride(n);
+        for_each(tasks.into_iter(), |_, ((mut b, mut a), group)| {
             self.pool.with(words, |scratch| {
-                self.permuted(key, group.clone(), [b, a], scratch, |group, [b, a], scratch| {
+                let (mut switched_b, scratch) = RnsPolyMut::from_scratch(scratch, n, group.len());
+                let (mut switched_a, scratch) = RnsPolyMut::from_scratch(scratch, n, group.len());
+                let out = [switched_b.reborrow(), switched_a.reborrow()];
+                self.permuted(key, group.clone(), out, scratch, |group, [b, a], scratch| {
                     digits.sum(key, group.clone(), scratch, [&mut *b, &mut *a]);
                     for (i, j) in group.enumerate() {
                         gadget.qp().table(gadget.qp_index(limbs, j)).add_assign(b.limb_mut(i), addend.limb(j));
                     }
                 });
+                for (i, j) in group.clone().enumerate() {
+                    let table = gadget.qp().table(gadget.qp_index(limbs, j));
+                    table.add_assign(b.limb_mut(i), switched_b.limb(i));
+                    table.add_assign(a.limb_mut(i), switched_a.limb(i));
+                }
             });
         });
     }
@@ -212,6 +241,7 @@ impl Evaluator {
         let dropped = divider.dropped().len();
         let groups = groups(gadget, limbs, kept);
         let (kept_groups, dropped_groups): (Vec<_>, Vec<_>) = groups.into_iter().partition(|group| group.start < kept);
+        let (kept_groups, dropped_groups) = (balanced(kept_groups), balanced(dropped_groups));
         // Lifted digits, one group to convert into, and two for the sums if they are to be permuted.
         let words = (GROUP * gadget.digits(limbs) + 3 * GROUP) * limb_stride(n);
         // P·addends, to what is not yet divided by P.
@@ -235,7 +265,7 @@ impl Evaluator {
                 rest = tail;
             }
             let parts = sums.iter_mut().map(|sum| split(sum.reborrow(), &dropped_groups));
-            by_group(parts, &dropped_groups).into_par_iter().for_each(|(group, parts)| {
+            for_each(by_group(parts, &dropped_groups).into_iter(), |_, (group, parts)| {
                 self.pool.with(words, |scratch| {
                     for (key, [mut b, mut a]) in keys.iter().zip(pairs(parts)) {
                         digits.sum(key, group.clone(), scratch, [&mut b, &mut a]);
@@ -253,7 +283,7 @@ impl Evaluator {
             });
 
             let parts = jobs.into_iter().flat_map(|job| job.out).map(|out| split(out.view_mut(), &kept_groups));
-            by_group(parts, &kept_groups).into_par_iter().for_each(|(group, parts)| {
+            for_each(by_group(parts, &kept_groups).into_iter(), |_, (group, parts)| {
                 self.pool.with(words, |scratch| {
                     for (i, (key, parts)) in keys.iter().zip(pairs(parts)).enumerate() {
                         self.permuted(key, group.clone(), parts, scratch, |group, [b, a], scratch| {
@@ -283,20 +313,19 @@ impl Evaluator {
         let kept = parts[0].limbs() - divider.dropped().len();
         self.pool.with(count * limb_stride(n), |scratch| {
             let (mut overflow, _) = RnsPolyMut::<Coeff>::from_scratch(scratch, n, count);
-            let mut split: Vec<_> = parts.iter_mut().map(|part| part.reborrow().split_at(kept)).collect();
-            let tasks: Vec<_> = split.iter_mut().flat_map(|(_, d)| d.reborrow().into_limbs_mut().enumerate()).collect();
-            tasks.into_par_iter().for_each(|(i, limb)| divider.prepare_limb(i, limb));
-            let (mut kept, dropped): (Vec<_>, Vec<_>) =
-                split.into_iter().map(|(kept, dropped)| (kept, dropped.assume_domain::<Coeff>())).unzip();
+            let mut cut: Vec<_> = parts.iter_mut().map(|part| part.reborrow().split_at(kept)).collect();
+            let tasks: Vec<_> = cut.iter_mut().flat_map(|(_, d)| d.reborrow().into_limbs_mut().enumerate()).collect();
+            for_each(tasks.into_iter(), |_, (i, limb)| divider.prepare_limb(i, limb));
+            let (kept, dropped): (Vec<_>, Vec<_>) =
+                cut.into_iter().map(|(kept, dropped)| (kept, dropped.assume_domain::<Coeff>())).unzip();
             for_each(overflow.reborrow().into_limbs_mut().zip(&dropped), |_, (v, dropped)| {
                 divider.overflow_into(dropped.view(), v)
             });
-            let tasks: Vec<_> = kept
-                .iter_mut()
-                .enumerate()
-                .flat_map(|(p, kept)| kept.groups_mut(GROUP).map(move |(first, group)| (p, first, group)))
-                .collect();
-            tasks.into_par_iter().for_each(|(p, first, mut group)| {
+            let limbs = kept[0].limbs();
+            let groups = balanced((0..limbs).step_by(GROUP).map(|from| from..limbs.min(from + GROUP)).collect());
+            let parts = kept.into_iter().map(|kept| split(kept, &groups).into_iter().zip(&groups));
+            let tasks = parts.enumerate().flat_map(|(p, parts)| parts.map(move |(part, group)| (p, part, group.start)));
+            for_each(tasks, |_, (p, mut group, first)| {
                 self.pool.with(GROUP * limb_stride(n), |scratch| {
                     let (mut converted, _) = RnsPolyMut::from_scratch(scratch, n, GROUP);
                     divider.finish_limbs(first, dropped[p].view(), overflow.limb(p), &mut group, &mut converted);

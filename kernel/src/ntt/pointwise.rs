@@ -1,6 +1,7 @@
 //! Pointwise arithmetic modulo q on N centred residues: coefficients or values alike.
 
 use super::NttTable;
+use crate::Modulus;
 use crate::simd::{Lanes, MAX_TERMS, Task, array};
 
 /// A function of a vector of a, of each further slice and of a constant, if there is one, stored reduced over that of a.
@@ -98,18 +99,44 @@ impl NttTable {
     }
 
     /// outₖ ← Σᵢ aᵢ·bₖᵢ for `OUT` sums over any number of terms: both halves of a key-switch read their digits once.
-    /// Accumulated without reductions, two fused multiply-adds and two additions a term.
+    /// Accumulated without reductions, two fused multiply-adds and two additions a term. Callers can also split the limbs: to use what is in
+    /// the cache for several sums.
     ///
     /// # Panics
-    /// If a length is not N or the lists differ in length.
+    /// If lengths differ or are not a multiple of 8, or the lists differ in length.
     #[track_caller]
     pub fn dot_into<const OUT: usize>(&self, out: [&mut [f64]; OUT], a: &[&[f64]], b: [&[&[f64]]; OUT]) {
-        out.iter().for_each(|x| self.check(x.len()));
+        self.dot_runs(out, a, b, 1);
+    }
+
+    /// [`NttTable::dot_into`] for aᵢ that are constant on runs of `run` values, of which they hold one each: polynomials in X^`run`, as those of
+    /// plaintexts with few slots, have such values. Costs no more than `dot_into` and reads `run` times less of the aᵢ.
+    ///
+    /// # Panics
+    /// If `run` is not a multiple of 8, lengths differ or are not a multiple of `run`, that of an aᵢ is not their `run`-th part, or the lists
+    /// differ in length.
+    #[track_caller]
+    pub fn dot_repeated_into<const OUT: usize>(
+        &self,
+        out: [&mut [f64]; OUT],
+        a: &[&[f64]],
+        b: [&[&[f64]]; OUT],
+        run: usize,
+    ) {
+        assert!(run >= 8 && run.is_multiple_of(8), "runs of {run} values, not of a multiple of 8");
+        self.dot_runs(out, a, b, run);
+    }
+
+    #[track_caller]
+    fn dot_runs<const OUT: usize>(&self, mut out: [&mut [f64]; OUT], a: &[&[f64]], b: [&[&[f64]]; OUT], run: usize) {
+        let len = out.first().map_or(0, |out| out.len());
+        assert!(len.is_multiple_of(run.max(8)), "sums of {len} values, not of a multiple of {}", run.max(8));
         for b in b {
             assert!(a.len() == b.len(), "{} and {} operands", a.len(), b.len());
-            a.iter().chain(b).for_each(|x| self.check(x.len()));
+            let wrong = b.iter().find(|b| b.len() != len).or(a.iter().find(|a| a.len() * run != len));
+            assert!(wrong.is_none(), "{} values for sums of {len}", wrong.map_or(0, |x| x.len()));
         }
-        let mut out = out;
+        assert!(out.iter().all(|out| out.len() == len), "sums of unequal length");
         if a.is_empty() {
             out.iter_mut().for_each(|out| out.fill(0.0));
         }
@@ -121,11 +148,12 @@ impl NttTable {
                 ($($d:literal)*) => {
                     match a.len() {
                         $($d => self.isa.run(Dot::<$d, OUT> {
-                            table: self,
+                            modulus: &self.modulus,
                             out,
                             a: core::array::from_fn(|i| a[i]),
                             b: b.map(|b| core::array::from_fn(|i| b[i])),
                             add: from > 0,
+                            run,
                         }),)*
                         _ => unreachable!("chunks have 1 to {MAX_TERMS} terms"),
                     }
@@ -214,12 +242,14 @@ impl NttTable {
 
 /// One run of at most [`MAX_TERMS`] terms; the number of terms is a constant so that all slices stay in registers.
 struct Dot<'a, const D: usize, const OUT: usize> {
-    table: &'a NttTable,
+    modulus: &'a Modulus,
     out: [&'a mut [f64]; OUT],
     a: [&'a [f64]; D],
     b: [[&'a [f64]; D]; OUT],
     /// Add to what is in `out`.
     add: bool,
+    /// Each value of a stands for as many.
+    run: usize,
 }
 
 impl<const D: usize, const OUT: usize> Task for Dot<'_, D, OUT> {
@@ -227,25 +257,44 @@ impl<const D: usize, const OUT: usize> Task for Dot<'_, D, OUT> {
 
     #[inline(always)]
     fn run<const L: usize, S: Lanes<L>>(mut self, simd: S) {
-        let q = simd.modulus(&self.table.modulus);
-        let vectors = self.table.n() / L;
+        let vectors = self.b.first().map_or(0, |b| b[0].len() / L);
         // Cut to one common length: the compiler then checks no index in the loop.
-        let a = array!(D, |j| &self.a[j].as_chunks::<L>().0[..vectors]);
         let b = array!(OUT, |k| array!(D, |j| &self.b[k][j].as_chunks::<L>().0[..vectors]));
-        for i in 0..vectors {
-            let terms = array!(D, |j| simd.load(&a[j][i]));
-            for (out, b) in self.out.iter_mut().zip(&b) {
-                let mut acc = simd.acc_first(terms[0], simd.load(&b[0][i]));
-                for (&term, b) in terms.iter().zip(b).skip(1) {
-                    acc = simd.acc_mul(acc, term, simd.load(&b[i]));
-                }
-                let mut sum = simd.acc_finish(q, [acc]);
-                let out = &mut out.as_chunks_mut::<L>().0[i];
-                if self.add {
-                    sum = simd.reduce(q, [simd.add(sum[0], simd.load(out))]);
-                }
-                simd.store(out, sum[0]);
+        if self.run == 1 {
+            let a = array!(D, |j| &self.a[j].as_chunks::<L>().0[..vectors]);
+            (0..vectors).for_each(|i| self.vector(simd, array!(D, |j| simd.load(&a[j][i])), &b, i));
+            return;
+        }
+        let length = self.run / L;
+        for run in 0..vectors / length {
+            let terms = array!(D, |j| simd.splat(self.a[j][run]));
+            (run * length..(run + 1) * length).for_each(|i| self.vector(simd, terms, &b, i));
+        }
+    }
+}
+
+impl<const D: usize, const OUT: usize> Dot<'_, D, OUT> {
+    /// Vector i of the sums, for these values of the a.
+    #[inline(always)]
+    fn vector<const L: usize, S: Lanes<L>>(
+        &mut self,
+        simd: S,
+        terms: [S::V; D],
+        b: &[[&[[f64; L]]; D]; OUT],
+        i: usize,
+    ) {
+        let q = simd.modulus(self.modulus);
+        for (out, b) in self.out.iter_mut().zip(b) {
+            let mut acc = simd.acc_first(terms[0], simd.load(&b[0][i]));
+            for (&term, b) in terms.iter().zip(b).skip(1) {
+                acc = simd.acc_mul(acc, term, simd.load(&b[i]));
             }
+            let mut sum = simd.acc_finish(q, [acc]);
+            let out = &mut out.as_chunks_mut::<L>().0[i];
+            if self.add {
+                sum = simd.reduce(q, [simd.add(sum[0], simd.load(out))]);
+            }
+            simd.store(out, sum[0]);
         }
     }
 }
