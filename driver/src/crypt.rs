@@ -10,7 +10,7 @@ use zeroize::Zeroize;
 
 use crate::ciphertext::{Ciphertext, Plaintext};
 use crate::encoding::Encoder;
-use crate::error::{Error, Result};
+use crate::error::{Result, check_range};
 use crate::keys::public::{expand_seed, gaussian};
 use crate::keys::{SecretKey, check_hash};
 use crate::parallel::for_each;
@@ -133,10 +133,7 @@ impl Encoder {
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<Vec<Complex64>> {
         const MAX_BITS: u32 = 60;
-        if bits > MAX_BITS {
-            let (value, max) = (f64::from(bits), f64::from(MAX_BITS));
-            return Err(Error::Range { what: "bits of public values", value, min: 0.0, max });
-        }
+        check_range("bits of public values", bits.into(), 0.0, MAX_BITS.into())?;
         let step = f64::from(bits).exp2();
         let mut values = self.decode(plaintext)?;
         for z in &mut values {

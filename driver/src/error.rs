@@ -233,5 +233,21 @@ impl Error {
     }
 }
 
+/// Refuses a setting outside its range, and one that is not a number.
+pub(crate) fn check_range(what: &'static str, value: f64, min: f64, max: f64) -> Result<()> {
+    if (min..=max).contains(&value) { Ok(()) } else { Err(Error::Range { what, value, min, max }) }
+}
+
+/// [`check_range`] for integers.
+pub(crate) fn check_integer(what: &'static str, value: usize, min: usize, max: usize) -> Result<()> {
+    let [value, min, max] = [value, min, max].map(|x| x as f64);
+    check_range(what, value, min, max)
+}
+
+/// Refuses a list of another length than is needed.
+pub(crate) fn check_count(what: &'static str, found: usize, wanted: usize) -> Result<()> {
+    if found == wanted { Ok(()) } else { Err(Error::Count { what, found, wanted }) }
+}
+
 /// The crate's results.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

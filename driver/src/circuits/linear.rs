@@ -20,7 +20,7 @@ use num_complex::Complex64;
 use super::Cost;
 use crate::ciphertext::Ciphertext;
 use crate::encoding::Encoder;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_count};
 use crate::eval::Evaluator;
 use crate::keys::{KeyId, KeyRequests};
 use crate::parallel::{for_each, for_each_limb};
@@ -47,9 +47,7 @@ impl LinearTransform {
         }
         let mut all: BTreeMap<usize, Vec<Complex64>> = BTreeMap::new();
         for (k, diagonal) in diagonals {
-            if diagonal.len() != slots {
-                return Err(Error::Count { what: "entries of a diagonal", found: diagonal.len(), wanted: slots });
-            }
+            check_count("entries of a diagonal", diagonal.len(), slots)?;
             let sum = all.entry(k.rem_euclid(slots as i64) as usize).or_insert_with(|| vec![Complex64::ZERO; slots]);
             sum.iter_mut().zip(diagonal).for_each(|(sum, x)| *sum += x);
         }
@@ -65,9 +63,7 @@ impl LinearTransform {
     /// As [`LinearTransform::new`].
     pub fn from_rows(rows: &[Vec<Complex64>]) -> Result<Self> {
         let slots = rows.len();
-        if let Some(row) = rows.iter().find(|row| row.len() != slots) {
-            return Err(Error::Count { what: "entries of a row", found: row.len(), wanted: slots });
-        }
+        rows.iter().try_for_each(|row| check_count("entries of a row", row.len(), slots))?;
         let diagonal = |k: usize| (k as i64, (0..slots).map(|j| rows[j][(j + k) % slots]).collect::<Vec<_>>());
         let nonzero = |(_, d): &(i64, Vec<Complex64>)| d.iter().any(|x| *x != Complex64::ZERO);
         let mut diagonals: Vec<_> = (0..slots).map(diagonal).filter(nonzero).collect();

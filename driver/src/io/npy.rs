@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
 use super::{Access, write_atomically};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_count};
 
 /// The kind of object in errors.
 const OBJECT: &str = "array";
@@ -294,9 +294,7 @@ pub fn write_labels(path: impl AsRef<Path>, labels: &[u32]) -> Result<()> {
 /// [`Error::Count`] for rows of different lengths; those of [`write_atomically`].
 pub fn write_rows(path: impl AsRef<Path>, rows: &[Vec<f64>]) -> Result<()> {
     let columns = rows.first().map_or(0, Vec::len);
-    if let Some(row) = rows.iter().find(|row| row.len() != columns) {
-        return Err(Error::Count { what: "columns", found: row.len(), wanted: columns });
-    }
+    rows.iter().try_for_each(|row| check_count("columns", row.len(), columns))?;
     let shape = format!("({}, {columns})", rows.len());
     write(path.as_ref(), "<f8", &shape, rows.iter().flatten().flat_map(|x| x.to_le_bytes()))
 }

@@ -4,7 +4,7 @@ use hetal_kernel::{Coeff, Eval, RnsPoly, sampler};
 use rand_core::CryptoRng;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_count};
 use crate::params::{Parameters, ParametersHash, SecretDistribution};
 
 /// A secret s with coefficients in {−1, 0, 1}. Its memory is wiped when it is dropped; `Debug` shows nothing of it.
@@ -48,13 +48,7 @@ impl SecretKey {
     /// # Errors
     /// [`Error::Count`] if there are not N, [`Error::Range`] if one is not −1, 0 or 1.
     pub fn from_coefficients(params: &Parameters, coefficients: Zeroizing<Vec<i8>>) -> Result<Self> {
-        if coefficients.len() != params.n() {
-            return Err(Error::Count {
-                what: "coefficients of a secret",
-                found: coefficients.len(),
-                wanted: params.n(),
-            });
-        }
+        check_count("coefficients of a secret", coefficients.len(), params.n())?;
         if coefficients.iter().fold(false, |wrong, c| wrong | !(-1..=1).contains(c)) {
             let value =
                 coefficients.iter().map(|&c| f64::from(c)).fold(0.0, |a: f64, b| if b.abs() > a.abs() { b } else { a });

@@ -8,7 +8,7 @@ use rand_core::CryptoRng;
 
 use crate::ciphertext::Ciphertext;
 use crate::encoding::Encoder;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_count, check_integer};
 use crate::keys::SecretKey;
 
 /// Rows and columns, of a matrix or of a unit block.
@@ -75,25 +75,23 @@ impl Packing {
     /// [`Error::Slots`] if a side of the unit block or a period is not a power of two, [`Error::Range`] for an empty matrix, a period that the
     /// block does not have, and a tiled side longer than the period.
     pub fn new(shape: Shape, unit: Shape, layout: Layout) -> Result<Self> {
-        let range = |what, value: usize, min: usize, max: usize| {
-            let [value, min, max] = [value, min, max].map(|x| x as f64);
-            if (min..=max).contains(&value) { Ok(()) } else { Err(Error::Range { what, value, min, max }) }
-        };
         if let Some(slots) = [unit.rows, unit.cols].into_iter().find(|side| !side.is_power_of_two()) {
             return Err(Error::Slots { slots, max: unit.len() });
         }
-        range("rows of a matrix", shape.rows, 1, usize::MAX)?;
-        range("columns of a matrix", shape.cols, 1, usize::MAX)?;
+        check_integer("rows of a matrix", shape.rows, 1, usize::MAX)?;
+        check_integer("columns of a matrix", shape.cols, 1, usize::MAX)?;
         let packing = Self { shape, unit, layout };
         if let Some(period) = packing.period() {
             if !period.is_power_of_two() {
                 return Err(Error::Slots { slots: period, max: unit.rows.min(unit.cols) });
             }
-            range("period of a layout", period, 1, unit.rows.min(unit.cols))?;
+            check_integer("period of a layout", period, 1, unit.rows.min(unit.cols))?;
             match layout {
-                Layout::TiledRows(_) | Layout::SkewedRows(_) => range("rows of a tiled matrix", shape.rows, 1, period)?,
+                Layout::TiledRows(_) | Layout::SkewedRows(_) => {
+                    check_integer("rows of a tiled matrix", shape.rows, 1, period)?
+                }
                 Layout::TiledColumns(_) | Layout::SkewedColumns(_) => {
-                    range("columns of a tiled matrix", shape.cols, 1, period)?;
+                    check_integer("columns of a tiled matrix", shape.cols, 1, period)?;
                 }
                 _ => {}
             }
@@ -187,10 +185,7 @@ impl Packing {
     /// # Errors
     /// [`Error::Count`] if the number of values is not that of the shape.
     pub fn pack(&self, values: &[f64]) -> Result<PackedMatrix> {
-        let wanted = self.shape.len();
-        if values.len() != wanted {
-            return Err(Error::Count { what: "entries of a matrix", found: values.len(), wanted });
-        }
+        check_count("entries of a matrix", values.len(), self.shape.len())?;
         let mut blocks = vec![vec![Complex64::ZERO; self.unit.len()]; self.grid().len()];
         self.for_entries(|block, slot, entry| blocks[block][slot] = (self.factor() * values[entry]).into());
         Ok(BlockMatrix { packing: *self, blocks })
@@ -215,10 +210,7 @@ impl<V> BlockMatrix<V> {
     /// # Errors
     /// [`Error::Count`].
     pub fn new(packing: Packing, blocks: Vec<V>) -> Result<Self> {
-        let wanted = packing.grid().len();
-        if blocks.len() != wanted {
-            return Err(Error::Count { what: "blocks of a matrix", found: blocks.len(), wanted });
-        }
+        check_count("blocks of a matrix", blocks.len(), packing.grid().len())?;
         Ok(Self { packing, blocks })
     }
 

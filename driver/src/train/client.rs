@@ -6,7 +6,7 @@ use super::plan::TrainPlan;
 use crate::ciphertext::Ciphertext;
 use crate::crypt::SeededCiphertext;
 use crate::encoding::Encoder;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_count};
 use crate::io::dataset::Split;
 use crate::keys::{SecretKey, check_hash};
 use crate::parallel::try_map;
@@ -63,15 +63,9 @@ impl Client {
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<SeededBatch> {
         let (circuit, shape) = (self.plan.circuit(), self.plan.shape());
-        for (what, found, wanted) in [
-            ("features", split.columns, shape.features),
-            ("rows of a batch", rows, rows.clamp(1, self.plan.batch())),
-            ("rows of a split", split.rows(), split.rows().max(from + rows)),
-        ] {
-            if found != wanted {
-                return Err(Error::Count { what, found, wanted });
-            }
-        }
+        check_count("features", split.columns, shape.features)?;
+        check_count("rows of a batch", rows, rows.clamp(1, self.plan.batch()))?;
+        check_count("rows of a split", split.rows(), split.rows().max(from + rows))?;
         let labels = &split.labels[from..from + rows];
         if let Some(&label) = labels.iter().find(|&&label| label as usize >= shape.classes) {
             let max = shape.classes as f64 - 1.0;
@@ -142,8 +136,4 @@ impl Client {
         check_count("ciphertexts of the state", state.len(), self.plan.circuit().states())?;
         self.plan.circuit().unpack_state(&self.decrypt_all(state)?)
     }
-}
-
-fn check_count(what: &'static str, found: usize, wanted: usize) -> Result<()> {
-    if found == wanted { Ok(()) } else { Err(Error::Count { what, found, wanted }) }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::circuits::softmax::{NormaliseSquare, NormaliseSquareConfig, Paper, PaperConfig, Variant};
-use crate::error::{Error, Result};
+use crate::error::{Result, check_range};
 
 /// How a step is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,12 +99,7 @@ impl Config {
             ("softmax_error", self.softmax_error, 1e-7, 0.1),
             ("checkpoint_steps", self.checkpoint_steps as f64, 1.0, most),
         ];
-        for (what, value, min, max) in checks {
-            if !(min..=max).contains(&value) {
-                return Err(Error::Range { what, value, min, max });
-            }
-        }
-        Ok(())
+        checks.into_iter().try_for_each(|(what, value, min, max)| check_range(what, value, min, max))
     }
 
     /// The softmax of the mode; `scaled` says that its input is divided by the logit range already.

@@ -15,7 +15,7 @@ use crate::circuits::bootstrap::Packing;
 use crate::circuits::softmax::plan::{Refresh, depth_and_bootstraps};
 use crate::circuits::softmax::{SoftmaxPlan, Variant};
 use crate::circuits::{BootstrapConfig, BootstrapPlan, Cost};
-use crate::error::{Error, Result};
+use crate::error::{Result, check_integer};
 use crate::keys::KeyRequests;
 use crate::matrix::{Dimensions, Dry, Record, Recorded, Shape};
 use crate::params::Parameters;
@@ -72,17 +72,9 @@ impl TrainPlan {
     /// [`Error::NoLevelsLeft`] if no number of bootstraps makes do with the levels of the preset.
     pub fn new(config: &Config, shape: DataShape) -> Result<Self> {
         config.check()?;
-        let checks = [
-            ("rows to train on", shape.rows, 1, u32::MAX as usize),
-            ("features", shape.features, 1, 1 << 20),
-            ("classes", shape.classes, 2, 1024),
-        ];
-        for (what, value, min, max) in checks {
-            if !(min..=max).contains(&value) {
-                let [value, min, max] = [value, min, max].map(|x| x as f64);
-                return Err(Error::Range { what, value, min, max });
-            }
-        }
+        check_integer("rows to train on", shape.rows, 1, u32::MAX as usize)?;
+        check_integer("features", shape.features, 1, 1 << 20)?;
+        check_integer("classes", shape.classes, 2, 1024)?;
         let params = Parameters::preset(&config.preset)?;
         let bootstrap = BootstrapPlan::new(&params, BootstrapConfig::new(params.log_n() - 1, Packing::Real))?;
         let softmax = config.softmax(shape.classes, true)?;

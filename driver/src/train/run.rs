@@ -13,7 +13,7 @@ use super::store::{Checkpoint, DataFolder, Kept, Part, RunFolder};
 use super::twin::Twin;
 use crate::ciphertext::Ciphertext;
 use crate::circuits::softmax::Variant;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_count};
 use crate::footprint;
 use crate::io::dataset::Split;
 
@@ -348,10 +348,7 @@ impl<'a> Validator<'a> {
 impl Owner for Validator<'_> {
     fn goes_on(&mut self, epoch: usize, step: usize, outputs: &[Vec<Ciphertext>]) -> Result<bool> {
         let labels = self.labels.chunks(self.client.plan().batch());
-        let (found, wanted) = (outputs.len(), labels.len());
-        if found != wanted {
-            return Err(Error::Count { what: "batches of outputs", found, wanted });
-        }
+        check_count("batches of outputs", outputs.len(), labels.len())?;
         let logits = outputs.iter().zip(labels).map(|(outputs, labels)| self.client.logits(outputs, labels.len()));
         let encrypted = quality(&logits.collect::<Result<Vec<_>>>()?.concat(), self.labels);
         self.losses.truncate(epoch - 1);

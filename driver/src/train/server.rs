@@ -4,17 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::circuit::{Masks, Step};
+use super::circuit::{Masks, Step, lower};
 use super::log::Phase;
 use super::optimiser::momentum;
 use super::plan::TrainPlan;
 use crate::ciphertext::{Ciphertext, Plaintext};
 use crate::circuits::{Bootstrap, Bootstrapper, softmax};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_count};
 use crate::eval::Evaluator;
 use crate::keys::{EncapsulationKeys, EvaluationKeys};
 use crate::matrix::Encrypted;
-use crate::parallel::try_map;
 
 /// A batch of encrypted rows.
 #[derive(Clone, Debug)]
@@ -90,15 +89,9 @@ impl Server {
     /// [`Error::MissingKey`], [`Error::Count`] for a batch of another shape, [`Error::Level`], [`Error::OtherParameters`].
     pub fn step(&self, state: &[Ciphertext], batch: &Batch, number: usize) -> Result<(Vec<Ciphertext>, Vec<Phase>)> {
         let (plan, circuit) = (&self.plan, self.plan.circuit());
-        for (what, found, wanted) in [
-            ("ciphertexts of the state", state.len(), circuit.states()),
-            ("blocks of features", batch.features.len(), circuit.features().grid().len()),
-            ("ciphertexts of labels", batch.labels.len(), circuit.outputs()),
-        ] {
-            if found != wanted {
-                return Err(Error::Count { what, found, wanted });
-            }
-        }
+        check_count("ciphertexts of the state", state.len(), circuit.states())?;
+        check_count("blocks of features", batch.features.len(), circuit.features().grid().len())?;
+        check_count("ciphertexts of labels", batch.labels.len(), circuit.outputs())?;
         let slots = Encrypted::new(&self.evaluator);
         let counted = Counted { inner: &*self.bootstrap, count: AtomicUsize::new(0), nanos: AtomicU64::new(0) };
         let mut phases = Phases { list: Vec::new(), clock: Instant::now(), counted: &counted };
@@ -136,7 +129,7 @@ impl Server {
         let slots = Encrypted::new(&self.evaluator);
         let levels = self.plan.levels();
         let outputs = self.plan.circuit().outputs_of(&slots, &self.masks, levels, state, features)?;
-        try_map(&outputs, |v| self.evaluator.adjust(v, 0, self.plan.params().scale(0)))
+        lower(&slots, &outputs, 0)
     }
 
     /// A state as it is kept: with the levels that outputs take.
@@ -144,8 +137,7 @@ impl Server {
     /// # Errors
     /// [`Error::Level`].
     pub fn kept(&self, state: &[Ciphertext]) -> Result<Vec<Ciphertext>> {
-        let level = self.plan.levels().state;
-        try_map(state, |v| self.evaluator.adjust(v, level, self.plan.params().scale(level)))
+        lower(&Encrypted::new(&self.evaluator), state, self.plan.levels().state)
     }
 }
 

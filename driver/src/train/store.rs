@@ -28,7 +28,7 @@ use super::plan::{DataShape, JobHash, TrainPlan};
 use super::server::Batch;
 use crate::ciphertext::Ciphertext;
 use crate::crypt::SeededCiphertext;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_count};
 use crate::io::dataset::{Dataset, Split};
 use crate::io::wire::{self, Wire};
 use crate::io::{Access, write_atomically};
@@ -270,15 +270,9 @@ impl DataFolder {
     ) -> Result<Self> {
         let plan = client.plan();
         let shape = plan.shape();
-        for (what, found, wanted) in [
-            ("rows to train on", dataset.train.rows(), shape.rows),
-            ("features", dataset.train.columns, shape.features),
-            ("classes", dataset.classes, shape.classes),
-        ] {
-            if found != wanted {
-                return Err(Error::Count { what, found, wanted });
-            }
-        }
+        check_count("rows to train on", dataset.train.rows(), shape.rows)?;
+        check_count("features", dataset.train.columns, shape.features)?;
+        check_count("classes", dataset.classes, shape.classes)?;
         create(path)?;
         let parts = [
             (Part::Train, Some(&dataset.train)),

@@ -17,7 +17,7 @@ use super::metrics::quality;
 use super::optimiser::momentum;
 use super::stopping::EarlyStopping;
 use crate::circuits::softmax::{Plain, Softmax, exact};
-use crate::error::{Error, Result};
+use crate::error::{Result, check_count};
 use crate::io::dataset::Dataset;
 
 /// Rows that are summed in one piece.
@@ -161,9 +161,7 @@ impl<S: RowSoftmax> Twin<S> {
     /// [`Error::Count`] if there is not one label for every row of features; those of [`RowSoftmax::rows`].
     pub fn step(&mut self, features: &[f32], labels: &[u32]) -> Result<Step> {
         let columns = self.w.columns;
-        if features.len() != labels.len() * columns {
-            return Err(Error::Count { what: "features", found: features.len(), wanted: labels.len() * columns });
-        }
+        check_count("features", features.len(), labels.len() * columns)?;
         let pieces = features.par_chunks(ROWS * columns).zip(labels.par_chunks(ROWS));
         let pieces: Vec<(Vec<Vec<f64>>, Vec<f64>)> = pieces.map(|(x, y)| self.piece(x, y)).collect::<Result<_>>()?;
         let mut gradient = vec![0.0; self.w.values.len()];

@@ -34,7 +34,7 @@ use super::mod1::{Mod1Config, Mod1Plan, bound, log_failure};
 use super::{Cost, EncodedTransform, LinearPlan, LinearTransform, dft};
 use crate::ciphertext::Ciphertext;
 use crate::encoding::Encoder;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_range};
 use crate::eval::Evaluator;
 use crate::keys::{EncapsulationKeys, KeyRequests, SPARSE_WEIGHT};
 use crate::params::Parameters;
@@ -159,9 +159,7 @@ impl BootstrapPlan {
         if !(3..=max_log).contains(&log_slots) {
             return Err(Error::Slots { slots: 1 << log_slots.min(31), max: params.slots() });
         }
-        if !(4..=24).contains(&config.log_ratio) {
-            return Err(Error::Range { what: "log_ratio", value: config.log_ratio.into(), min: 4.0, max: 24.0 });
-        }
+        check_range("log_ratio", config.log_ratio.into(), 4.0, 24.0)?;
         EncapsulationKeys::gadget(params)?;
         let (n, full, top) = (1usize << log_slots, log_slots == max_log, params.max_level());
         let k = bound(SPARSE_WEIGHT.min(params.n()), 2 * n, config.log_failure);

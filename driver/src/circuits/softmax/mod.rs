@@ -34,7 +34,7 @@ pub use plan::SoftmaxPlan;
 use rivals::{Gumbel, Hong, PrivGd};
 
 use crate::circuits::Chebyshev;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_count, check_integer};
 
 /// Where the entries of a matrix of logits are.
 ///
@@ -82,9 +82,9 @@ impl Layout {
     /// if the slots are not a power of two.
     pub fn new(slots: usize, rows: usize, classes: usize, stride: usize) -> Result<Self> {
         let most = Self::most_rows(slots, classes)?;
-        range("rows", rows, 1, most)?;
-        range("stride", stride, 1, most)?;
-        range("stride", stride, stride.next_power_of_two(), stride.next_power_of_two())?;
+        check_integer("rows", rows, 1, most)?;
+        check_integer("stride", stride, 1, most)?;
+        check_integer("stride", stride, stride.next_power_of_two(), stride.next_power_of_two())?;
         Ok(Self { slots, rows, classes, arrangement: Arrangement::Strided(stride) })
     }
 
@@ -103,8 +103,8 @@ impl Layout {
     /// As [`Layout::new`]; [`Error::Range`] if the sides are not powers of two or the spacing is less than c' or more than s1.
     pub fn skewed(slots: usize, rows: usize, classes: usize, unit_rows: usize, spacing: usize) -> Result<Self> {
         Self::most_rows(slots, classes)?;
-        range("rows of a unit block", unit_rows, 1, slots)?;
-        range("rows of a unit block", unit_rows, unit_rows.next_power_of_two(), unit_rows.next_power_of_two())?;
+        check_integer("rows of a unit block", unit_rows, 1, slots)?;
+        check_integer("rows of a unit block", unit_rows, unit_rows.next_power_of_two(), unit_rows.next_power_of_two())?;
         let cols = slots / unit_rows;
         Self::check_spacing(slots, rows, classes, spacing, cols)?;
         Ok(Self { slots, rows, classes, arrangement: Arrangement::Skewed { unit_rows, cols, spacing } })
@@ -121,16 +121,16 @@ impl Layout {
     }
 
     fn check_spacing(slots: usize, rows: usize, classes: usize, spacing: usize, most: usize) -> Result<()> {
-        range("spacing of rows", spacing, classes.next_power_of_two(), most)?;
-        range("spacing of rows", spacing, spacing.next_power_of_two(), spacing.next_power_of_two())?;
-        range("rows", rows, 1, slots / spacing)
+        check_integer("spacing of rows", spacing, classes.next_power_of_two(), most)?;
+        check_integer("spacing of rows", spacing, spacing.next_power_of_two(), spacing.next_power_of_two())?;
+        check_integer("rows", rows, 1, slots / spacing)
     }
 
     fn most_rows(slots: usize, classes: usize) -> Result<usize> {
         if !slots.is_power_of_two() {
             return Err(Error::Slots { slots, max: usize::MAX });
         }
-        range("classes", classes, 2, slots)?;
+        check_integer("classes", classes, 2, slots)?;
         Ok(slots / classes.next_power_of_two())
     }
 
@@ -227,11 +227,6 @@ impl Layout {
         };
         (0..self.slots).map(|slot| f64::from(u8::from(is_first(slot)))).collect()
     }
-}
-
-fn range(what: &'static str, value: usize, min: usize, max: usize) -> Result<()> {
-    let [value, min, max] = [value, min, max].map(|x| x as f64);
-    if (min..=max).contains(&value) { Ok(()) } else { Err(Error::Range { what, value, min, max }) }
 }
 
 /// What a softmax runs on.
@@ -419,6 +414,5 @@ pub fn exact(row: &[f64]) -> Vec<f64> {
 }
 
 fn check_classes<E: Vectors>(vectors: &E, wanted: usize) -> Result<()> {
-    let found = vectors.layout().classes();
-    if found == wanted { Ok(()) } else { Err(Error::Count { what: "classes", found, wanted }) }
+    check_count("classes", vectors.layout().classes(), wanted)
 }

@@ -26,7 +26,7 @@
 use super::minimax::{Minimax, exponential, inverse, inverse_error};
 use super::{Softmax, Vectors, check_classes};
 use crate::circuits::Chebyshev;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_integer, check_range};
 
 /// What [`NormaliseSquare::new`] takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -126,10 +126,10 @@ impl NormaliseSquare {
     /// `scaled`, or if no degrees reach the error.
     pub fn new(config: NormaliseSquareConfig) -> Result<Self> {
         let NormaliseSquareConfig { classes, range, error, centre, scaled } = config;
-        check("classes", classes as f64, [2.0, 1024.0])?;
-        check("range", range, [0.1, 1024.0])?;
-        check("wanted error", error, [1e-7, 0.1])?;
-        check("centring of scaled inputs", f64::from(u8::from(centre && scaled)), [0.0, 0.0])?;
+        check_integer("classes", classes, 2, 1024)?;
+        check_range("range", range, 0.1, 1024.0)?;
+        check_range("wanted error", error, 1e-7, 0.1)?;
+        check_integer("centring of scaled inputs", usize::from(centre && scaled), 0, 0)?;
         let mut best: Option<Candidate> = None;
         for k in 1..=12u32 {
             let a = range / f64::from(k).exp2();
@@ -233,10 +233,6 @@ fn smallest_exponential(a: f64, allowed: f64) -> Result<Option<(usize, f64)>> {
 /// The same coefficients times a factor, for an argument in [−1, 1].
 fn on_unit(p: &Chebyshev, factor: f64) -> Chebyshev {
     Chebyshev::new(p.coefficients().iter().map(|c| c * factor).collect(), [-1.0, 1.0])
-}
-
-fn check(what: &'static str, value: f64, [min, max]: [f64; 2]) -> Result<()> {
-    if (min..=max).contains(&value) { Ok(()) } else { Err(Error::Range { what, value, min, max }) }
 }
 
 impl Softmax for NormaliseSquare {

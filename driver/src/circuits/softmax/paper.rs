@@ -30,7 +30,7 @@
 use super::minimax::exponential;
 use super::{Layout, Softmax, Vectors, check_classes, powers};
 use crate::circuits::Chebyshev;
-use crate::error::{Error, Result};
+use crate::error::{Result, check_integer, check_range};
 
 /// r: the exponential is approximated on [−r, r].
 const BASE: f64 = 8.0;
@@ -88,11 +88,8 @@ impl Paper {
     /// # Errors
     /// [`Error::Range`] for fewer than two or more than 16 classes, whose sums Goldschmidt's inverse was not made for, or a range outside [0.1, 1024].
     pub fn new(config: PaperConfig) -> Result<Self> {
-        let range = |what, value: f64, min: f64, max: f64| {
-            if (min..=max).contains(&value) { Ok(()) } else { Err(Error::Range { what, value, min, max }) }
-        };
-        range("classes", config.classes as f64, 2.0, 16.0)?;
-        range("range", config.range, 0.1, 1024.0)?;
+        check_integer("classes", config.classes, 2, 16)?;
+        check_range("range", config.range, 0.1, 1024.0)?;
         let reached = |n: &usize| BASE / 2.0 * RATIO.powi(*n as i32) >= config.range;
         let extensions = (0..).find(reached).expect("powers grow");
         let third = 4.0 / 27.0;

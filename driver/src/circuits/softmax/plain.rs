@@ -2,7 +2,7 @@
 
 use super::{Layout, Softmax, Vectors};
 use crate::circuits::Chebyshev;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_count};
 
 /// Computes with `f64` slots; bootstrapping changes nothing.
 #[derive(Clone, Debug)]
@@ -23,9 +23,7 @@ impl Plain {
     /// [`Error::Count`] for another number of classes than the variant's, or rows of different lengths; [`Error::Range`] for no rows.
     pub fn softmax(variant: &impl Softmax, rows: &[Vec<f64>]) -> Result<Vec<Vec<f64>>> {
         let classes = rows.first().map_or(0, Vec::len);
-        if let Some(row) = rows.iter().find(|row| row.len() != classes) {
-            return Err(Error::Count { what: "classes", found: row.len(), wanted: classes });
-        }
+        rows.iter().try_for_each(|row| check_count("classes", row.len(), classes))?;
         let slots = (rows.len() * classes.next_power_of_two()).next_power_of_two();
         let layout = Layout::strided(slots, rows.len(), classes)?;
         let out = variant.run(&Self::new(layout), layout.fill(|row, class| rows[row][class], 0.0))?;

@@ -20,16 +20,12 @@
 use super::minimax::exponential;
 use super::{Layout, Softmax, Vectors, check_classes};
 use crate::circuits::Chebyshev;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_integer, check_range};
 
 /// Refuses fewer than two or more than 16 classes, and ranges beyond `most`.
 fn check(classes: usize, range: f64, most: f64) -> Result<()> {
-    for (what, value, min, max) in [("classes", classes as f64, 2.0, 16.0), ("range", range, 0.1, most)] {
-        if !(min..=max).contains(&value) {
-            return Err(Error::Range { what, value, min, max });
-        }
-    }
-    Ok(())
+    check_integer("classes", classes, 2, 16)?;
+    check_range("range", range, 0.1, most)
 }
 
 /// e/Σ e by Goldschmidt's division, for sums s below 2: with t = 1 − s, e·(1 + t)·∏ (1 + t^(2^i)), i = 1 … `iterations`. No e is above `bound`; in the

@@ -17,7 +17,7 @@ use num_complex::Complex64;
 
 use super::{Frame, Levels, Masks, Step, Weights, lower};
 use crate::circuits::softmax::Layout;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_integer};
 use crate::matrix::ops::{fold, indicator};
 use crate::matrix::{Packing, Product, SkewAbt, SkewAtb, Slots};
 use crate::parallel::try_map;
@@ -34,11 +34,7 @@ impl Fast {
     pub(super) fn new(frame: Frame) -> Result<Self> {
         let Frame { dims, unit, .. } = frame;
         let (abt, atb) = (SkewAbt::new(dims, unit)?, SkewAtb::new(dims, unit)?);
-        let (rows, least) = (unit.rows, 2 * dims.period());
-        if rows < least {
-            let [value, min, max] = [rows, least, unit.len()].map(|x| x as f64);
-            return Err(Error::Range { what: "rows of a unit block", value, min, max });
-        }
+        check_integer("rows of a unit block", unit.rows, 2 * dims.period(), unit.len())?;
         Ok(Self { frame, abt, atb })
     }
 

@@ -308,6 +308,6 @@ impl Circuit {
 }
 
 /// Vectors at a lower level.
-fn lower<S: Slots>(slots: &S, list: &[S::Vector], level: usize) -> Result<Vec<S::Vector>> {
+pub(super) fn lower<S: Slots>(slots: &S, list: &[S::Vector], level: usize) -> Result<Vec<S::Vector>> {
     try_map(list, |v| slots.lower(v, level))
 }
