@@ -9,6 +9,9 @@
 //! that has to be switched again is divided. The whole ends with one division by P of both parts, or by P·q_level. Everything
 //! between ModUp and ModDown works limb by limb: a limb of all baby steps stays in the cache while the sums of all giant steps are made
 //! of it, and every key and every diagonal is read once.
+//!
+//! Diagonals that all repeat themselves after p slots are polynomials in X^(N/2p): they are kept as ones of degree 2p, with N/2p times less memory, since the
+//! values of such a polynomial come in runs. Those of CoeffToSlot and SlotToCoeff do, but for the factor with the longest butterflies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
