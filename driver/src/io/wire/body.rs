@@ -84,27 +84,21 @@ impl<'a> Body<'a> {
         Ok(poly)
     }
 
-    /// [`residue`] of this object.
+    /// What the kernel found wrong with the limbs of `name`.
     pub(super) fn residue(&self, name: impl Display, error: KernelError) -> Error {
-        residue(self.object, name, error)
+        match error {
+            KernelError::Residue { limb, index, value, modulus } => self.malformed(
+                format_args!("residue {index} of limb {limb} of {name}"),
+                value,
+                format_args!("below {modulus}"),
+            ),
+            other => other.into(),
+        }
     }
 
     /// Asserts that the body is used up.
     pub(super) fn end(&self) -> Result<()> {
         self.check_len(self.declared - self.left, format_args!("what it holds"))
-    }
-}
-
-/// What the kernel found wrong with the limbs of `name`.
-pub(super) fn residue(object: &'static str, name: impl Display, error: KernelError) -> Error {
-    match error {
-        KernelError::Residue { limb, index, value, modulus } => Error::malformed(
-            object,
-            format_args!("residue {index} of limb {limb} of {name}"),
-            value,
-            format_args!("below {modulus}"),
-        ),
-        other => other.into(),
     }
 }
 

@@ -1,13 +1,12 @@
 //! Evaluation keys, one at a time.
 
 use std::borrow::Borrow;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 
 use hetal_kernel::{GaloisElement, KeySwitchKey};
-use rayon::prelude::*;
 
-use super::body::{Body, Sink, residue};
+use super::body::{Body, Sink};
 use super::{Header, Kind};
 use crate::error::{Error, Result};
 use crate::keys::{EvaluationKey, KeyId, KeySet, check_hash};
@@ -120,37 +119,14 @@ pub fn write_key_set(out: &mut impl Write, params: &Parameters, keys: &KeySet) -
     write_evaluation_keys(out, params, &plan, keys.iter().map(Ok))
 }
 
-/// Evaluation keys as they are read, as many at a time as there are threads to decode them. After an error there are no more.
+/// Evaluation keys as they are read, one at a time. After an error there are no more.
 pub struct EvaluationKeyReader<'a> {
     body: Body<'a>,
     params: Parameters,
     count: usize,
     next: usize,
     seen: BTreeSet<(KeyId, usize)>,
-    /// Decoded, and not handed out yet.
-    ready: VecDeque<Result<EvaluationKey>>,
-    /// Memory of encoded keys, to be used again.
-    spare: Vec<Vec<u8>>,
-}
-
-/// A record that is not decoded yet.
-struct Encoded {
-    index: usize,
-    id: KeyId,
-    level: usize,
-    bytes: Vec<u8>,
-    /// Of the last record, whether the body ends with it.
-    end: Result<()>,
-}
-
-impl Encoded {
-    fn decode(&self, params: &Parameters) -> Result<EvaluationKey> {
-        let gadget = params.gadget(self.level)?;
-        let wrong = |error| residue(Kind::EvaluationKeys.name(), format_args!("record {}", self.index), error);
-        let key = KeySwitchKey::decode(&gadget, &self.bytes).map_err(wrong)?;
-        self.end.clone()?;
-        EvaluationKey::new(params, self.id, self.level, key)
-    }
+    encoded: Vec<u8>,
 }
 
 impl std::fmt::Debug for EvaluationKeyReader<'_> {
@@ -187,30 +163,13 @@ pub fn read_evaluation_keys<'a>(input: &'a mut impl Read, params: &Parameters) -
         count: count as usize,
         next: 0,
         seen: BTreeSet::new(),
-        ready: VecDeque::new(),
-        spare: Vec::new(),
+        encoded: Vec::new(),
     };
     Ok(reader)
 }
 
 impl EvaluationKeyReader<'_> {
-    /// Reads the records that come next and decodes them.
-    fn fill(&mut self) {
-        let (mut batch, mut failed) = (Vec::new(), None);
-        while self.next < self.count && batch.len() < rayon::current_num_threads() {
-            match self.read() {
-                Ok(record) => batch.push(record),
-                Err(error) => failed = Some(error),
-            }
-            self.next = if failed.is_none() { self.next + 1 } else { self.count };
-        }
-        let params = &self.params;
-        let keys: Vec<_> = batch.par_iter().map(|record| record.decode(params)).collect();
-        self.spare.extend(batch.into_iter().map(|record| record.bytes));
-        self.ready.extend(keys.into_iter().chain(failed.map(Err)));
-    }
-
-    fn read(&mut self) -> Result<Encoded> {
+    fn read(&mut self) -> Result<EvaluationKey> {
         let (index, body, params) = (self.next, &mut self.body, &self.params);
         let mut record = [0; RECORD_LEN as usize];
         body.fill(&mut record, format_args!("beginning of record {index}"))?;
@@ -249,11 +208,14 @@ impl EvaluationKeyReader<'_> {
             let left = body.left();
             return Err(malformed(index, "length", len, format_args!("at most {left}, what is left of the body")));
         }
-        let mut bytes = self.spare.pop().unwrap_or_default();
-        resize(&mut bytes, wanted);
-        body.fill(&mut bytes, format_args!("key of record {index}"))?;
-        let end = if index + 1 == self.count { body.end() } else { Ok(()) };
-        Ok(Encoded { index, id, level, bytes, end })
+        resize(&mut self.encoded, wanted);
+        body.fill(&mut self.encoded, format_args!("key of record {index}"))?;
+        let key = KeySwitchKey::decode(&gadget, &self.encoded)
+            .map_err(|error| body.residue(format_args!("record {index}"), error))?;
+        if index + 1 == self.count {
+            body.end()?;
+        }
+        EvaluationKey::new(params, id, level, key)
     }
 }
 
@@ -261,26 +223,23 @@ impl Iterator for EvaluationKeyReader<'_> {
     type Item = Result<EvaluationKey>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ready.is_empty() {
-            self.fill();
+        if self.next == self.count {
+            return None;
         }
-        let key = self.ready.pop_front()?;
-        if key.is_err() {
-            self.ready.clear();
-            self.next = self.count;
-        }
+        let key = self.read();
+        self.next = if key.is_ok() { self.next + 1 } else { self.count };
         Some(key)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         // What is declared is not there yet: whoever reserves memory by a lower bound should not trust the input.
-        (0, Some(self.ready.len() + self.count - self.next))
+        (0, Some(self.count - self.next))
     }
 }
 
 impl std::iter::FusedIterator for EvaluationKeyReader<'_> {}
 
-/// Reads a set of evaluation keys into memory: the keys, and beside them the encoding of one for each thread.
+/// Reads a set of evaluation keys into memory: the keys, and beside them the encoding of one.
 ///
 /// # Errors
 /// As for [`read_evaluation_keys`].

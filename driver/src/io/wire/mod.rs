@@ -63,7 +63,7 @@
 //!
 //! Readers take any bytes: what they return is valid, and all else is an error that names the field and its value. A reader
 //! checks every number before it allocates for it; what is allocated is bounded by the parameters: the object returned, and
-//! beside it one limb or, of a set of evaluation keys, an encoded key for each thread. That an object is well formed does not say that it came from
+//! beside it one limb or, of a set of evaluation keys, one encoded key. That an object is well formed does not say that it came from
 //! whom one thinks: nothing is authenticated.
 //!
 //! ```
