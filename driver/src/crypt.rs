@@ -30,7 +30,7 @@ impl SeededCiphertext {
     /// The ciphertext.
     ///
     /// # Errors
-    /// [`Error::OtherParameters`].
+    /// [`Error::OtherParameters`](crate::Error::OtherParameters).
     pub fn expand(self, params: &Parameters) -> Result<Ciphertext> {
         check_hash(self.hash, params)?;
         let a = expand_seed(params, &self.seed, self.b.limbs(), |i| i);
@@ -61,7 +61,7 @@ impl SecretKey {
     /// Encrypts: (−a·s + e + m, a) for a fresh seed of a and a fresh Gaussian e.
     ///
     /// # Errors
-    /// [`Error::OtherParameters`].
+    /// [`Error::OtherParameters`](crate::Error::OtherParameters).
     pub fn encrypt_seeded(
         &self,
         plaintext: &Plaintext,
@@ -86,7 +86,7 @@ impl SecretKey {
     /// [`SecretKey::encrypt_seeded`], expanded.
     ///
     /// # Errors
-    /// [`Error::OtherParameters`].
+    /// [`Error::OtherParameters`](crate::Error::OtherParameters).
     pub fn encrypt(&self, plaintext: &Plaintext, rng: &mut (impl CryptoRng + ?Sized)) -> Result<Ciphertext> {
         self.encrypt_seeded(plaintext, rng)?.expand(self.params())
     }
@@ -97,7 +97,7 @@ impl SecretKey {
     /// leaves the owner of the key.
     ///
     /// # Errors
-    /// [`Error::OtherParameters`].
+    /// [`Error::OtherParameters`](crate::Error::OtherParameters).
     pub fn decrypt(&self, ciphertext: &Ciphertext) -> Result<Plaintext> {
         let params = self.params();
         ciphertext.check(params)?;
@@ -125,7 +125,7 @@ impl Encoder {
     /// [CRYPTO 2022](https://eprint.iacr.org/2022/816)). A few bits more than the message needs is the right choice of `bits`.
     ///
     /// # Errors
-    /// [`Error::OtherParameters`]; [`Error::Range`] for more than 60 bits.
+    /// [`Error::OtherParameters`](crate::Error::OtherParameters); [`Error::Range`](crate::Error::Range) for more than 60 bits.
     pub fn decode_public(
         &self,
         plaintext: &Plaintext,

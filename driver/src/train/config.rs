@@ -86,7 +86,7 @@ impl Config {
     /// Refuses settings that cannot be meant.
     ///
     /// # Errors
-    /// [`Error::Range`] names the setting.
+    /// [`Error::Range`](crate::Error::Range) names the setting.
     pub fn check(&self) -> Result<()> {
         let most = f64::from(u32::MAX);
         let checks = [
@@ -105,7 +105,7 @@ impl Config {
     /// The softmax of the mode; `scaled` says that its input is divided by the logit range already.
     ///
     /// # Errors
-    /// [`Error::Range`] if there is none for the range, the error and so many classes.
+    /// [`Error::Range`](crate::Error::Range) if there is none for the range, the error and so many classes.
     pub fn softmax(&self, classes: usize, scaled: bool) -> Result<Variant> {
         let range = self.logit_range;
         Ok(match self.mode {

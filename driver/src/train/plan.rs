@@ -68,8 +68,8 @@ impl TrainPlan {
     /// Plans a training.
     ///
     /// # Errors
-    /// [`Error::Range`] for settings that cannot be meant and for data that cannot be packed, [`Error::UnknownPreset`],
-    /// [`Error::NoLevelsLeft`] if no number of bootstraps makes do with the levels of the preset.
+    /// [`Error::Range`](crate::Error::Range) for settings that cannot be meant and for data that cannot be packed,
+    /// [`Error::UnknownPreset`](crate::Error::UnknownPreset), [`Error::NoLevelsLeft`](crate::Error::NoLevelsLeft) if no number of bootstraps makes do with the levels of the preset.
     pub fn new(config: &Config, shape: DataShape) -> Result<Self> {
         config.check()?;
         check_integer("rows to train on", shape.rows, 1, u32::MAX as usize)?;

@@ -148,7 +148,7 @@ impl<S: RowSoftmax> Twin<S> {
     /// At the start.
     ///
     /// # Errors
-    /// [`Error::Range`] as [`Config::check`].
+    /// [`Error::Range`](crate::Error::Range) as [`Config::check`].
     pub fn new(config: &Config, classes: usize, columns: usize, softmax: S) -> Result<Self> {
         config.check()?;
         let zero = Weights::zero(classes, columns);
@@ -158,7 +158,7 @@ impl<S: RowSoftmax> Twin<S> {
     /// A step with a batch.
     ///
     /// # Errors
-    /// [`Error::Count`] if there is not one label for every row of features; those of [`RowSoftmax::rows`].
+    /// [`Error::Count`](crate::Error::Count) if there is not one label for every row of features; those of [`RowSoftmax::rows`].
     pub fn step(&mut self, features: &[f32], labels: &[u32]) -> Result<Step> {
         let columns = self.w.columns;
         check_count("features", features.len(), labels.len() * columns)?;

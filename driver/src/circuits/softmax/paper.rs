@@ -86,7 +86,8 @@ impl Paper {
     /// Chooses n, the smallest with R ≤ (r/2)·L^n.
     ///
     /// # Errors
-    /// [`Error::Range`] for fewer than two or more than 16 classes, whose sums Goldschmidt's inverse was not made for, or a range outside [0.1, 1024].
+    /// [`Error::Range`](crate::Error::Range) for fewer than two or more than 16 classes, whose sums Goldschmidt's inverse was not made for, or a range
+    /// outside [0.1, 1024].
     pub fn new(config: PaperConfig) -> Result<Self> {
         check_integer("classes", config.classes, 2, 16)?;
         check_range("range", config.range, 0.1, 1024.0)?;
