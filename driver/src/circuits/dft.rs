@@ -11,12 +11,12 @@ use std::f64::consts::TAU;
 use num_complex::Complex64;
 
 use super::LinearTransform;
-use crate::error::{Error, Result};
+use crate::error::{Result, check_integer};
 
 /// S_k ⋯ S_1 for 2^`log_slots` slots in `factors` matrices, that which is applied first in front: from coefficients, in bit-reversed order, to slots.
 ///
 /// # Errors
-/// [`Error::Range`] if there are no factors or more than stages.
+/// [`Error::Range`](crate::Error::Range) if there are no factors or more than stages.
 pub fn slot_to_coeff(log_slots: u32, factors: usize) -> Result<Vec<LinearTransform>> {
     merge(log_slots, factors, (1..=log_slots).map(|j| butterfly(log_slots, j)))
 }
@@ -24,7 +24,7 @@ pub fn slot_to_coeff(log_slots: u32, factors: usize) -> Result<Vec<LinearTransfo
 /// S_1⁻¹ ⋯ S_k⁻¹, in the same way: from slots to coefficients in bit-reversed order.
 ///
 /// # Errors
-/// [`Error::Range`] if there are no factors or more than stages.
+/// [`Error::Range`](crate::Error::Range) if there are no factors or more than stages.
 pub fn coeff_to_slot(log_slots: u32, factors: usize) -> Result<Vec<LinearTransform>> {
     merge(log_slots, factors, (1..=log_slots).rev().map(|j| inverse_butterfly(log_slots, j)))
 }
@@ -36,10 +36,7 @@ fn merge(
     stages: impl Iterator<Item = LinearTransform>,
 ) -> Result<Vec<LinearTransform>> {
     let count = log_slots as usize;
-    if !(1..=count).contains(&factors) {
-        let (value, max) = (factors as f64, f64::from(log_slots));
-        return Err(Error::Range { what: "factors of a transform", value, min: 1.0, max });
-    }
+    check_integer("factors of a transform", factors, 1, count)?;
     let mut stages = stages;
     let sizes = (0..factors).map(|i| count / factors + usize::from(i < count % factors));
     let product =
@@ -84,6 +81,7 @@ fn inverse_butterfly(log_slots: u32, stage: u32) -> LinearTransform {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
     use crate::encoding::SpecialFft;
 
     fn error(a: &[Complex64], b: &[Complex64]) -> f64 {

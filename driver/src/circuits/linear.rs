@@ -378,7 +378,7 @@ impl Evaluator {
         let digits = if baby_keys.iter().any(Option::is_some) { gadget.digits(limbs) } else { 0 };
         let mut out = self.blank(2, kept - 1);
         // Digits and the two parts of all sums, and of a total that is not one of them.
-        let polys = digits + 2 * (plan.steps.len() + giant_keys.iter().take(1).flatten().count());
+        let polys = digits + 2 * (plan.steps.len() + usize::from(giant_keys[0].is_some()));
         self.pool.with(polys * all * limb_stride(n), |scratch| {
             let mut rest = scratch;
             let mut take = || {

@@ -116,7 +116,7 @@ impl Evaluator {
                     table.mul_scalar_add_assign(out, x.limb(j), values[j][0]);
                 }
             }
-            if part == 0 {
+            if part == 0 && constant != 0.0 {
                 table.add_scalar_assign(out, constants[j][0]);
             }
         });

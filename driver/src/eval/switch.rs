@@ -92,7 +92,7 @@ fn balanced(mut groups: Vec<Range<usize>>) -> Vec<Range<usize>> {
     }
 }
 
-/// Cuts a polynomial whose first limb has the number `offset` into these groups.
+/// Cuts a polynomial whose first limb is that of the first group into these groups.
 pub(super) fn split<'a>(poly: RnsPolyMut<'a, Eval>, groups: &[Range<usize>]) -> Vec<RnsPolyMut<'a, Eval>> {
     let mut rest = Some(poly);
     let mut parts = Vec::new();

@@ -6,7 +6,7 @@ use super::ops::{accumulate, at_level, fold, indicator, lowest, same_level, sum_
 use super::packing::{Layout, Packing, Shape};
 use super::slots::{Counts, Slots};
 use super::{Dimensions, Product};
-use crate::error::{Error, Result};
+use crate::error::{Result, check_integer};
 
 /// What both of Crockett's products take: for every class a row or column is spread over a block and sums are put in place.
 fn crockett(grid: Shape, unit: Shape, classes: usize) -> Counts {
@@ -47,10 +47,8 @@ impl ColMajor {
 fn one_block(packing: Packing, rows: bool) -> Result<Packing> {
     let (shape, unit) = (packing.shape(), packing.unit());
     let (value, max) = if rows { (shape.rows, unit.rows) } else { (shape.cols, unit.cols) };
-    if value <= max {
-        return Ok(packing);
-    }
-    Err(Error::Range { what: "classes of a block", value: value as f64, min: 1.0, max: max as f64 })
+    check_integer("classes of a block", value, 1, max)?;
+    Ok(packing)
 }
 
 impl Product for ColMajor {
