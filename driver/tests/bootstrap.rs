@@ -141,6 +141,36 @@ fn constants_spikes_and_chains() {
     }
 }
 
+/// Noise is in proportion to the bound. Slots beyond it come back as the sine has them.
+#[test]
+fn bounds() {
+    let mut s = setup("test-10", BootstrapConfig::new(9, Packing::Real));
+    let z = s.uniform(false);
+    for log_bound in [-6, -3, 0, 2] {
+        let bound = f64::from(log_bound).exp2();
+        let run = |level: usize, z: &[Complex64], s: &mut Setup| {
+            let a = s.encrypt(z, level);
+            let out = s.bootstrapper.bootstrap_bounded(&s.evaluator, &a, log_bound)?;
+            assert_eq!((out.level(), out.scale()), (17, s.params.scale(17)));
+            Ok(s.decrypt(&out))
+        };
+        // A division takes a level.
+        let level = if log_bound > 0 { 4 } else { 3 };
+        let small: Vec<Complex64> = z.iter().map(|z| z * bound).collect();
+        let (_, worst) = bits(&run(level, &small, &mut s).expect("bootstraps"), &small, Packing::Real);
+        assert!(worst > 18.0 - f64::from(log_bound), "{log_bound}: {worst} worst");
+        if log_bound > 0 {
+            assert!(matches!(run(3, &small, &mut s), Err(Error::ScaleMismatch { .. })));
+        }
+        // The gain that halves the error of the sine up to the bound.
+        let unit = TAU / 1024.0 / bound;
+        let gain = 1.0 + (TAU / 1024.0).powi(2) / 8.0;
+        let sines: Vec<Complex64> = z.iter().map(|z| Complex64::from(gain * (unit * z.re).sin() / unit)).collect();
+        let (_, worst) = bits(&run(level, &z, &mut s).expect("bootstraps"), &sines, Packing::Real);
+        assert!(worst > 20.5 - f64::from(log_bound), "{log_bound}: {worst} from the sine");
+    }
+}
+
 /// With the arcsine the error of the sine is gone: what is left is noise, for two levels.
 #[test]
 fn arcsine() {

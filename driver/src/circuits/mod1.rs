@@ -51,10 +51,9 @@ pub fn bound(weight: usize, coefficients: usize, wanted: f64) -> u32 {
 #[derive(Clone, Debug)]
 pub struct Mod1Plan {
     cosine: PolynomialPlan,
-    /// The scale of the cosine, then of each doubled angle.
-    scales: Vec<f64>,
+    doublings: usize,
     arcsine: Option<PolynomialPlan>,
-    /// The scale after the arcsine.
+    /// The scale of the result.
     scale: f64,
     log_error: f64,
 }
@@ -111,14 +110,7 @@ impl Mod1Plan {
             let odd = odd.coefficients().iter().enumerate().map(|(i, &c)| if i % 2 == 1 { c } else { 0.0 }).collect();
             Some(PolynomialPlan::new(params, Chebyshev::new(odd, [-1.0, 1.0]), after)?)
         };
-        // From the end: c² at level l has the scale S², and S²/q_l after rescaling. The arcsine takes any scale: that of its level.
-        let last = if arcsine.is_some() { params.scale(after) } else { scale };
-        let mut scales = vec![last];
-        for l in after + 1..=after + doublings as usize {
-            scales.push((scales[scales.len() - 1] * params.q(l).as_f64()).sqrt());
-        }
-        scales.reverse();
-        Ok(Self { cosine, scales, arcsine, scale, log_error: reached })
+        Ok(Self { cosine, doublings: doublings as usize, arcsine, scale, log_error: reached })
     }
 
     /// log2 of the largest error of the cosine's polynomial.
@@ -136,12 +128,27 @@ impl Mod1Plan {
     /// Levels that it consumes.
     #[must_use]
     pub fn depth(&self) -> usize {
-        self.cosine.depth() + self.scales.len() - 1 + self.arcsine.as_ref().map_or(0, PolynomialPlan::depth)
+        self.cosine.depth() + self.doublings + self.arcsine.as_ref().map_or(0, PolynomialPlan::depth)
     }
 
     fn doubling_levels(&self) -> impl Iterator<Item = usize> {
         let first = self.cosine.level() - self.cosine.depth();
-        (1..self.scales.len()).map(move |i| first + 1 - i)
+        (0..self.doublings).map(move |i| first - i)
+    }
+
+    /// The scale of the cosine, then of each doubled angle, for a result at `scale`.
+    fn scales(&self, params: &Parameters, scale: f64) -> Vec<f64> {
+        // From the end: c² at level l has the scale S², and S²/q_l after rescaling. The arcsine takes any scale: that of its level.
+        let last = self.arcsine.as_ref().map_or(scale, |plan| params.scale(plan.level()));
+        let mut levels: Vec<usize> = self.doubling_levels().collect();
+        levels.reverse();
+        let before = |scale: &mut f64, l: usize| {
+            *scale = (*scale * params.q(l).as_f64()).sqrt();
+            Some(*scale)
+        };
+        let mut scales: Vec<f64> = std::iter::once(last).chain(levels.into_iter().scan(last, before)).collect();
+        scales.reverse();
+        scales
     }
 
     /// The keys that it needs.
@@ -163,20 +170,21 @@ impl Mod1Plan {
 }
 
 impl Evaluator {
-    /// sin(2πt), or 2πx, for slots t/K: see [`Mod1Plan`].
+    /// sin(2πt), or 2πx, for slots t/K: see [`Mod1Plan`]. The result has the plan's scale times `factor`.
     ///
     /// # Errors
     /// Those of [`Evaluator::polynomial`].
-    pub fn mod1(&self, a: &Ciphertext, plan: &Mod1Plan) -> Result<Ciphertext> {
-        let mut c = self.polynomial(a, &plan.cosine, plan.scales[0])?;
-        for &scale in &plan.scales[1..] {
+    pub fn mod1(&self, a: &Ciphertext, plan: &Mod1Plan, factor: f64) -> Result<Ciphertext> {
+        let scales = plan.scales(self.params(), plan.scale * factor);
+        let mut c = self.polynomial(a, &plan.cosine, scales[0])?;
+        for &scale in &scales[1..] {
             let square = self.combine((c.level(), c.scale * c.scale), Some((2, &c, &c)), &[], -1.0)?;
             self.relinearise_rescale_into(&square, &mut c)?;
             self.recycle(square);
             c.set_scale(scale)?;
         }
         match &plan.arcsine {
-            Some(arcsine) => self.polynomial(&c, arcsine, plan.scale),
+            Some(arcsine) => self.polynomial(&c, arcsine, plan.scale * factor),
             None => Ok(c),
         }
     }

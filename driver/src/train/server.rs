@@ -164,9 +164,9 @@ impl Bootstrap for Counted<'_> {
         self.inner.output_level()
     }
 
-    fn bootstrap(&self, evaluator: &Evaluator, a: &Ciphertext) -> Result<Ciphertext> {
+    fn bootstrap_bounded(&self, evaluator: &Evaluator, a: &Ciphertext, log_bound: i32) -> Result<Ciphertext> {
         let clock = Instant::now();
-        let out = self.inner.bootstrap(evaluator, a);
+        let out = self.inner.bootstrap_bounded(evaluator, a, log_bound);
         self.count.fetch_add(1, Ordering::Relaxed);
         self.nanos.fetch_add(clock.elapsed().as_nanos() as u64, Ordering::Relaxed);
         out

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use rand_chacha::ChaCha20Rng;
 
-use super::Bootstrap;
+use super::{Bootstrap, reduced_by};
 use crate::ciphertext::Ciphertext;
 use crate::encoding::Encoder;
 use crate::error::{Error, Result};
@@ -47,10 +47,11 @@ impl Bootstrap for InsecureRefresh {
         self.output_level
     }
 
-    fn bootstrap(&self, evaluator: &Evaluator, a: &Ciphertext) -> Result<Ciphertext> {
+    fn bootstrap_bounded(&self, evaluator: &Evaluator, a: &Ciphertext, log_bound: i32) -> Result<Ciphertext> {
         let params = evaluator.params();
-        let low = evaluator.adjust(a, self.input_level, params.scale(self.input_level))?;
-        let slots = self.encoder.decode(&self.secret.decrypt(&low)?)?;
+        let low = reduced_by(evaluator, a, self.input_level, log_bound)?;
+        let mut slots = self.encoder.decode(&self.secret.decrypt(&low)?)?;
+        slots.iter_mut().for_each(|slot| *slot *= f64::from(log_bound).exp2());
         let plaintext = self.encoder.encode(&slots, self.output_level, params.scale(self.output_level))?;
         let mut rng = self.rng.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         self.secret.encrypt(&plaintext, &mut *rng)

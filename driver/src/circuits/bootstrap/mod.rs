@@ -117,7 +117,16 @@ pub trait Bootstrap: Send + Sync {
     /// # Errors
     /// [`Error::Level`] if the input is below the input level, [`Error::ScaleMismatch`] if it is there with another scale than the
     /// nominal one, [`Error::Slots`] if it has more slots than were planned for, [`Error::MissingKey`].
-    fn bootstrap(&self, evaluator: &Evaluator, a: &Ciphertext) -> Result<Ciphertext>;
+    fn bootstrap(&self, evaluator: &Evaluator, a: &Ciphertext) -> Result<Ciphertext> {
+        self.bootstrap_bounded(evaluator, a, 0)
+    }
+
+    /// The same for slots up to 2^`log_bound` in magnitude instead of 1, to which all noise is in proportion. The error of the sine, which grows with
+    /// the cube of what is beyond the bound, is the same function of all slots: where that is harmless a bound may be less than the slots are.
+    ///
+    /// # Errors
+    /// As [`Bootstrap::bootstrap`]: for a bound above 1 the input has to be above the input level, or to have a scale that is larger by as much.
+    fn bootstrap_bounded(&self, evaluator: &Evaluator, a: &Ciphertext, log_bound: i32) -> Result<Ciphertext>;
 }
 
 /// The steps of a bootstrapping: what it needs, before any key exists.
@@ -355,6 +364,22 @@ impl BootstrapPlan {
     }
 }
 
+/// The slots over 2^`log_bound`, at a level and with its scale.
+fn reduced_by(evaluator: &Evaluator, a: &Ciphertext, level: usize, log_bound: i32) -> Result<Ciphertext> {
+    let scale = evaluator.params().scale(level);
+    if log_bound > 0 {
+        // A larger scale is a smaller value.
+        let mut a = a.clone();
+        a.set_scale(a.scale() * f64::from(log_bound).exp2())?;
+        return evaluator.adjust(&a, level, scale);
+    }
+    let mut out = evaluator.adjust(a, level, scale)?;
+    if log_bound < 0 {
+        evaluator.mul_integer_assign(&mut out, 1 << -log_bound)?;
+    }
+    Ok(out)
+}
+
 /// The rows of a matrix times a vector that is constant over its parts: over as many slots as the matrix has for each part.
 fn rows(matrix: &LinearTransform, parts: &[Complex64]) -> Result<LinearTransform> {
     let n = matrix.slots();
@@ -428,13 +453,18 @@ impl Bootstrapper {
         &self.plan
     }
 
-    /// [`Bootstrap::bootstrap`], with the time of its steps.
+    /// [`Bootstrap::bootstrap_bounded`], with the time of its steps.
     ///
     /// # Errors
     /// As there.
-    pub fn bootstrap_timed(&self, evaluator: &Evaluator, a: &Ciphertext) -> Result<(Ciphertext, Breakdown)> {
+    pub fn bootstrap_timed(
+        &self,
+        evaluator: &Evaluator,
+        a: &Ciphertext,
+        log_bound: i32,
+    ) -> Result<(Ciphertext, Breakdown)> {
         let mut times = Breakdown::default();
-        let (mut out, imaginary) = self.reduced(evaluator, a, &mut times)?;
+        let (mut out, imaginary) = self.reduced(evaluator, a, log_bound, &mut times)?;
         let clock = Instant::now();
         if let Some(mut imaginary) = imaginary {
             evaluator.mul_i_assign(&mut imaginary)?;
@@ -461,7 +491,7 @@ impl Bootstrapper {
             return Err(Error::Unsupported { what: "bootstrapping a pair with real packing or with SlotToCoeff last" });
         }
         let both = evaluator.add(a, &evaluator.mul_i(b)?)?;
-        let (real, imaginary) = self.reduced(evaluator, &both, &mut Breakdown::default())?;
+        let (real, imaginary) = self.reduced(evaluator, &both, 0, &mut Breakdown::default())?;
         if let Some(imaginary) = imaginary {
             return Ok([real, imaginary]);
         }
@@ -490,6 +520,7 @@ impl Bootstrapper {
         &self,
         evaluator: &Evaluator,
         a: &Ciphertext,
+        log_bound: i32,
         times: &mut Breakdown,
     ) -> Result<(Ciphertext, Option<Ciphertext>)> {
         let (plan, params) = (&self.plan, &self.plan.params);
@@ -504,7 +535,7 @@ impl Bootstrapper {
         }
         let mut clock = Instant::now();
         let mut lap = |time: &mut Duration| *time += std::mem::replace(&mut clock, Instant::now()).elapsed();
-        let mut x = evaluator.adjust(a, plan.input_level, params.scale(plan.input_level))?;
+        let mut x = reduced_by(evaluator, a, plan.input_level, log_bound)?;
         if plan.config.order == Order::StcFirst {
             x = self.stc(evaluator, x)?;
             lap(&mut times.stc);
@@ -541,8 +572,8 @@ impl Bootstrapper {
         [x, conjugate].into_iter().for_each(|x| evaluator.recycle(x));
         lap(&mut times.cts);
         let reduce = |x: &Ciphertext| {
-            let mut out = evaluator.mod1(x, &plan.eval_mod)?;
             // The factor from the sine to the message is one of the scale.
+            let mut out = evaluator.mod1(x, &plan.eval_mod, f64::from(log_bound).exp2())?;
             out.set_scale(params.scale(out.level()))?;
             Ok::<_, Error>(out)
         };
@@ -561,7 +592,7 @@ impl Bootstrap for Bootstrapper {
         self.plan.output_level
     }
 
-    fn bootstrap(&self, evaluator: &Evaluator, a: &Ciphertext) -> Result<Ciphertext> {
-        Ok(self.bootstrap_timed(evaluator, a)?.0)
+    fn bootstrap_bounded(&self, evaluator: &Evaluator, a: &Ciphertext, log_bound: i32) -> Result<Ciphertext> {
+        Ok(self.bootstrap_timed(evaluator, a, log_bound)?.0)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::{Layout, Softmax, SoftmaxPlan, Vectors};
+use super::{Layout, Softmax, SoftmaxPlan, Vectors, log_bound};
 use crate::ciphertext::Ciphertext;
 use crate::circuits::{Bootstrap, Chebyshev, PolynomialPlan};
 use crate::encoding::Encoder;
@@ -50,20 +50,6 @@ impl<'a> Encrypted<'a> {
         self.evaluator.rescale_assign(&mut a)?;
         a.set_scale(self.evaluator.params().scale(a.level()))?;
         Ok(a)
-    }
-
-    /// Refreshed; divided before and multiplied after by a power of two if slots may be larger than 1.
-    fn refreshed(&self, bootstrap: &dyn Bootstrap, a: &Ciphertext, bound: f64) -> Result<Ciphertext> {
-        let bits = bound.max(1.0).log2().ceil() as i32;
-        let mut a = a.clone();
-        // A larger scale is a smaller value.
-        let scale = a.scale() * f64::from(bits).exp2();
-        a.set_scale(scale)?;
-        let mut out = bootstrap.bootstrap(self.evaluator, &a)?;
-        if bits > 0 {
-            self.evaluator.mul_integer_assign(&mut out, 1 << bits)?;
-        }
-        Ok(out)
     }
 }
 
@@ -122,14 +108,14 @@ impl Vectors for Encrypted<'_> {
         self.evaluator.rotate(a, k * self.layout().stride() as i64)
     }
 
-    fn checkpoint(&self, live: &mut [(&mut Ciphertext, f64)]) -> Result<()> {
+    fn checkpoint_amplified(&self, live: &mut [(&mut Ciphertext, f64)], log_gain: u32) -> Result<()> {
         let here = self.passed.replace(self.passed.get() + 1);
         if !self.plan.refreshes().contains(&here) {
             return Ok(());
         }
         let bootstrap = self.bootstrap.ok_or(Error::Unsupported { what: "a bootstrapping that the plan asks for" })?;
         for (x, bound) in live.iter_mut().filter(|(x, _)| x.level() < bootstrap.output_level()) {
-            **x = self.refreshed(bootstrap, x, *bound)?;
+            **x = bootstrap.bootstrap_bounded(self.evaluator, x, log_bound(*bound, log_gain))?;
         }
         Ok(())
     }

@@ -285,7 +285,16 @@ pub trait Vectors {
     ///
     /// # Errors
     /// As [`Vectors::add`].
-    fn checkpoint(&self, live: &mut [(&mut Self::Vector, f64)]) -> Result<()>;
+    fn checkpoint(&self, live: &mut [(&mut Self::Vector, f64)]) -> Result<()> {
+        self.checkpoint_amplified(live, 0)
+    }
+
+    /// The same with 2^`log_gain` times less noise, for the error of the sine of entries up to 2^`log_gain` times the bound
+    /// ([`Bootstrap::bootstrap_bounded`](crate::circuits::Bootstrap::bootstrap_bounded)).
+    ///
+    /// # Errors
+    /// As [`Vectors::add`].
+    fn checkpoint_amplified(&self, live: &mut [(&mut Self::Vector, f64)], log_gain: u32) -> Result<()>;
 
     /// What the first class of every row has, in all its classes: takes a level, for the mask, unless the layout is cyclic, where all
     /// classes are taken to be equal.
@@ -411,6 +420,12 @@ pub fn exact(row: &[f64]) -> Vec<f64> {
     let powers: Vec<f64> = row.iter().map(|x| (x - top).exp()).collect();
     let sum: f64 = powers.iter().sum();
     powers.into_iter().map(|x| x / sum).collect()
+}
+
+/// The bound for a bootstrapping of entries up to `bound`, amplified by 2^`log_gain`: not below 2⁻⁸, where rounding after the bootstrapping is what
+/// remains.
+fn log_bound(bound: f64, log_gain: u32) -> i32 {
+    (bound.log2().ceil() as i32 - log_gain as i32).max(-8)
 }
 
 fn check_classes<E: Vectors>(vectors: &E, wanted: usize) -> Result<()> {

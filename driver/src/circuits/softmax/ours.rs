@@ -21,7 +21,8 @@
 //! | 128 | 8 (smaller intervals, inverses of degree 3), 7 for 10 classes | 36 – 39 |
 //!
 //! Each step doubles the range, for four or five levels. Rounding errors of y relative to Σ y are doubled by every square that follows: a level whose slots
-//! have an error δ contributes up to 2^k·c·δ, which bounds the range for a given precision, not the approximation.
+//! have an error δ contributes up to 2^k·c·δ, which bounds the range for a given precision, not the approximation. The largest δ is that of a
+//! bootstrapping: y and y² are bootstrapped amplified, with an eighth of it.
 
 use super::minimax::{Minimax, exponential, inverse, inverse_error};
 use super::{Softmax, Vectors, check_classes};
@@ -87,6 +88,10 @@ impl Candidate {
 
 /// The part of the wanted error that the exponential may take.
 const SHARE: f64 = 0.25;
+
+/// log2 of how much y and y² are amplified when they are bootstrapped. The sine then takes a part of up to 64·(2πy/2^10)²/6 ≤ 4·10⁻⁴ from y, and as much from
+/// what is about as large: such a factor cancels in the next step, and between classes that are far apart it decides nothing.
+const GAIN: u32 = 3;
 
 /// Intermediate inverses up to this error: beyond, the intervals escape.
 const LOOSEST: f64 = 0.6;
@@ -254,9 +259,9 @@ impl Softmax for NormaliseSquare {
         // The exponential of padding, which is 0 by now.
         let mut y = vectors.add_slots(&y, &layout.fill(|_, _| 0.0, -self.exponential.evaluate(0.0)))?;
         for step in &self.steps {
-            vectors.checkpoint(&mut [(&mut y, step.square.sqrt())])?;
+            vectors.checkpoint_amplified(&mut [(&mut y, step.square.sqrt())], GAIN)?;
             let mut square = vectors.mul(&y, &y)?;
-            vectors.checkpoint(&mut [(&mut square, step.square)])?;
+            vectors.checkpoint_amplified(&mut [(&mut square, step.square)], GAIN)?;
             let sum = vectors.row_sum(&square)?;
             let mut sum = vectors.add_slots(&sum, &vec![-step.shift; layout.slots()])?;
             vectors.checkpoint(&mut [(&mut square, step.square), (&mut sum, step.shift)])?;

@@ -74,7 +74,7 @@ impl Vectors for Plain {
         Ok((0..n).map(|i| a[(i + by) % n]).collect())
     }
 
-    fn checkpoint(&self, live: &mut [(&mut Vec<f64>, f64)]) -> Result<()> {
+    fn checkpoint_amplified(&self, live: &mut [(&mut Vec<f64>, f64)], _: u32) -> Result<()> {
         for (x, bound) in live {
             // A bound that does not hold would wrap around in a bootstrapping.
             if let Some(&value) = x.iter().find(|x| x.abs() > *bound * (1.0 + 1e-9)) {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use hetal_kernel::GaloisElement;
 
-use super::{Layout, Softmax, Vectors};
+use super::{Layout, Softmax, Vectors, log_bound};
 use crate::circuits::{Bootstrap, Chebyshev, Cost, PolynomialPlan};
 use crate::error::{Error, Result};
 use crate::keys::{KeyId, KeyRequests};
@@ -16,7 +16,7 @@ use crate::params::Parameters;
 struct Point {
     /// Levels since the start.
     depth: usize,
-    /// The same with the level that is needed to divide what is larger than 1 before a bootstrapping.
+    /// The same with the level that is needed to divide what is too large for a bootstrapping.
     ready: usize,
     /// Ciphertexts to refresh that have consumed levels.
     used: usize,
@@ -299,9 +299,9 @@ impl Vectors for Tracer<'_> {
         Ok(*a)
     }
 
-    fn checkpoint(&self, live: &mut [(&mut usize, f64)]) -> Result<()> {
+    fn checkpoint_amplified(&self, live: &mut [(&mut usize, f64)], log_gain: u32) -> Result<()> {
         let depth = |level: usize| UNLIMITED.saturating_sub(level);
-        let divided = |bound: f64| usize::from(bound > 1.0);
+        let divided = |bound: f64| usize::from(log_bound(bound, log_gain) > 0);
         let mut state = self.state.borrow_mut();
         let here = state.points.len();
         let unused = live.iter().filter(|(level, _)| **level >= UNLIMITED).count();

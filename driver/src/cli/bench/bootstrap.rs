@@ -195,12 +195,12 @@ impl BootstrapArgs {
         let mut z = self.slots(n, &mut rng);
         let mut input = encrypt(&z, &mut rng)?;
         // What the first run finds has to be brought from memory.
-        bootstrapper.bootstrap_timed(&evaluator, &input)?;
+        bootstrapper.bootstrap_timed(&evaluator, &input, 0)?;
         let (mut runs, mut seconds) = (Vec::new(), Vec::new());
         let (mut total, mut worst) = (0.0, 0.0f64);
         for _ in 0..self.repeat {
             let clock = Instant::now();
-            let (out, times) = bootstrapper.bootstrap_timed(&evaluator, &input)?;
+            let (out, times) = bootstrapper.bootstrap_timed(&evaluator, &input, 0)?;
             seconds.push(clock.elapsed().as_secs_f64());
             let found = encoder.decode(&secret.decrypt(&out)?)?;
             let error = |(a, b): (&Complex64, &Complex64)| match self.packing {
