@@ -7,6 +7,7 @@ use super::packing::{Layout, Packing, Shape};
 use super::slots::{Counts, Slots};
 use super::{Dimensions, Product};
 use crate::error::{Result, check_integer};
+use crate::parallel::try_map;
 
 /// What both of Crockett's products take: for every class a row or column is spread over a block and sums are put in place.
 fn crockett(grid: Shape, unit: Shape, classes: usize) -> Counts {
@@ -72,16 +73,18 @@ impl Product for ColMajor {
         let right = at_level(slots, right, level)?;
         let left = at_level(slots, left, level.saturating_sub(1))?;
         let column = indicator(slots, unit, level.saturating_sub(2), |_, j| j == 0)?;
-        let mut sums = vec![None; grid.rows];
-        for k in 0..self.classes {
+        let of_classes = try_map(0..self.classes, |k| {
             let row = indicator(slots, unit, level, |i, _| i == k)?;
-            let spread = |b: &S::Vector| sum_rows(slots, unit, slots.mask(b, &row)?);
-            let spread: Vec<_> = right.iter().map(|b| spread(b)).collect::<Result<_>>()?;
-            for (row, sum) in left.chunks(grid.cols).zip(&mut sums) {
+            let spread = try_map(&right, |b| sum_rows(slots, unit, slots.mask(b, &row)?))?;
+            try_map(left.chunks(grid.cols), |row| {
                 let terms: Vec<_> = row.iter().map(|a| &**a).zip(&spread).collect();
                 let class = slots.mask(&fold(slots, slots.dot(&terms)?, unit.cols, 1)?, &column)?;
-                accumulate(slots, sum, slots.rotate(&class, -(k as i64))?)?;
-            }
+                slots.rotate(&class, -(k as i64))
+            })
+        })?;
+        let mut sums = vec![None; grid.rows];
+        for rows in of_classes {
+            sums.iter_mut().zip(rows).try_for_each(|(sum, row)| accumulate(slots, sum, row))?;
         }
         Ok(sums.into_iter().flatten().collect())
     }
@@ -126,8 +129,7 @@ impl Product for RowMajor {
         let level = lowest(slots, left).min(lowest(slots, right) + 1);
         let left = at_level(slots, left, level)?;
         let right = at_level(slots, right, level.saturating_sub(1))?;
-        let mut sums = vec![None; grid.cols];
-        for k in 0..self.classes {
+        let of_classes = try_map(0..self.classes, |k| {
             let column = indicator(slots, unit, level, |_, j| j == k)?;
             let row = indicator(slots, unit, level.saturating_sub(2), |i, _| i == k)?;
             // From the first column rotations to the right fill a row and do not leave it.
@@ -135,14 +137,17 @@ impl Product for RowMajor {
                 let first = slots.rotate(&slots.mask(a, &column)?, k as i64)?;
                 fold(slots, first, unit.cols, -1)
             };
-            let spread: Vec<_> = left.iter().map(|a| spread(a)).collect::<Result<_>>()?;
-            for (j, sum) in sums.iter_mut().enumerate() {
+            Ok((try_map(&left, |a| spread(a))?, row))
+        })?;
+        try_map(0..grid.cols, |j| {
+            let mut sum = None;
+            for (spread, row) in &of_classes {
                 let features = (j..grid.len()).step_by(grid.cols).map(|at| &*right[at]);
                 let terms: Vec<_> = spread.iter().zip(features).collect();
-                accumulate(slots, sum, slots.mask(&sum_rows(slots, unit, slots.dot(&terms)?)?, &row)?)?;
+                accumulate(slots, &mut sum, slots.mask(&sum_rows(slots, unit, slots.dot(&terms)?)?, row)?)?;
             }
-        }
-        Ok(sums.into_iter().flatten().collect())
+            Ok(sum.expect("there is a class"))
+        })
     }
 }
 
@@ -192,13 +197,8 @@ impl Product for JinAbt {
             let terms: Vec<_> = row.iter().map(|a| &**a).zip(weights.iter().map(|b| &**b)).collect();
             slots.dot(&terms)
         };
-        let mut logits = Vec::with_capacity(self.packings[2].grid().len());
-        for row in left.chunks(features) {
-            for weights in right.chunks(features) {
-                logits.push(sum(row, weights)?);
-            }
-        }
-        Ok(logits)
+        let pairs = left.chunks(features).flat_map(|row| right.chunks(features).map(move |weights| (row, weights)));
+        try_map(pairs, |(row, weights)| sum(row, weights))
     }
 }
 
@@ -249,6 +249,6 @@ impl Product for JinAtb {
             let sum = slots.dot(&left.zip(right).collect::<Vec<_>>())?;
             fold(slots, sum, self.packings[0].unit().rows, 1)
         };
-        (0..weights.len()).map(entry).collect()
+        try_map(0..weights.len(), entry)
     }
 }

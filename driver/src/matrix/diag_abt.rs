@@ -5,6 +5,7 @@ use super::packing::{Layout, Packing, Shape};
 use super::slots::{Counts, Slots};
 use super::{Dimensions, Product};
 use crate::error::Result;
+use crate::parallel::try_map;
 
 /// DiagABT: A·Bᵀ = Σ_(k<c) SumCols(A ⊙ RotUp(B̄, k)) ⊙ M_k for weights B̄ tiled downwards, with M_k\[i, j\] = 1 where j ≡ i + k modulo c:
 /// row i meets class i + k. Classes k and k + c/2 share a complex slot. The logits come out tiled to the right; takes 3 levels: the
@@ -39,27 +40,29 @@ impl DiagAbt {
         slots: &S,
         left: &[S::Vector],
         right: &[S::Vector],
-        factor: impl Fn(usize, usize) -> f64,
+        factor: impl Fn(usize, usize) -> f64 + Sync,
     ) -> Result<Vec<S::Vector>> {
         let (grid, unit) = (self.packings[0].grid(), self.packings[0].unit());
         let (period, half) = (self.period, self.period / 2);
         let (level, left, right) = same_level(slots, left, right)?;
         let pairs = |b: &S::Vector| complexify(slots, b, &rot_up(slots, unit, b, half as i64)?);
-        let weights: Vec<_> = right.iter().map(|b| pairs(b)).collect::<Result<_>>()?;
+        let weights = try_map(&right, |b| pairs(b))?;
         // The product takes a level, and so does the mask.
         let column = sum_cols_mask(slots, unit, level.saturating_sub(1))?;
-        let mut sums = vec![None; grid.rows];
-        for k in 0..half {
-            let rotated: Vec<_> = weights.iter().map(|b| rot_up(slots, unit, b, k as i64)).collect::<Result<_>>()?;
+        let of_classes = try_map(0..half, |k| {
+            let rotated = try_map(&weights, |b| rot_up(slots, unit, b, k as i64))?;
             let class = |k| move |i, j| j % period == (i + k) % period;
             let mask = select(slots, unit, level.saturating_sub(2), class(k), class(k + half), &factor)?;
-            for (row, sum) in left.chunks(grid.cols).zip(&mut sums) {
+            try_map(left.chunks(grid.cols), |row| {
                 let terms: Vec<_> = row.iter().map(|a| &**a).zip(&rotated).collect();
-                let sums = sum_cols(slots, unit, slots.dot(&terms)?, &column)?;
-                accumulate(slots, sum, slots.mask(&sums, &mask)?)?;
-            }
+                slots.mask(&sum_cols(slots, unit, slots.dot(&terms)?, &column)?, &mask)
+            })
+        })?;
+        let mut sums = vec![None; grid.rows];
+        for rows in of_classes {
+            sums.iter_mut().zip(rows).try_for_each(|(sum, row)| accumulate(slots, sum, row))?;
         }
-        sums.iter().flatten().map(|sum| twice_real(slots, sum)).collect()
+        try_map(sums.iter().flatten(), |sum| twice_real(slots, sum))
     }
 }
 

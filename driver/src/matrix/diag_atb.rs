@@ -10,6 +10,7 @@ use super::packing::{Layout, Packing, Shape};
 use super::slots::{Counts, Slots};
 use super::{Dimensions, Product};
 use crate::error::Result;
+use crate::parallel::try_map;
 
 /// DiagATB: Aᵀ·B = Σ_(k<c) SumRows(RotLeft(Ā, k) ⊙ B) ⊙ M'_k for errors Ā tiled to the right, with M'_k\[i, l\] = 1 where i ≡ l + k modulo c.
 /// Classes k and k + c/2 share a complex slot. The gradient comes out tiled downwards, like the weights.
@@ -56,7 +57,7 @@ impl DiagAtb {
             let rotated = rot_left(slots, self.unit(), a, half, &mask)?;
             complexify(slots, &slots.lower(a, slots.level(&rotated))?, &rotated)
         };
-        left.iter().map(|a| pair(a)).collect()
+        try_map(left, |a| pair(a))
     }
 
     /// RotLeft(A, k) for all blocks, at `level`, or the plain rotations.
@@ -72,12 +73,12 @@ impl DiagAtb {
         }
         let rotated = if plain {
             let lowered = at_level(slots, errors, level)?;
-            lowered.iter().map(|a| slots.rotate(a, k as i64)).collect::<Result<Vec<_>>>()?
+            try_map(&lowered, |a| slots.rotate(a, k as i64))?
         } else {
             // From the level above: RotLeft takes one.
             let lowered = at_level(slots, errors, level + 1)?;
             let mask = rot_left_mask(slots, self.unit(), level + 1, k)?;
-            lowered.iter().map(|a| rot_left(slots, self.unit(), a, k, &mask)).collect::<Result<Vec<_>>>()?
+            try_map(&lowered, |a| rot_left(slots, self.unit(), a, k, &mask))?
         };
         Ok(rotated.into_iter().map(Cow::Owned).collect())
     }
@@ -107,26 +108,27 @@ impl DiagAtb {
             .iter()
             .map(|b| Ok(at_level(slots, std::slice::from_ref(&**b), level)?.remove(0)))
             .collect::<Result<_>>()?;
-        let mut sums = vec![None; grid.cols];
-        for k in 0..half {
+        let of_classes = try_map(0..half, |k| {
             let errors = self.rotated_errors(slots, &errors, (k, up), level)?;
             let class = |k| move |i, j| i % period == (j + k) % period;
             let mask = select(slots, unit, level.saturating_sub(1), class(k), class(k + half), |_, _| factor)?;
             let moved = if up && k > 0 { Some(prot_up_mask(slots, unit, level + 1, k)?) } else { None };
-            for (j, sum) in sums.iter_mut().enumerate() {
+            Ok((errors, mask, moved))
+        })?;
+        try_map(0..grid.cols, |j| {
+            let mut sum = None;
+            for (errors, mask, moved) in &of_classes {
                 let column = (j..grid.len()).step_by(grid.cols);
-                let features: Blocks<'_, S> = match &moved {
+                let features: Blocks<'_, S> = match moved {
                     None => column.map(|at| Cow::Borrowed(&*features[at])).collect(),
-                    Some(mask) => column
-                        .map(|at| Ok(Cow::Owned(prot_up(slots, unit, &above[at], mask)?)))
-                        .collect::<Result<_>>()?,
+                    Some(mask) => try_map(column, |at| Ok(Cow::Owned(prot_up(slots, unit, &above[at], mask)?)))?,
                 };
                 let terms: Vec<_> = errors.iter().map(|a| &**a).zip(features.iter().map(|b| &**b)).collect();
                 let rows = sum_rows(slots, unit, slots.dot(&terms)?)?;
-                accumulate(slots, sum, slots.mask(&rows, &mask)?)?;
+                accumulate(slots, &mut sum, slots.mask(&rows, mask)?)?;
             }
-        }
-        sums.iter().flatten().map(|sum| twice_real(slots, sum)).collect()
+            twice_real(slots, &sum.expect("half of a period is not 0"))
+        })
     }
 }
 

@@ -9,7 +9,8 @@ use rand_core::Rng;
 use serde::Serialize;
 
 use crate::circuits::bootstrap::{Breakdown, Order, Packing};
-use crate::circuits::{BootstrapConfig, BootstrapPlan, Bootstrapper};
+use crate::circuits::{Bootstrap, BootstrapConfig, BootstrapPlan, Bootstrapper};
+use super::{Single, median};
 use crate::cli::{inspect, table};
 use crate::encoding::Encoder;
 use crate::error::Result;
@@ -103,6 +104,8 @@ struct RunLine {
 struct EndLine {
     threads: usize,
     median_seconds: f64,
+    /// On one thread, if there are more.
+    one_thread_seconds: Option<f64>,
     mean_bits: f64,
     worst_bits: f64,
     slots: usize,
@@ -196,12 +199,18 @@ impl BootstrapArgs {
         let mut input = encrypt(&z, &mut rng)?;
         // What the first run finds has to be brought from memory.
         bootstrapper.bootstrap_timed(&evaluator, &input, 0)?;
-        let (mut runs, mut seconds) = (Vec::new(), Vec::new());
+        let single = Single::new()?;
+        let (mut runs, mut seconds, mut one_thread) = (Vec::new(), Vec::new(), Vec::new());
         let (mut total, mut worst) = (0.0, 0.0f64);
         for _ in 0..self.repeat {
             let clock = Instant::now();
             let (out, times) = bootstrapper.bootstrap_timed(&evaluator, &input, 0)?;
             seconds.push(clock.elapsed().as_secs_f64());
+            one_thread.extend(single.run(|| {
+                let clock = Instant::now();
+                bootstrapper.bootstrap(&evaluator, &input)?;
+                Ok(clock.elapsed().as_secs_f64())
+            })?);
             let found = encoder.decode(&secret.decrypt(&out)?)?;
             let error = |(a, b): (&Complex64, &Complex64)| match self.packing {
                 PackingArg::Real => (a.re - b.re).abs(),
@@ -221,10 +230,10 @@ impl BootstrapArgs {
                 input = encrypt(&z, &mut rng)?;
             }
         }
-        seconds.sort_by(f64::total_cmp);
         let end = EndLine {
             threads: rayon::current_num_threads(),
-            median_seconds: seconds[seconds.len() / 2],
+            median_seconds: median(seconds),
+            one_thread_seconds: (!one_thread.is_empty()).then(|| median(one_thread)),
             mean_bits: -(total / (n as f64 * f64::from(self.repeat))).log2(),
             worst_bits: -worst.log2(),
             slots: n * self.repeat as usize,
@@ -245,8 +254,11 @@ impl BootstrapArgs {
             &["run", "seconds", "StC", "raise", "CtS", "EvalMod", "mean bits", "worst bits"],
             &cells.collect::<Vec<_>>(),
         );
+        let alone = end.one_thread_seconds.map_or_else(String::new, |one| {
+            format!(" ({:.2} times as fast as on one: {one:.3} s)", one / end.median_seconds)
+        });
         println!(
-            "median {:.3} s with {} threads; {:.2} bits mean, {:.2} worst over {} slots; keys made in {:.1} s, diagonals in {:.1} s; peak memory {}",
+            "median {:.3} s with {} threads{alone}; {:.2} bits mean, {:.2} worst over {} slots; keys made in {:.1} s, diagonals in {:.1} s; peak memory {}",
             end.median_seconds,
             end.threads,
             end.mean_bits,

@@ -9,6 +9,7 @@ use rand_core::Rng;
 use serde::Serialize;
 
 use crate::circuits::Cost;
+use super::{Single, median};
 use crate::cli::{inspect, table};
 use crate::encoding::Encoder;
 use crate::error::{Error, Result};
@@ -118,6 +119,8 @@ struct Row {
 #[derive(Clone, Copy, Serialize)]
 struct Timing {
     seconds: f64,
+    /// On one thread, for ours and HETAL's, if there are more.
+    one_thread_seconds: Option<f64>,
     runs: usize,
     /// The shape that was run, if the seconds are its time multiplied by the ratio of operations; the errors are then those of the part.
     extrapolated_from: Option<[usize; 3]>,
@@ -155,7 +158,8 @@ impl MatmulArgs {
         }
         let mut rng = entropy()?;
         let secret = SecretKey::generate(&params, &mut rng)?;
-        let mut session = Session { encoder: Encoder::new(&params), params, secret, rng, args: self };
+        let single = Single::new()?;
+        let mut session = Session { encoder: Encoder::new(&params), params, secret, rng, single, args: self };
         // Ours first: what others are compared with.
         let pairs = Pair::value_variants().iter().filter(|pair| self.products.contains(pair));
         let pairs: Vec<_> = pairs.copied().collect();
@@ -233,6 +237,7 @@ fn print(shape: [usize; 3], level: usize, rows: &[[Row; 2]], both: &[PairLine]) 
         let counts = [row.constants, row.products, row.rotations, row.conjugations, row.relinearisations];
         let error =
             |of: fn(Timing) -> f64| row.timing.map_or_else(|| "-".to_owned(), |timing| format!("{:.1e}", of(timing)));
+        let threads = row.timing.and_then(|timing| Some(timing.one_thread_seconds? / timing.seconds));
         let from = row.timing.and_then(|timing| timing.extrapolated_from);
         let from = from.map_or_else(String::new, |[a, b, c]| format!("({a}, {b}, {c})"));
         [
@@ -243,7 +248,8 @@ fn print(shape: [usize; 3], level: usize, rows: &[[Row; 2]], both: &[PairLine]) 
                 table::bytes(row.key_bytes),
                 number(row.timing.map(|timing| timing.seconds), 3),
             ],
-            vec![error(|timing| timing.max_error), error(|timing| timing.mean_error), number(row.speedup, 1), from],
+            vec![error(|timing| timing.max_error), error(|timing| timing.mean_error), number(row.speedup, 1), number(threads, 2)],
+            vec![from],
         ]
         .concat()
     });
@@ -261,7 +267,7 @@ fn print(shape: [usize; 3], level: usize, rows: &[[Row; 2]], both: &[PairLine]) 
         "max error",
         "mean error",
     ];
-    table::print(&[&names[..], &["ours faster by", "extrapolated from"]].concat(), &cells.collect::<Vec<_>>());
+    table::print(&[&names[..], &["ours faster by", "over one thread", "extrapolated from"]].concat(), &cells.collect::<Vec<_>>());
     for line in both {
         let speedup = line.speedup.map_or_else(String::new, |speedup| format!(", {speedup:.1} times ours"));
         let how = if line.extrapolated { " (extrapolated)" } else { "" };
@@ -278,6 +284,7 @@ struct Session<'a> {
     encoder: Encoder,
     secret: SecretKey,
     rng: ChaCha20Rng,
+    single: Single,
     args: &'a MatmulArgs,
 }
 
@@ -315,8 +322,8 @@ impl Session<'_> {
         (0..shape.len()).map(|_| (self.rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64).collect()
     }
 
-    /// Runs a product with exactly the keys that it needs: seconds, and the largest and the mean error.
-    fn time(&mut self, side: Side, product: &impl Product, level: usize) -> Result<Timing> {
+    /// Runs a product with exactly the keys that it needs, on one thread as well if `alone`: seconds, and the largest and the mean error.
+    fn time(&mut self, side: Side, product: &(impl Product + Sync), level: usize, alone: bool) -> Result<Timing> {
         let [left, right, _] = product.packings();
         let plan = product.plan(self.params.slots(), [level; 2])?;
         let keys = self.secret.evaluation_keys(plan.requests(), &mut self.rng)?;
@@ -334,17 +341,24 @@ impl Session<'_> {
         };
         let (warm_up, result) = timed()?;
         let repeated = if warm_up > self.args.limit_seconds { 0 } else { self.args.repeat };
-        let mut seconds: Vec<f64> = (0..repeated).map(|_| Ok(timed()?.0)).collect::<Result<_>>()?;
+        let (mut seconds, mut one_thread) = (Vec::new(), Vec::new());
+        for _ in 0..repeated {
+            seconds.push(timed()?.0);
+            // In turn: what slows the machine for a while slows both.
+            if alone {
+                one_thread.extend(self.single.run(|| Ok(timed()?.0))?);
+            }
+        }
         if seconds.is_empty() {
             seconds.push(warm_up);
         }
-        seconds.sort_by(f64::total_cmp);
         let found = result.decrypt(&self.encoder, &self.secret)?.unpack();
         let wanted = plain(side, left.shape(), &a, right.shape(), &b);
         let errors = || found.iter().zip(&wanted).map(|(found, wanted)| (found - wanted).abs());
         Ok(Timing {
-            seconds: seconds[seconds.len() / 2],
             runs: seconds.len(),
+            seconds: median(seconds),
+            one_thread_seconds: (!one_thread.is_empty()).then(|| median(one_thread)),
             extrapolated_from: None,
             max_error: errors().fold(0.0, f64::max),
             mean_error: errors().sum::<f64>() / wanted.len() as f64,
@@ -398,7 +412,7 @@ struct Case<'a, 'b> {
 
 impl Case<'_, '_> {
     /// Counts a product and runs it, or, if that would take long, a part of it.
-    fn row<P: Product>(&mut self, side: Side, product: &P, part: Option<(&P, Dimensions)>) -> Result<Row> {
+    fn row<P: Product + Sync>(&mut self, side: Side, product: &P, part: Option<(&P, Dimensions)>) -> Result<Row> {
         let (dims, level, params) = (self.dims, self.level, self.session.params.clone());
         let (counts, unit) = (product.counts([level; 2]), product.packings()[0].unit());
         let plan = product.plan(params.slots(), [level; 2])?;
@@ -432,7 +446,7 @@ impl Case<'_, '_> {
             table::bytes(row.key_bytes)
         );
         if let Some((part, of)) = part {
-            let timing = self.session.time(side, part, level)?;
+            let timing = self.session.time(side, part, level, false)?;
             let ratio = work(&params, level, counts) / work(&params, level, part.counts([level; 2]));
             let seconds = timing.seconds * ratio;
             let [left, right, _] = product.packings().map(|packing| packing.grid().len());
@@ -443,7 +457,8 @@ impl Case<'_, '_> {
                 return Ok(row);
             }
         }
-        row.timing = Some(self.session.time(side, product, level)?);
+        let alone = part.is_none();
+        row.timing = Some(self.session.time(side, product, level, alone)?);
         Ok(row)
     }
 }

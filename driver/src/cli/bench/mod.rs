@@ -5,9 +5,12 @@ mod matmul;
 mod precision;
 mod softmax;
 
-use clap::Subcommand;
+use std::io;
 
-use crate::error::Result;
+use clap::Subcommand;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::error::{Error, Result};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Bench {
@@ -30,4 +33,27 @@ impl Bench {
             Self::Softmax(args) => args.run(json),
         }
     }
+}
+
+/// One thread beside all, in the same run; nothing if there is but one.
+struct Single(Option<ThreadPool>);
+
+impl Single {
+    fn new() -> Result<Self> {
+        let pool = || ThreadPoolBuilder::new().num_threads(1).build();
+        let pool = (rayon::current_num_threads() > 1).then(pool).transpose();
+        Ok(Self(pool.map_err(|error| Error::io("a pool of one thread", &io::Error::other(error)))?))
+    }
+
+    /// The same on one thread.
+    fn run<T: Send>(&self, f: impl FnOnce() -> Result<T> + Send) -> Result<Option<T>> {
+        self.0.as_ref().map(|pool| pool.install(f)).transpose()
+    }
+}
+
+/// # Panics
+/// If there are no values.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
