@@ -109,12 +109,25 @@ const fn check_degree(log_n: u32) {
     assert!(MIN_LOG_N <= log_n && log_n <= MAX_LOG_N, "ring degree outside 2^4 to 2^17");
 }
 
-/// The slot permutation of one automorphism in [`Eval`] form: 4N bytes, made once for a Galois element.
+/// Values that stay together: see [`Automorphism`].
+const BLOCK: usize = 8;
+
+/// The slot permutation of one automorphism in [`Eval`] form: N bytes, made once for a Galois element.
+///
+/// Value i is that at ζ^(2·rev(i) + 1). The low 3 bits of i are the high bits of the exponent: exponents of 8 neighbours differ by multiples of 2N/8, so
+/// do they times g, and 8 neighbours are made from 8 neighbours. In which order, g modulo 8 and the high bits of the first product tell: blocks of one
+/// order are moved together, so that the compiler knows the order.
 #[derive(Clone, Debug)]
 pub struct Automorphism {
     element: GaloisElement,
-    /// out[i] = in[source[i]].
-    source: Vec<u32>,
+    /// Blocks of the result and the blocks that they are made from, for each of the orders.
+    blocks: [Vec<[u32; 2]>; BLOCK],
+}
+
+/// The place in its block that value i is made from, for g modulo 8 and the high bits of the exponent of the first.
+const fn order(g: usize, high: usize, i: usize) -> usize {
+    const REVERSED: [usize; BLOCK] = [0, 4, 2, 6, 1, 5, 3, 7];
+    REVERSED[(g * REVERSED[i] + high) % BLOCK]
 }
 
 impl Automorphism {
@@ -122,10 +135,16 @@ impl Automorphism {
     #[must_use]
     pub fn new(element: GaloisElement) -> Self {
         let GaloisElement { g, log_n } = element;
-        let reverse = |i: u32| i.reverse_bits() >> (u32::BITS - log_n);
-        let mask = (2u32 << log_n) - 1;
-        let source = (0..1u32 << log_n).map(|i| reverse((g.wrapping_mul(2 * reverse(i) + 1) & mask) >> 1)).collect();
-        Self { element, source }
+        let reverse = |i: u32, bits: u32| i.reverse_bits() >> (u32::BITS - bits);
+        let (low, mask) = (log_n - 3, (2u32 << log_n) - 1);
+        let mut blocks = [const { Vec::new() }; BLOCK];
+        for b in 0..1u32 << low {
+            let exponent = g.wrapping_mul(2 * reverse(b, low) + 1) & mask;
+            let rest = exponent & ((2 << low) - 1);
+            blocks[(exponent >> (low + 1)) as usize].push([b, reverse(rest >> 1, low)]);
+        }
+        blocks.iter_mut().for_each(Vec::shrink_to_fit);
+        Self { element, blocks }
     }
 
     /// The Galois element.
@@ -139,10 +158,30 @@ impl Automorphism {
     /// # Panics
     /// If a length is not N.
     pub fn limb_into(&self, a: &[f64], out: &mut [f64]) {
-        assert!(a.len() == self.source.len() && out.len() == a.len(), "lengths differ from the ring degree");
-        for (out, &i) in out.iter_mut().zip(&self.source) {
-            *out = a[i as usize];
+        let n = 1 << self.element.log_n;
+        assert!(a.len() == n && out.len() == n, "lengths differ from the ring degree");
+        let (a, out) = (a.as_chunks().0, out.as_chunks_mut().0);
+        match self.element.g % 8 {
+            1 => self.move_blocks::<1>(a, out),
+            3 => self.move_blocks::<3>(a, out),
+            5 => self.move_blocks::<5>(a, out),
+            _ => self.move_blocks::<7>(a, out),
         }
+    }
+
+    fn move_blocks<const G: usize>(&self, a: &[[f64; BLOCK]], out: &mut [[f64; BLOCK]]) {
+        macro_rules! of_orders {
+            ($($high:literal)*) => {
+                $(for &[to, from] in &self.blocks[$high] {
+                    let from = &a[from as usize];
+                    out[to as usize] = core::array::from_fn(|i| from[const { [
+                        order(G, $high, 0), order(G, $high, 1), order(G, $high, 2), order(G, $high, 3),
+                        order(G, $high, 4), order(G, $high, 5), order(G, $high, 6), order(G, $high, 7),
+                    ] }[i]]);
+                })*
+            };
+        }
+        of_orders!(0 1 2 3 4 5 6 7);
     }
 
     /// Applies the automorphism to every limb.

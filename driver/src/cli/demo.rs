@@ -105,9 +105,9 @@ impl DemoArgs {
         let mut dataset = Dataset::digits();
         Normaliser::fit(&dataset.train)?.apply_to(&mut dataset)?;
         let shape = DataShape { rows: dataset.train.rows(), features: dataset.train.columns, classes: dataset.classes };
-        // As many rows as fill half of the slots, for about 30 steps.
+        // As many rows as fill half of the slots, for about 30 steps; small rings have small batches, and take more.
         let batch = (Parameters::preset(&self.preset)?.slots() / 32).min(512);
-        let epochs = 30 / shape.rows.div_ceil(batch);
+        let epochs = (30 / shape.rows.div_ceil(batch)).max(1);
         let config = Config { preset: self.preset.clone(), batch, epochs, logit_range: 16.0, ..Config::default() };
         let plan = TrainPlan::new(&config, shape)?;
         let path = self.run.clone().unwrap_or_else(new_folder);

@@ -8,9 +8,9 @@ use num_complex::Complex64;
 use rand_core::Rng;
 use serde::Serialize;
 
+use super::{Single, median};
 use crate::circuits::bootstrap::{Breakdown, Order, Packing};
 use crate::circuits::{Bootstrap, BootstrapConfig, BootstrapPlan, Bootstrapper};
-use super::{Single, median};
 use crate::cli::{inspect, table};
 use crate::encoding::Encoder;
 use crate::error::Result;

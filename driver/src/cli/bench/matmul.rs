@@ -8,8 +8,8 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
 use serde::Serialize;
 
-use crate::circuits::Cost;
 use super::{Single, median};
+use crate::circuits::Cost;
 use crate::cli::{inspect, table};
 use crate::encoding::Encoder;
 use crate::error::{Error, Result};
@@ -248,7 +248,12 @@ fn print(shape: [usize; 3], level: usize, rows: &[[Row; 2]], both: &[PairLine]) 
                 table::bytes(row.key_bytes),
                 number(row.timing.map(|timing| timing.seconds), 3),
             ],
-            vec![error(|timing| timing.max_error), error(|timing| timing.mean_error), number(row.speedup, 1), number(threads, 2)],
+            vec![
+                error(|timing| timing.max_error),
+                error(|timing| timing.mean_error),
+                number(row.speedup, 1),
+                number(threads, 2),
+            ],
             vec![from],
         ]
         .concat()
@@ -267,7 +272,10 @@ fn print(shape: [usize; 3], level: usize, rows: &[[Row; 2]], both: &[PairLine]) 
         "max error",
         "mean error",
     ];
-    table::print(&[&names[..], &["ours faster by", "over one thread", "extrapolated from"]].concat(), &cells.collect::<Vec<_>>());
+    table::print(
+        &[&names[..], &["ours faster by", "over one thread", "extrapolated from"]].concat(),
+        &cells.collect::<Vec<_>>(),
+    );
     for line in both {
         let speedup = line.speedup.map_or_else(String::new, |speedup| format!(", {speedup:.1} times ours"));
         let how = if line.extrapolated { " (extrapolated)" } else { "" };

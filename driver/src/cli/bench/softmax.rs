@@ -7,13 +7,13 @@ use clap::Args;
 use rand_core::Rng;
 use serde::Serialize;
 
+use super::{Single, median};
 use crate::circuits::bootstrap::Packing;
 use crate::circuits::softmax::Variant;
 use crate::circuits::softmax::plan::Refresh;
 use crate::circuits::softmax::table::{CLASSES, RANGES, row};
 use crate::circuits::softmax::{Encrypted, Layout, Plain, Softmax, SoftmaxPlan, exact};
 use crate::circuits::{BootstrapConfig, BootstrapPlan, Bootstrapper};
-use super::{Single, median};
 use crate::cli::{inspect, table};
 use crate::encoding::Encoder;
 use crate::error::{Error, Result};
@@ -169,7 +169,8 @@ impl SoftmaxArgs {
         let cells = rows.iter().map(|row| {
             let counts = [row.rows, row.bootstraps, row.output_level].map(|count| count.to_string());
             let of = errors([row.max_error, row.mean_error, row.max_difference]);
-            let threads = row.one_thread_seconds.map_or_else(|| "-".to_owned(), |one| format!("{:.2}", one / row.seconds));
+            let threads =
+                row.one_thread_seconds.map_or_else(|| "-".to_owned(), |one| format!("{:.2}", one / row.seconds));
             let seconds = vec![format!("{:.2}", row.seconds), threads];
             [identity(&row.variant, row.classes, row.range), counts.to_vec(), seconds, of].concat()
         });
