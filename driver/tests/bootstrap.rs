@@ -325,6 +325,10 @@ fn refusals() {
     assert_eq!(run(&wide), Err(Error::Slots { slots: 64, max: 32 }));
     let without = Evaluator::without_keys(&s.params);
     let a = s.encrypt(&z, 3);
+    for log_bound in [i32::MIN, -17, 17] {
+        let found = s.bootstrapper.bootstrap_bounded(&s.evaluator, &a, log_bound);
+        assert!(matches!(found, Err(Error::Range { .. })), "{log_bound}");
+    }
     assert!(matches!(s.bootstrapper.bootstrap(&without, &a), Err(Error::MissingKey { .. })));
 }
 

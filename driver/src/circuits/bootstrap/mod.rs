@@ -126,6 +126,7 @@ pub trait Bootstrap: Send + Sync {
     ///
     /// # Errors
     /// As [`Bootstrap::bootstrap`]: for a bound above 1 the input has to be above the input level, or to have a scale that is larger by as much.
+    /// [`Error::Range`] for a bound outside 2⁻¹⁶ … 2¹⁶.
     fn bootstrap_bounded(&self, evaluator: &Evaluator, a: &Ciphertext, log_bound: i32) -> Result<Ciphertext>;
 }
 
@@ -366,6 +367,7 @@ impl BootstrapPlan {
 
 /// The slots over 2^`log_bound`, at a level and with its scale.
 fn reduced_by(evaluator: &Evaluator, a: &Ciphertext, level: usize, log_bound: i32) -> Result<Ciphertext> {
+    check_range("log2 of the bound of slots", log_bound.into(), -16.0, 16.0)?;
     let scale = evaluator.params().scale(level);
     if log_bound > 0 {
         // A larger scale is a smaller value.
