@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 
 use common::*;
 use hetal::kernel::GaloisElement;
-use hetal::kernel::scratch::limb_stride;
 use hetal::keys::{EvaluationKeys, KeyId, entropy};
 use hetal::params::{SecretDistribution, Security};
 use hetal::{Error, KeyRequests, KeySet, Parameters, ParametersLiteral, SecretKey};
@@ -68,6 +67,11 @@ fn plans_merge_equal_shapes() {
     assert_eq!(KeyRequests::default().plan(&params), Ok(vec![]));
 }
 
+/// Words of a limb of a key: 11 for 16 residues of up to 42 bits, 13 for larger ones; then 17 cache lines.
+fn packed_limb(params: &Parameters, bits: u32) -> usize {
+    params.n() / 16 * if bits <= 42 { 11 } else { 13 } + 136
+}
+
 #[test]
 fn keys_as_requested() {
     let (params, mut rng) = (params("test-10"), rng(2));
@@ -85,7 +89,9 @@ fn keys_as_requested() {
         assert_eq!((key.gadget().alpha(), key.gadget().special()), (shape.alpha, shape.special));
         // Two parts of (limbs + special primes) limbs for each digit; the permutation of a Galois key has 4 bytes a slot.
         let digits = (key.level() + 1).div_ceil(shape.alpha);
-        let numbers = 2 * digits * (key.level() + 1 + shape.special) * limb_stride(params.n());
+        assert_eq!(key.gadget().qp().len(), key.level() + 1 + shape.special);
+        let numbers =
+            2 * digits * key.gadget().qp().moduli().iter().map(|q| packed_limb(&params, q.bits())).sum::<usize>();
         let permutation = if key.id() == KeyId::Relinearisation { 0 } else { 4 * params.n() };
         assert_eq!(key.memory_bytes(), 8 * numbers + permutation, "level {}", key.level());
     }
@@ -162,6 +168,6 @@ fn at_n16() {
     // A key of the top level, which is not made here: 2·(30 + k) limbs for each digit.
     let top = KeyRequests::default().relinearisation(29).memory_bytes(&params).expect("a level");
     let shape = params.gadget_shape(29);
-    let limbs = 2 * 30usize.div_ceil(shape.alpha) * (30 + shape.special);
-    assert_eq!(top, 8 * limbs * limb_stride(params.n()));
+    let limbs = 17 * packed_limb(&params, 40) + (13 + shape.special) * packed_limb(&params, 50);
+    assert_eq!(top, 8 * 2 * 30usize.div_ceil(shape.alpha) * limbs);
 }

@@ -152,7 +152,7 @@ pub fn bytes_key(data: &[u8]) {
     let key = result.expect("all residues are right");
     assert_eq!(key.seed().as_bytes(), seed);
     for d in 0..digits {
-        let [b, a] = key.part(d);
+        let [b, a] = key.part(&gadget, d);
         assert_eq!((b.limbs(), a.limbs(), b.n(), a.n()), (qp.len(), qp.len(), n, n));
         for (j, &q) in qp.iter().enumerate() {
             assert_eq!(b.limb(j), to_floats(q, &expected[d * qp.len() + j]), "b of digit {d}, limb {j}");

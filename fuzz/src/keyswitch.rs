@@ -195,7 +195,7 @@ impl Case<'_> {
     fn key_errors(&self) -> Vec<Vec<i64>> {
         let p = product(self.p);
         let error = |d: usize| {
-            let [b, a] = self.key.part(d);
+            let [b, a] = self.key.part(self.gadget, d);
             let limb = |(j, &q): (usize, &u64)| {
                 let (b, a_s) =
                     (self.coefficients(b.limb(j), j), negacyclic(&self.coefficients(a.limb(j), j), &self.to[j], q));
@@ -271,12 +271,13 @@ impl Case<'_> {
 
     /// The inner products of the lifted digits and the key, value by value.
     fn check_sums(&self, lifted: &[RnsPoly<Eval>], sums: &[RnsPoly<Eval>; 2]) {
+        let keys: Vec<_> = (0..lifted.len()).map(|d| self.key.part(self.gadget, d)).collect();
         for (part, sums) in sums.iter().enumerate() {
             for (k, &j) in self.raised().iter().enumerate() {
                 let q = self.qp[j];
                 let mut expected = vec![0; self.n];
-                for (d, lifted) in lifted.iter().enumerate() {
-                    let factors = [lifted.limb(k), self.key.part(d)[part].limb(j)].map(|limb| residues(limb, q));
+                for (lifted, key) in lifted.iter().zip(&keys) {
+                    let factors = [lifted.limb(k), key[part].limb(j)].map(|limb| residues(limb, q));
                     for (sum, (&x, &y)) in expected.iter_mut().zip(factors[0].iter().zip(&factors[1])) {
                         *sum = add(*sum, mul(x, y, q), q);
                     }

@@ -47,6 +47,7 @@
 //! | [`ntt`] | [`NttTable`]: transforms, pointwise arithmetic, sums of products |
 //! | [`rns`] | [`RnsBasis`], base conversion, ModDown and rescaling, big-integer CRT |
 //! | [`poly`], [`galois`] | [`RnsPoly`] with its domain in the type, prefix views by level; automorphisms |
+//! | [`packed`] | polynomials at rest in three quarters of the memory, and sums of products with them: keys |
 //! | [`keyswitch`] | [`Gadget`], [`KeySwitchKey`]: digits, hoisting, lazy sums, compressed keys |
 //! | [`sampler`] | uniform, ternary and Gaussian polynomials, in constant time; seeds |
 //! | [`bytes`], [`scratch`], [`error`] | residues as bytes; workspace; the error type |
@@ -115,6 +116,7 @@ pub mod galois;
 pub mod keyswitch;
 pub mod modulus;
 pub mod ntt;
+pub mod packed;
 pub mod poly;
 pub mod primes;
 pub mod rns;

@@ -252,13 +252,13 @@ fn check_shape(shape: &Shape) {
     let qp = gadgets[0].qp();
     let parts: Vec<[Vec<Vec<u64>>; 2]> = (0..gadgets[0].digits(shape.q.len()))
         .map(|d| {
-            let [b, a] = keys[0].part(d);
+            let first = keys[0].part(&gadgets[0], d);
             let mut bits = [SameBits::default(), SameBits::default()];
             for (key, gadget) in keys.iter().zip(&gadgets) {
-                for ((part, first), bits) in key.part(d).into_iter().zip([b, a]).zip(&mut bits) {
-                    let found = limb_residues(qp, part);
-                    assert_same(&found.concat(), &limb_residues(qp, first).concat(), "keys of the same seed");
-                    bits.check(gadget.qp().isa(), &limbs_of(part).concat());
+                for ((part, first), bits) in key.part(gadget, d).iter().zip(&first).zip(&mut bits) {
+                    let found = limb_residues(qp, part.view());
+                    assert_same(&found.concat(), &limb_residues(qp, first.view()).concat(), "keys of the same seed");
+                    bits.check(gadget.qp().isa(), &limbs_of(part.view()).concat());
                 }
             }
             let mut p_s = RnsPoly::<Coeff>::zero(n, qp.len());
@@ -271,11 +271,11 @@ fn check_shape(shape: &Shape) {
             }
             let p_s = p_s.into_eval(qp);
             let one: Vec<_> = (0..n).map(|i| BigInt::from(u8::from(i == 0))).collect();
-            let error = noise(qp, [b, a], to, &[(p_s.view(), one)]);
+            let error = noise(qp, first.each_ref().map(RnsPoly::view), to, &[(p_s.view(), one)]);
             let bound = BigInt::from(sampler::GAUSSIAN_BOUND);
             assert!(error.iter().all(|e| BigInt::from(e.magnitude().clone()) <= bound));
             assert!(error.iter().any(|e| *e != BigInt::ZERO));
-            [b, a].map(|part| (0..qp.len()).map(|j| coefficients(qp.table(j), part.limb(j))).collect())
+            first.each_ref().map(|part| (0..qp.len()).map(|j| coefficients(qp.table(j), part.limb(j))).collect())
         })
         .collect();
 
@@ -747,7 +747,7 @@ fn keys_round_trip_through_bytes() {
                     let mut good = encoded.clone();
                     good[at..at + width].copy_from_slice(&(modulus.value() - 1).to_le_bytes()[..width]);
                     let decoded = KeySwitchKey::decode(&gadget, &good).expect("a residue");
-                    assert_eq!(decoded.part(d)[0].limb(limb)[index], -1.0);
+                    assert_eq!(decoded.part(&gadget, d)[0].limb(limb)[index], -1.0);
                 }
             }
         }
@@ -757,17 +757,18 @@ fn keys_round_trip_through_bytes() {
 #[test]
 fn keys_take_the_memory_they_say() {
     let gadget = Shape::tight(9, 45, 5, 2, 2).gadget(Isa::detect());
-    assert_eq!(KeySwitchKey::memory_bytes(&gadget), 2 * 3 * RnsPoly::<Eval>::bytes(512, 7));
+    // Three digits of two parts of seven limbs: 13 words for 16 residues of 45 bits, and 17 cache lines.
+    assert_eq!(KeySwitchKey::memory_bytes(&gadget), 3 * 2 * 7 * 8 * (512 / 16 * 13 + 17 * 8));
     let (_, s) = secret(&gadget, &mut rng(1));
     let [first, second] = [7, 8].map(|seed| KeySwitchKey::relinearisation(&gadget, s.view(), &mut rng(seed)));
     // Fresh randomness for every key; in one key, for every digit and limb.
     assert_ne!(first.seed(), second.seed());
-    let parts: Vec<_> = (0..3).flat_map(|d| first.part(d)).collect();
+    let parts: Vec<_> = (0..3).flat_map(|d| first.part(&gadget, d)).collect();
     let limbs: Vec<_> = parts.iter().flat_map(|part| (0..7).map(|i| part.limb(i))).collect();
     for (i, a) in limbs.iter().enumerate() {
         assert!(limbs[..i].iter().all(|b| a != b), "limb {i}");
     }
-    assert!(panics(|| first.part(3)[0].limbs()));
+    assert!(panics(|| first.part(&gadget, 3)));
 }
 
 // ---- refusals ----

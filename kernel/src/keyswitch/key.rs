@@ -1,7 +1,6 @@
 //! Key-switching keys: generation, the inner product, and their compressed bytes.
 
 use alloc::vec;
-use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 use zeroize::Zeroize;
@@ -10,16 +9,20 @@ use super::Gadget;
 use crate::bytes;
 use crate::error::Error;
 use crate::galois::{Automorphism, GaloisElement};
-use crate::poly::{Coeff, Eval, RnsPoly, RnsPolyMut, RnsPolyRef};
+use crate::modulus::Modulus;
+use crate::packed::PackedPolys;
+use crate::poly::{Eval, RnsPoly, RnsPolyMut, RnsPolyRef};
 use crate::rns::MAX_DIGIT;
 use crate::sampler::{self, Seed};
+use crate::scratch::Scratch;
 
 /// A key that switches from s to s′ under one [`Gadget`]: for each digit d a pair (b_d, a_d) modulo QP with
 /// b_d + a_d·s′ = e_d + P·s·\[limb in digit d\]. Public.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeySwitchKey {
     seed: Seed,
-    parts: Vec<[RnsPoly<Eval>; 2]>,
+    /// b_0, a_0, b_1, a_1, …
+    parts: PackedPolys,
 }
 
 impl KeySwitchKey {
@@ -38,29 +41,30 @@ impl KeySwitchKey {
         let (q, qp) = (gadget.q(), gadget.qp());
         assert!(from.limbs() == q.len() && to.limbs() == qp.len(), "{} and {} limbs", from.limbs(), to.limbs());
         let seed = Seed::from_rng(rng);
+        let mut parts = PackedPolys::new(qp, 2 * gadget.digits(q.len()));
         let mut error = vec![0i8; qp.n()];
-        let parts = (0..gadget.digits(q.len()))
-            .map(|d| {
-                sampler::gaussian_into(rng, &mut error);
-                let mut b = RnsPoly::<Coeff>::from_small(&error, qp.len()).into_eval(qp);
-                let a = expand(gadget, &seed, d);
-                let mut product = vec![0.0; qp.n()];
-                for j in 0..qp.len() {
-                    let table = qp.table(j);
-                    product.copy_from_slice(a.limb(j));
-                    table.mul_assign(&mut product, to.limb(j));
-                    table.sub_assign(b.limb_mut(j), &product);
-                    if j < q.len() && j / gadget.alpha() == d {
-                        product.copy_from_slice(from.limb(j));
-                        table.mul_scalar_assign(&mut product, gadget.mod_down().dropped().product_mod(q.modulus(j)));
-                        table.add_assign(b.limb_mut(j), &product);
-                    }
+        let [mut b, mut a, mut product] = [(); 3].map(|()| Scratch::new(qp.n()));
+        for d in 0..gadget.digits(q.len()) {
+            sampler::gaussian_into(rng, &mut error);
+            for j in 0..qp.len() {
+                let table = qp.table(j);
+                expand_limb(&seed, d, j, table.modulus(), &mut a);
+                parts.pack(qp, 2 * d + 1, j, &a);
+                table.mul_assign(&mut a, to.limb(j));
+                b.iter_mut().zip(&error).for_each(|(b, &error)| *b = f64::from(error));
+                table.forward(&mut b);
+                table.sub_assign(&mut b, &a);
+                if j < q.len() && j / gadget.alpha() == d {
+                    product.copy_from_slice(from.limb(j));
+                    table.mul_scalar_assign(&mut product, gadget.mod_down().dropped().product_mod(q.modulus(j)));
+                    table.add_assign(&mut b, &product);
                 }
-                product.zeroize();
-                [b, a]
-            })
-            .collect();
+                parts.pack(qp, 2 * d, j, &b);
+            }
+        }
+        // The errors, P·s and a·s′.
         error.zeroize();
+        [a, product].iter_mut().for_each(|limb| limb.zeroize());
         Self { seed, parts }
     }
 
@@ -97,13 +101,13 @@ impl KeySwitchKey {
         key
     }
 
-    /// (b_d, a_d) of digit d, modulo QP.
+    /// (b_d, a_d) of digit d, modulo QP, unpacked.
     ///
     /// # Panics
-    /// If there is no digit d.
+    /// If there is no digit d, or the key has not the shape of the gadget.
     #[must_use]
-    pub fn part(&self, d: usize) -> [RnsPolyRef<'_, Eval>; 2] {
-        self.parts[d].each_ref().map(RnsPoly::view)
+    pub fn part(&self, gadget: &Gadget, d: usize) -> [RnsPoly<Eval>; 2] {
+        [2 * d, 2 * d + 1].map(|i| self.parts.unpack(gadget.qp(), i))
     }
 
     /// The seed of the a parts.
@@ -115,7 +119,7 @@ impl KeySwitchKey {
     /// Bytes of memory of a key under this gadget.
     #[must_use]
     pub fn memory_bytes(gadget: &Gadget) -> usize {
-        2 * gadget.digits(gadget.q().len()) * RnsPoly::<Eval>::bytes(gadget.qp().n(), gadget.qp().len())
+        PackedPolys::bytes(gadget.qp(), 2 * gadget.digits(gadget.q().len()))
     }
 
     /// Inner product at limb j modulo QP of `limbs` ciphertext limbs: out ← Σ_d digits\[d\]·(b_d, a_d), where digits\[d\] is limb j
@@ -126,19 +130,21 @@ impl KeySwitchKey {
     pub fn accumulate_limb(&self, gadget: &Gadget, limbs: usize, j: usize, digits: &[&[f64]], out: [&mut [f64]; 2]) {
         assert!(digits.len() == gadget.digits(limbs), "{} digits at {limbs} limbs", digits.len());
         assert!(
-            self.parts.len() == gadget.digits(gadget.q().len()) && self.parts[0][0].limbs() == gadget.qp().len(),
+            self.parts.len() == 2 * gadget.digits(gadget.q().len()) && self.parts.limbs() == gadget.qp().len(),
             "a key of {} digits and {} limbs for a gadget of {} and {}",
-            self.parts.len(),
-            self.parts[0][0].limbs(),
+            self.parts.len() / 2,
+            self.parts.limbs(),
             gadget.digits(gadget.q().len()),
             gadget.qp().len()
         );
         let at = gadget.qp_index(limbs, j);
-        let mut keys = [[&[][..]; MAX_DIGIT]; 2];
-        for (d, [b, a]) in self.parts[..digits.len()].iter().enumerate() {
-            (keys[0][d], keys[1][d]) = (b.limb(at), a.limb(at));
+        let table = gadget.qp().table(at);
+        for (part, out) in out.into_iter().enumerate() {
+            let mut keys = [&[][..]; MAX_DIGIT];
+            let keys = &mut keys[..digits.len()];
+            keys.iter_mut().enumerate().for_each(|(d, slot)| *slot = self.parts.limb(2 * d + part, at));
+            table.dot_packed_into(out, digits, keys);
         }
-        gadget.qp().table(at).dot_into(out, digits, keys.each_ref().map(|keys| &keys[..digits.len()]));
     }
 
     /// [`KeySwitchKey::accumulate_limb`] for all limbs of decomposed digits ([`Gadget::decompose`]), on one thread. The result is
@@ -173,11 +179,13 @@ impl KeySwitchKey {
         assert!(out.len() == Self::encoded_len(gadget), "{} bytes", out.len());
         let (seed, mut out) = out.split_at_mut(Seed::LEN);
         seed.copy_from_slice(self.seed.as_bytes());
-        for [b, _] in &self.parts {
-            for j in 0..b.limbs() {
-                let q = gadget.qp().modulus(j);
-                let limb = out.split_off_mut(..bytes::limb_len(q, b.n())).expect("the length was checked");
-                bytes::encode_limb(q, b.limb(j), limb);
+        let mut values = vec![0.0; gadget.qp().n()];
+        for d in 0..gadget.digits(gadget.q().len()) {
+            for j in 0..gadget.qp().len() {
+                let table = gadget.qp().table(j);
+                let limb = out.split_off_mut(..bytes::limb_len(table.modulus(), values.len()));
+                table.unpack_into(self.parts.limb(2 * d, j), &mut values);
+                bytes::encode_limb(table.modulus(), &values, limb.expect("the length was checked"));
             }
         }
     }
@@ -194,26 +202,24 @@ impl KeySwitchKey {
         let qp = gadget.qp();
         let (seed, mut rest) = encoded.split_first_chunk().ok_or(Error::Length { found: encoded.len(), wanted })?;
         let seed = Seed::from_bytes(*seed);
-        let mut parts = Vec::new();
+        let mut parts = PackedPolys::new(qp, 2 * gadget.digits(gadget.q().len()));
+        let mut values = vec![0.0; qp.n()];
         for d in 0..gadget.digits(gadget.q().len()) {
-            let mut b = RnsPoly::zero(qp.n(), qp.len());
-            for (j, limb) in b.limbs_mut().enumerate() {
-                let (bytes, tail) = rest.split_at(bytes::limb_len(qp.modulus(j), qp.n()));
-                bytes::decode_limb(qp.modulus(j), j, bytes, limb)?;
+            for j in 0..qp.len() {
+                let q = qp.modulus(j);
+                let (bytes, tail) = rest.split_at(bytes::limb_len(q, qp.n()));
+                bytes::decode_limb(q, j, bytes, &mut values)?;
                 rest = tail;
+                parts.pack(qp, 2 * d, j, &values);
+                expand_limb(&seed, d, j, q, &mut values);
+                parts.pack(qp, 2 * d + 1, j, &values);
             }
-            parts.push([b, expand(gadget, &seed, d)]);
         }
         Ok(Self { seed, parts })
     }
 }
 
-/// a_d: every limb of every digit has its own stream of the seed.
-fn expand(gadget: &Gadget, seed: &Seed, d: usize) -> RnsPoly<Eval> {
-    let qp = gadget.qp();
-    let mut a = RnsPoly::zero(qp.n(), qp.len());
-    for (j, limb) in a.limbs_mut().enumerate() {
-        sampler::uniform_into(qp.modulus(j), &mut seed.expand(((d as u64) << 32) | j as u64), limb);
-    }
-    a
+/// Limb j of a_d: every limb of every digit has its own stream of the seed.
+fn expand_limb(seed: &Seed, d: usize, j: usize, q: &Modulus, out: &mut [f64]) {
+    sampler::uniform_into(q, &mut seed.expand(((d as u64) << 32) | j as u64), out);
 }

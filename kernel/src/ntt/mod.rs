@@ -176,7 +176,7 @@ impl NttTable {
 
     /// Release-mode check of every slice at the boundary.
     #[track_caller]
-    fn check(&self, len: usize) {
+    pub(crate) fn check(&self, len: usize) {
         assert!(len == self.n(), "{len} coefficients where the ring degree is {}", self.n());
     }
 }

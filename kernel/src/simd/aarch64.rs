@@ -19,6 +19,12 @@ impl FloatLanes<2> for Neon {
     }
 
     #[inline(always)]
+    fn shift_bits_right(self, a: f64x2, n: u32) -> f64x2 {
+        // Right is left by a negative number.
+        cast(self.0.neon.vshlq_u64(cast(a), cast([-i64::from(n); 2])))
+    }
+
+    #[inline(always)]
     fn transpose(self, [a, b]: [f64x2; 2]) -> [f64x2; 2] {
         let neon = self.0.neon;
         [cast(neon.vzip1q_f64(cast(a), cast(b))), cast(neon.vzip2q_f64(cast(a), cast(b)))]

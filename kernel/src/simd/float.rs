@@ -1,6 +1,6 @@
 //! The modular arithmetic of every `f64` leaf, written once over the few operations that an ISA file supplies.
 
-use super::Lanes;
+use super::{Lanes, chunk_bits};
 use crate::modulus::Modulus;
 
 /// L `f64` in a register. An ISA file is an implementation of this trait: wrappers of single instructions.
@@ -20,8 +20,12 @@ pub(crate) trait FloatLanes<const L: usize>: Copy {
     fn round(self, a: Self::V) -> Self::V;
     /// `if x < 0 { y } else { 0 }` (false for −0).
     fn if_negative(self, x: Self::V, y: Self::V) -> Self::V;
+    fn load_bits(self, x: &[u64; L]) -> Self::V;
+    fn and_bits(self, a: Self::V, b: Self::V) -> Self::V;
     fn or_bits(self, a: Self::V, b: Self::V) -> Self::V;
     fn xor_bits(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The bits of a moved n to the right.
+    fn shift_bits_right(self, a: Self::V, n: u32) -> Self::V;
     fn transpose(self, v: [Self::V; L]) -> [Self::V; L];
 }
 
@@ -29,11 +33,12 @@ pub(crate) trait FloatLanes<const L: usize>: Copy {
 #[derive(Clone, Copy)]
 pub(crate) struct Fma<P>(pub(crate) P);
 
-/// q and 1/q.
+/// q, 1/q, and 2^52 + (q − 1)/2, what a packed residue exceeds the residue by after its exponent is set.
 #[derive(Clone, Copy)]
 pub(crate) struct FloatModulus<V> {
     q: V,
     inv: V,
+    packed: V,
 }
 
 /// Sum of products in two parts: `hi` carries [`BIAS`] and is a multiple of 2^50; the sum is exactly hi − BIAS − excess.
@@ -57,7 +62,11 @@ impl<const L: usize, P: FloatLanes<L>> Lanes<L> for Fma<P> {
 
     #[inline(always)]
     fn modulus(self, q: &Modulus) -> Self::Q {
-        FloatModulus { q: self.0.splat(q.as_f64()), inv: self.0.splat(1.0 / q.as_f64()) }
+        FloatModulus {
+            q: self.0.splat(q.as_f64()),
+            inv: self.0.splat(1.0 / q.as_f64()),
+            packed: self.0.splat(TWO_52 + (q.value() / 2) as f64),
+        }
     }
 
     #[inline(always)]
@@ -84,6 +93,23 @@ impl<const L: usize, P: FloatLanes<L>> Lanes<L> for Fma<P> {
     fn load_u64(self, x: &[f64; L]) -> P::V {
         let t = self.0.splat(TWO_52);
         self.0.sub(self.0.or_bits(self.0.load(x), t), t)
+    }
+
+    #[inline(always)]
+    fn unpack<const C: usize>(self, q: Self::Q, words: [&[u64; L]; C]) -> ([P::V; C], P::V) {
+        let bits = chunk_bits(C);
+        let low = self.0.splat(f64::from_bits(u64::MAX >> bits));
+        let exponent = self.0.splat(TWO_52);
+        let words = array!(C, |c| self.0.load_bits(words[c]));
+        let mut last = exponent;
+        for (c, &word) in words.iter().enumerate() {
+            let from = c as u32 * bits;
+            let chunk = self.0.splat(f64::from_bits(((1 << bits) - 1) << from));
+            let shifted = self.0.shift_bits_right(word, u64::BITS - bits - from);
+            last = self.0.or_bits(last, self.0.and_bits(shifted, chunk));
+        }
+        let residues = array!(C, |c| self.0.or_bits(self.0.and_bits(words[c], low), exponent));
+        (array!(C, |c| self.0.sub(residues[c], q.packed)), self.0.sub(last, q.packed))
     }
 
     #[inline(always)]
@@ -229,6 +255,14 @@ macro_rules! pulp_float_ops {
         fn if_negative(self, x: Self::V, y: Self::V) -> Self::V {
             let zero = self.0.splat_f64s(0.0);
             self.0.select_f64s(self.0.less_than_f64s(x, zero), y, zero)
+        }
+        #[inline(always)]
+        fn load_bits(self, x: &[u64; $lanes]) -> Self::V {
+            pulp::cast(*x)
+        }
+        #[inline(always)]
+        fn and_bits(self, a: Self::V, b: Self::V) -> Self::V {
+            self.0.and_f64s(a, b)
         }
         #[inline(always)]
         fn or_bits(self, a: Self::V, b: Self::V) -> Self::V {

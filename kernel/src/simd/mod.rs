@@ -224,6 +224,9 @@ pub(crate) trait Lanes<const L: usize>: Copy {
     fn store(self, x: &mut [f64; L], v: Self::V);
     /// Loads words whose *bits* are u64 below 2^52.
     fn load_u64(self, x: &[f64; L]) -> Self::V;
+    /// C words of a [packed](crate::packed) limb: the residues in their low bits, and the one in the chunks of their high bits; of one word,
+    /// that in all its bits. Centred, if the words are packed residues.
+    fn unpack<const C: usize>(self, q: Self::Q, words: [&[u64; L]; C]) -> ([Self::V; C], Self::V);
     /// Stores the canonical residues in [0, q) of a β < 8 as u64 bits.
     fn store_u64(self, q: Self::Q, x: &mut [f64; L], v: Self::V);
 
@@ -256,3 +259,12 @@ pub(crate) trait Lanes<const L: usize>: Copy {
 /// Products of centred residues that one accumulator holds: 8·(2^49 + 2)² < 2^101 · (1 + 2^−46), see
 /// [the crate's documentation](crate#sums-of-products).
 pub(crate) const MAX_TERMS: usize = 8;
+
+/// High bits of each of `chunks` words of a [packed](crate::packed) limb that hold a part of one more residue.
+pub(crate) const fn chunk_bits(chunks: usize) -> u32 {
+    match chunks {
+        2 => 21,
+        4 => 13,
+        _ => 0,
+    }
+}

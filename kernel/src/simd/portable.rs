@@ -56,6 +56,14 @@ impl FloatLanes<8> for Portable {
     fn if_negative(self, x: V, y: V) -> V {
         zip(x, y, |x, y| if x < 0.0 { y } else { 0.0 })
     }
+    #[inline(always)]
+    fn load_bits(self, x: &[u64; 8]) -> V {
+        x.map(f64::from_bits)
+    }
+    #[inline(never)]
+    fn and_bits(self, a: V, b: V) -> V {
+        zip(a, b, |a, b| f64::from_bits(a.to_bits() & b.to_bits()))
+    }
     #[inline(never)]
     fn or_bits(self, a: V, b: V) -> V {
         zip(a, b, |a, b| f64::from_bits(a.to_bits() | b.to_bits()))
@@ -63,6 +71,10 @@ impl FloatLanes<8> for Portable {
     #[inline(never)]
     fn xor_bits(self, a: V, b: V) -> V {
         zip(a, b, |a, b| f64::from_bits(a.to_bits() ^ b.to_bits()))
+    }
+    #[inline(never)]
+    fn shift_bits_right(self, a: V, n: u32) -> V {
+        a.map(|a| f64::from_bits(a.to_bits().checked_shr(n).unwrap_or(0)))
     }
     #[inline(never)]
     fn transpose(self, v: [V; 8]) -> [V; 8] {

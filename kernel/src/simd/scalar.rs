@@ -1,7 +1,7 @@
 //! One residue at a time in `i64`, products in `u128` with Barrett reduction: no floating-point arithmetic on residues, no
 //! FMA. The fallback for every CPU, and a second, independent implementation beside the `f64` leaves.
 
-use super::Lanes;
+use super::{Lanes, chunk_bits};
 use crate::modulus::Modulus;
 
 #[derive(Clone, Copy)]
@@ -45,6 +45,13 @@ impl Lanes<1> for Scalar {
     #[inline(always)]
     fn load_u64(self, x: &[f64; 1]) -> i64 {
         x[0].to_bits() as i64
+    }
+    #[inline(always)]
+    fn unpack<const C: usize>(self, q: Modulus, words: [&[u64; 1]; C]) -> ([i64; C], i64) {
+        let (bits, half) = (chunk_bits(C), q.value() as i64 / 2);
+        // Chunk 0 last: it is the lowest.
+        let last = words.iter().rev().fold(0, |last, word| last << bits | (u128::from(word[0]) << bits >> 64) as i64);
+        (words.map(|word| (word[0] & u64::MAX >> bits) as i64 - half), last - half)
     }
     #[inline(always)]
     fn store_u64(self, q: Modulus, x: &mut [f64; 1], v: i64) {

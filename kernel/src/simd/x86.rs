@@ -23,6 +23,11 @@ impl FloatLanes<4> for Avx2 {
     }
 
     #[inline(always)]
+    fn shift_bits_right(self, a: f64x4, n: u32) -> f64x4 {
+        cast(self.0.avx2._mm256_srlv_epi64(cast(a), cast([u64::from(n); 4])))
+    }
+
+    #[inline(always)]
     fn transpose(self, v: [f64x4; 4]) -> [f64x4; 4] {
         let avx = self.0.avx;
         let (a, b, c, d) = (cast(v[0]), cast(v[1]), cast(v[2]), cast(v[3]));
@@ -44,6 +49,11 @@ impl FloatLanes<8> for Avx512 {
     fn round(self, a: f64x8) -> f64x8 {
         // Nearest, ties to even, no exceptions, no scaling.
         cast(self.0.avx512f._mm512_roundscale_pd::<8>(cast(a)))
+    }
+
+    #[inline(always)]
+    fn shift_bits_right(self, a: f64x8, n: u32) -> f64x8 {
+        cast(self.0.avx512f._mm512_srlv_epi64(cast(a), cast([u64::from(n); 8])))
     }
 
     #[inline(always)]

@@ -1,0 +1,181 @@
+//! Packed limbs against the layout that the module documents, bit by bit, and their sums against integers, on every ISA.
+
+mod common;
+
+use common::*;
+use hetal_kernel::packed::{BLOCK, packed_len};
+use hetal_kernel::{Modulus, NttTable};
+use proptest::prelude::*;
+
+/// Rings of less than a block, of one, and of several.
+const DEGREES: [u32; 5] = [4, 6, 7, 8, 10];
+
+/// The smallest primes, both sides of the border between the two layouts, and the largest.
+fn primes(log_n: u32) -> Vec<Modulus> {
+    vec![
+        above(log_n, 0),
+        below(log_n, 40),
+        below(log_n, 42),
+        above(log_n, 1 << 42),
+        above(log_n, 1 << 49),
+        below(log_n, 50),
+    ]
+}
+
+fn tables(modulus: Modulus, log_n: u32) -> Vec<NttTable> {
+    isas().into_iter().map(|isa| NttTable::with_isa(modulus, log_n, isa).expect("a table")).collect()
+}
+
+/// (C, B) of the module's documentation.
+fn layout(q: u64) -> (usize, usize) {
+    if q >> 42 == 0 { (2, 21) } else { (4, 13) }
+}
+
+/// Residue i of packed words, bit by bit from the documentation.
+fn stored(q: u64, words: &[u64], i: usize) -> u64 {
+    let (c, bits) = layout(q);
+    let words_of_block = 8 * (16 - 16 / (c + 1));
+    let (block, vector, lane) = (i / 128, i % 128 / 8, i % 8);
+    let word = |k: usize| words[block * words_of_block + 8 * k + lane];
+    let (group, place) = (vector / (c + 1), vector % (c + 1));
+    let bit = |b: usize| match () {
+        () if place == c => word(c * group + b / bits) >> (64 - bits + b % bits) & 1,
+        () if vector == 15 => word(words_of_block / 8 - 1) >> b & 1,
+        () if b + bits < 64 => word(c * group + place) >> b & 1,
+        () => 0,
+    };
+    (0..c * bits).map(|b| bit(b) << b).sum()
+}
+
+/// Integers of size at most q where anything turns, in pieces of n.
+fn values(q: u64, n: usize) -> Vec<Vec<f64>> {
+    let (half, whole) = ((q / 2) as f64, q as f64);
+    let mut values: Vec<_> = [0.0, 1.0, 2.0, half - 1.0, half, half + 1.0, half + 2.0, whole - 1.0, whole].to_vec();
+    values.extend(values.clone().iter().map(|x| 0.0 - x));
+    let mut rng = rng(q);
+    while values.len() % n != 0 || values.len() < 2 * n {
+        values.extend(random_centred(q, 1, &mut rng));
+    }
+    values.chunks(n).map(<[f64]>::to_vec).collect()
+}
+
+#[test]
+fn words_are_as_documented() {
+    for log_n in DEGREES {
+        for modulus in primes(log_n) {
+            let (q, n) = (modulus.value(), 1 << log_n);
+            let (c, _) = layout(q);
+            assert_eq!(packed_len(&modulus, n), n.div_ceil(128) * if c == 2 { 88 } else { 104 });
+            for values in values(q, n) {
+                let mut bits = SameBits::default();
+                for table in tables(modulus, log_n) {
+                    let what = format!("q = {q}, N = {n}, {}", table.isa());
+                    let mut words = vec![u64::MAX; packed_len(&modulus, n)];
+                    table.pack_into(&values, &mut words);
+                    let found: Vec<_> = (0..n).map(|i| stored(q, &words, i)).collect();
+                    let expected: Vec<_> = values.iter().map(|&x| residue(q, x + (q / 2) as f64)).collect();
+                    assert_same(&found, &expected, &what);
+                    let mut unpacked = vec![f64::NAN; n];
+                    table.unpack_into(&words, &mut unpacked);
+                    let expected: Vec<_> = values.iter().map(|&x| centre(q, residue(q, x))).collect();
+                    assert_same(&unpacked, &expected, &what);
+                    check_centred(q, &unpacked);
+                    bits.check(table.isa(), &unpacked);
+                }
+            }
+        }
+    }
+}
+
+/// Σ aᵢ·bᵢ on every ISA over a result that starts as garbage.
+fn check_dot(modulus: Modulus, log_n: u32, a: &[Vec<f64>], b: &[Vec<f64>]) {
+    let (q, n) = (modulus.value(), 1 << log_n);
+    let product = |i: usize, j: usize| mul_mod(q, residue(q, a[j][i]), residue(q, b[j][i]));
+    let sum = |i| ((0..a.len()).map(|j| u128::from(product(i, j))).sum::<u128>() % u128::from(q)) as u64;
+    let expected: Vec<_> = (0..n).map(sum).collect();
+    let mut bits = SameBits::default();
+    for table in tables(modulus, log_n) {
+        let what = format!("{} terms, q = {q}, N = {n}, {}", a.len(), table.isa());
+        let mut packed = vec![vec![0; packed_len(&modulus, n)]; b.len()];
+        packed.iter_mut().zip(b).for_each(|(words, b)| table.pack_into(b, words));
+        let a: Vec<_> = a.iter().map(|a| &a[..]).collect();
+        let b: Vec<_> = packed.iter().map(|b| &b[..]).collect();
+        let mut out = vec![f64::NAN; n];
+        table.dot_packed_into(&mut out, &a, &b);
+        assert_same(&check_centred(q, &out), &expected, &what);
+        bits.check(table.isa(), &out);
+        // Piece by piece: the same.
+        let words = packed_len(&modulus, BLOCK);
+        for (k, out) in out.chunks(BLOCK).enumerate() {
+            let a: Vec<_> = a.iter().map(|a| a.chunks(BLOCK).nth(k).expect("a piece")).collect();
+            let b: Vec<_> = b.iter().map(|b| b.chunks(words).nth(k).expect("a piece")).collect();
+            let mut piece = vec![f64::NAN; out.len()];
+            table.dot_packed_into(&mut piece, &a, &b);
+            assert_same(&piece, out, format!("piece {k}, {what}"));
+        }
+    }
+}
+
+#[test]
+fn sums_of_any_number_of_products() {
+    for log_n in DEGREES {
+        for modulus in primes(log_n) {
+            let (q, n) = (modulus.value(), 1 << log_n);
+            let (mut rng, half) = (rng(q), (q / 2) as f64);
+            for terms in [0, 1, 2, 3, 4, 5, 7, 8, 9, 13] {
+                let mut random = || -> Vec<Vec<f64>> { (0..terms).map(|_| random_centred(q, n, &mut rng)).collect() };
+                check_dot(modulus, log_n, &random(), &random());
+                // The largest sums of either sign.
+                for sign in [1.0, -1.0] {
+                    check_dot(modulus, log_n, &vec![vec![extreme(q); n]; terms], &vec![vec![sign * half; n]; terms]);
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(config(64))]
+
+    /// Words and sums do not depend on the representative.
+    #[test]
+    fn representatives(seed: u64, which in 0usize..6, terms in 1usize..6) {
+        let (log_n, mut rng) = (8, rng(seed));
+        let modulus = primes(log_n)[which];
+        let (q, n) = (modulus.value(), 1 << log_n);
+        let mut random = || -> Vec<Vec<f64>> { (0..terms).map(|_| random_centred(q, n, &mut rng)).collect() };
+        let (a, b) = (random(), random());
+        check_dot(modulus, log_n, &a, &b);
+        let other = |x: &f64| if *x > 0.0 { x - q as f64 } else { x + q as f64 };
+        let table = NttTable::new(modulus, log_n).expect("a table");
+        for b in &b {
+            let [mut words, mut again] = [(); 2].map(|()| vec![0; packed_len(&modulus, n)]);
+            table.pack_into(b, &mut words);
+            table.pack_into(&b.iter().map(other).collect::<Vec<_>>(), &mut again);
+            prop_assert_eq!(words, again);
+        }
+    }
+}
+
+#[test]
+fn shapes_are_checked() {
+    let log_n = 8;
+    for modulus in [below(log_n, 40), below(log_n, 50)] {
+        let (table, n, len) = (NttTable::new(modulus, log_n).expect("a table"), 256, packed_len(&modulus, 256));
+        let (values, words) = (vec![0.0; n + 1], vec![0; len + 1]);
+        for (wrong, wrong_len) in [(n - 1, len), (n + 1, len), (n, len - 1), (n, len + 1)] {
+            assert!(panics(|| table.pack_into(&values[..wrong], &mut words.clone()[..wrong_len])));
+            assert!(panics(|| table.unpack_into(&words[..wrong_len], &mut values.clone()[..wrong])));
+            assert!(panics(|| table.dot_packed_into(
+                &mut values.clone()[..n],
+                &[&values[..wrong]],
+                &[&words[..wrong_len]]
+            )));
+        }
+        let dot = |len: usize, a: &[&[f64]], b: &[&[u64]]| panics(|| table.dot_packed_into(&mut vec![0.0; len], a, b));
+        assert!(!dot(n, &[&values[..n]], &[&words[..len]]) && !dot(128, &[&values[..128]], &[&words[..len / 2]]));
+        // Lists of different lengths, and a piece that is cut through a block.
+        assert!(dot(n, &[&values[..n]; 2], &[&words[..len]]) && dot(n, &[&values[..n]], &[&words[..len]; 2]));
+        assert!(dot(64, &[&values[..64]], &[&words[..len / 2]]));
+    }
+}
