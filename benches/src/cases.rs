@@ -365,6 +365,8 @@ pub struct KeySwitch {
     shape: Shape,
     gadget: Gadget,
     key: KeySwitchKey,
+    /// The parts of each digit of the key, unpacked.
+    unpacked: Vec<[RnsPoly<Eval>; 2]>,
     /// The old secret, the new one.
     secrets: [RnsPoly<Eval>; 2],
     input: RnsPoly<Eval>,
@@ -391,8 +393,10 @@ impl KeySwitch {
         });
         let scratch =
             [gadget.switch_scratch_len(limbs), gadget.decompose_scratch_len(limbs), gadget.mod_down().scratch_len()];
+        let key = KeySwitchKey::generate(&gadget, secrets[0].prefix(limbs), secrets[1].view(), &mut rng);
         Ok(Self {
-            key: KeySwitchKey::generate(&gadget, secrets[0].prefix(limbs), secrets[1].view(), &mut rng),
+            unpacked: (0..shape.digits()).map(|d| key.part(&gadget, d)).collect(),
+            key,
             secrets,
             input: random_poly(q.n(), &q.moduli(), 1),
             digits: vec![RnsPoly::zero(q.n(), limbs + special); shape.digits()],
@@ -445,6 +449,16 @@ impl KeySwitch {
         self.key.accumulate(&self.gadget, &self.digits, [&mut b.view_mut(), &mut a.view_mut()]);
     }
 
+    /// The same with residues in `f64`, not packed.
+    pub fn accumulate_unpacked(&mut self) {
+        let [b, a] = &mut self.out;
+        for j in 0..b.limbs() {
+            let digits: Vec<_> = self.digits.iter().map(|digit| digit.limb(j)).collect();
+            let [key_b, key_a] = [0, 1].map(|i| self.unpacked.iter().map(|parts| parts[i].limb(j)).collect::<Vec<_>>());
+            self.gadget.qp().table(j).dot_into([b.limb_mut(j), a.limb_mut(j)], &digits, [&key_b, &key_a]);
+        }
+    }
+
     /// The division of both parts of the result by P.
     pub fn mod_down(&mut self) {
         for part in &mut self.out {
@@ -488,7 +502,11 @@ impl KeySwitch {
         }
 
         self.decompose();
+        self.accumulate_unpacked();
+        let unpacked = self.out.clone();
         self.accumulate();
+        let same = self.out == unpacked;
+        ensure(same, || "key-switch: packed and unpacked keys give different sums".into())?;
         self.mod_down();
         let same = self.out.iter().zip(&switched).all(|(x, y)| (0..limbs).all(|i| x.limb(i) == y.limb(i)));
         ensure(same, || "key-switch: the hoisted steps give another result".into())

@@ -57,9 +57,9 @@ struct Record<'a> {
     #[serde(flatten)]
     size: Size,
     ours_ns: u64,
-    peer_ns: Option<u64>,
+    peer_ns: u64,
     /// peer / ours.
-    ratio: Option<f64>,
+    ratio: f64,
     /// ours / peer, where the peer is the transforms alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     over_ntts: Option<f64>,
@@ -91,15 +91,15 @@ fn print(record: &impl Serialize) -> Result<(), Box<dyn Error>> {
 }
 
 impl Reporter {
-    fn record<'a>(&self, what: &'a str, ours: f64, peer: &'a str, peer_ns: Option<f64>) -> Record<'a> {
+    fn record<'a>(&self, what: &'a str, ours: f64, peer: &'a str, peer_ns: f64) -> Record<'a> {
         Record {
             what,
             n: self.n,
             bits: BITS,
             size: self.size,
             ours_ns: ours.round() as u64,
-            peer_ns: peer_ns.map(|peer| peer.round() as u64),
-            ratio: peer_ns.map(|peer| thousandths(peer / ours)),
+            peer_ns: peer_ns.round() as u64,
+            ratio: thousandths(peer_ns / ours),
             over_ntts: None,
             isa: self.isa.name(),
             peer,
@@ -108,17 +108,12 @@ impl Reporter {
 
     /// Against code that does the same.
     fn versus(&self, what: &str, ours: f64, peer: &str, peer_ns: f64) -> Result<(), Box<dyn Error>> {
-        print(&self.record(what, ours, peer, Some(peer_ns)))
+        print(&self.record(what, ours, peer, peer_ns))
     }
 
     /// Against the transforms alone.
     fn over_ntts(&self, what: &str, ours: f64, peer: &str, ntts: f64) -> Result<(), Box<dyn Error>> {
-        print(&Record { over_ntts: Some(thousandths(ours / ntts)), ..self.record(what, ours, peer, Some(ntts)) })
-    }
-
-    /// With nothing to compare.
-    fn alone(&self, what: &str, ours: f64) -> Result<(), Box<dyn Error>> {
-        print(&self.record(what, ours, "none", None))
+        print(&Record { over_ntts: Some(thousandths(ours / ntts)), ..self.record(what, ours, peer, ntts) })
     }
 }
 
@@ -185,7 +180,7 @@ fn keyswitch(log_n: u32, shape: Shape, isa: Isa, budget: Budget) -> Result<(), B
     case.check()?;
     let size = Size::Switch { limbs: shape.limbs, special: shape.special, digits: shape.digits() };
     let report = Reporter { n: 1 << log_n, size, isa: case.isa() };
-    let [switch, ntts, peer_ntts, decompose, decompose_ntts, accumulate, mod_down, mod_down_ntts] =
+    let [switch, ntts, peer_ntts, decompose, decompose_ntts, accumulate, unpacked, mod_down, mod_down_ntts] =
         interleaved(budget, |competitor| match competitor {
             0 => case.switch(),
             1 => case.ntts(shape.ntts()),
@@ -193,7 +188,8 @@ fn keyswitch(log_n: u32, shape: Shape, isa: Isa, budget: Budget) -> Result<(), B
             3 => case.decompose(),
             4 => case.ntts(shape.decompose_ntts()),
             5 => case.accumulate(),
-            6 => case.mod_down(),
+            6 => case.accumulate_unpacked(),
+            7 => case.mod_down(),
             _ => case.ntts(shape.mod_down_ntts()),
         });
     let describe = |who: &str, [inverse, forward]: [usize; 2]| format!("{who}, {inverse} inverse + {forward} forward");
@@ -201,7 +197,7 @@ fn keyswitch(log_n: u32, shape: Shape, isa: Isa, budget: Budget) -> Result<(), B
     report.over_ntts("keyswitch_over_its_ntts", switch, &describe("own NTT warm", all), ntts)?;
     report.over_ntts("keyswitch_over_peer_ntts", switch, &describe(&peer::name(case.plan()), all), peer_ntts)?;
     report.over_ntts("hoisted_decompose", decompose, &describe("own NTT warm", first), decompose_ntts)?;
-    report.alone("hoisted_accumulate", accumulate)?;
+    report.versus("hoisted_accumulate", accumulate, "own sums, unpacked key", unpacked)?;
     report.over_ntts("hoisted_mod_down", mod_down, &describe("own NTT warm", last), mod_down_ntts)
 }
 
