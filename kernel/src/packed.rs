@@ -1,8 +1,10 @@
 //! Polynomials at rest, in 11/16 (q below 2^42) or 13/16 of the memory: for what is written once and read often, such as keys.
 //!
-//! Keys are most of the memory of whoever computes with them, and an inner product takes as long as the key takes to come from memory: unpacking
-//! on the way costs next to nothing (`compare keyswitch`: 0.9 to 1.06 times as fast as with `f64` residues). A residue has at most 50 bits, so a word of 64 has room for part of another: C words hold C residues in their low bits and one more, cut
-//! into C chunks of B bits, in their high bits, with (C, B) = (2, 21) for q below 2^42 and (4, 13) for all others.
+//! Keys are most of the memory of whoever computes with them, and an inner product takes as long as the key takes to come from
+//! memory: unpacking on the way costs next to nothing (`compare keyswitch`: 0.9 to 1.06 times as fast as with `f64` residues).
+//!
+//! A residue has at most 50 bits, so a word of 64 has room for part of another: C words hold C residues in their low bits and one
+//! more, cut into C chunks of B bits, in their high bits, with (C, B) = (2, 21) for q below 2^42 and (4, 13) for all others.
 //!
 //! ```text
 //!           bit 63       51                                            0
@@ -13,8 +15,8 @@
 //! ```
 //!
 //! Eight lanes do so side by side: a block of [`BLOCK`] residues is 16 vectors of 8, the last of which has words of its own. Chunk c
-//! lies so that a shift to the right by 64 − (c + 1)·B brings it to its place. A residue is stored as its centred
-//! representative plus (q − 1)/2, which is in [0, q): one operation sets the exponent of 2^52 behind it, one subtraction makes it the centred `f64`.
+//! lies so that a shift to the right by 64 − (c + 1)·B brings it to its place. A residue is stored as its centred representative
+//! plus (q − 1)/2, which is in [0, q): one operation sets the exponent of 2^52 behind it, one subtraction makes it the centred `f64`.
 
 use alloc::vec;
 use alloc::vec::Vec;
