@@ -102,7 +102,7 @@ pub struct Circuits<'a> {
 }
 
 impl<'a> Circuits<'a> {
-    /// Makes operands and keys: at N = 2^16 and the highest level about 6 GiB of them.
+    /// Makes operands and keys: at N = 2^16 and the highest level about 5 GiB of them.
     ///
     /// # Errors
     /// Those of `hetal`.
