@@ -163,7 +163,7 @@ fn bootstrapped() {
     let mut rows = worst_rows(classes, range);
     rows.extend((0..100).map(|_| (0..classes).map(|_| range * unit(&mut rng)).collect()));
     let layout = Layout::strided(512, rows.len(), classes).expect("fits");
-    let bootstrap = BootstrapPlan::new(&params, BootstrapConfig::new(9, Packing::Real)).expect("a plan");
+    let bootstrap = BootstrapPlan::new(&params, BootstrapConfig::fast(9, Packing::Real)).expect("a plan");
     let refresh = Refresh { input: bootstrap.input_level(), output: bootstrap.output_level() };
     let plan = SoftmaxPlan::new(&params, &variant, layout, 17, 3, Some(refresh)).expect("a plan");
     let mut requests = plan.requests().clone();

@@ -4,6 +4,7 @@
 //! It does not carry its basis; operations take it and check the number of limbs. The first l limbs of a polynomial *are*
 //! the polynomial modulo q₀…q_{l−1}: levels are [prefix views](RnsPoly::prefix), nothing is copied.
 
+use core::fmt;
 use core::marker::PhantomData;
 
 use aligned_vec::{AVec, ConstAlign};
@@ -17,7 +18,7 @@ mod private {
 }
 
 /// [`Coeff`] or [`Eval`].
-pub trait Domain: private::Sealed + Copy + core::fmt::Debug + Send + Sync + 'static {}
+pub trait Domain: private::Sealed + Copy + fmt::Debug + Send + Sync + 'static {}
 
 /// Coefficients of X⁰ … X^(N−1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +33,7 @@ impl private::Sealed for Eval {}
 impl Domain for Coeff {}
 impl Domain for Eval {}
 
-/// A polynomial that owns its limbs. Equality is that of representatives, limb by limb.
-#[derive(Debug)]
+/// A polynomial that owns its limbs. Equality is that of representatives, limb by limb; `Debug` shows sizes, not megabytes of residues.
 pub struct RnsPoly<D: Domain> {
     n: usize,
     limbs: usize,
@@ -70,6 +70,12 @@ fn range_of(n: usize, limbs: usize, from: usize, to: usize) -> core::ops::Range<
 fn limb_of(n: usize, limbs: usize, i: usize) -> core::ops::Range<usize> {
     let from = range_of(n, limbs, i, i + 1).start;
     from..from + n
+}
+
+impl<D: Domain> fmt::Debug for RnsPoly<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RnsPoly").field("n", &self.n).field("limbs", &self.limbs).finish_non_exhaustive()
+    }
 }
 
 impl<D: Domain> RnsPoly<D> {

@@ -47,6 +47,23 @@ pub fn bound(weight: usize, coefficients: usize, wanted: f64) -> u32 {
     (1..).find(|&k| !fails(k)).expect("nothing is beyond (h + 1)/2")
 }
 
+/// Without the rounding errors of the even coefficients of an odd function.
+fn odd_part(p: &Chebyshev) -> Chebyshev {
+    let odd = p.coefficients().iter().enumerate().map(|(i, &c)| if i % 2 == 1 { c } else { 0.0 });
+    Chebyshev::new(odd.collect(), p.interval())
+}
+
+/// A polynomial of this odd degree d up to 7 for the arcsine on [−u, u]: the series up to s^{d+2}, where the last term is replaced by its
+/// best approximation of degree d, so that the error c·s^{d+2} becomes c·u^{d+2}·T_{d+2}(s/u)/2^{d+1}.
+fn arcsine_value(degree: usize, u: f64, s: f64) -> f64 {
+    const SERIES: [f64; 10] = [0.0, 1.0, 0.0, 1.0 / 6.0, 0.0, 3.0 / 40.0, 0.0, 5.0 / 112.0, 0.0, 35.0 / 1152.0];
+    let n = degree + 2;
+    let series = SERIES[..=n].iter().rev().fold(0.0, |sum, c| sum * s + c);
+    // P_i = u^i·T_i(s/u).
+    let (p, _) = (1..n).fold((s, 1.0), |(p, last), _| (2.0 * s * p - u * u * last, p));
+    series - SERIES[n] * p / f64::from(degree as u32 + 1).exp2()
+}
+
 /// How ciphertexts with slots t/K are reduced, from one level and scale to another.
 #[derive(Clone, Debug)]
 pub struct Mod1Plan {
@@ -67,31 +84,38 @@ pub struct Mod1Config {
     pub doublings: u32,
     /// Wanted log2 of the error of the cosine's polynomial.
     pub log_error: f64,
-    /// Degree of the arcsine: 1 (none), 3, 5 or 7.
+    /// Degree of the arcsine: 1 (a factor), 3, 5 or 7.
     pub arcsine: usize,
+    /// The largest |x|, up to which the error of the arcsine is made as small as it can be. With 0 it is smallest near 0.
+    pub range: f64,
 }
 
 impl Mod1Plan {
-    /// For slots t/K at `level`; the result is sin(2πt), or 2πx after the arcsine, at the scale `scale`.
+    /// For slots t/K at `level`; the result is 2πx at the scale `scale`.
     ///
     /// # Errors
     /// [`Error::Range`] for a degree of the arcsine other than 1, 3, 5, 7, or if no polynomial of degree up to 255 reaches the error;
     /// [`Error::NoLevelsLeft`].
     pub fn new(params: &Parameters, level: usize, config: Mod1Config, scale: f64) -> Result<Self> {
-        let Mod1Config { k, doublings, log_error, arcsine } = config;
+        let Mod1Config { k, doublings, log_error, arcsine, range } = config;
         let power = f64::from(doublings).exp2();
         let f = |u: f64| (TAU * (f64::from(k) * u - 0.25) / power).cos();
         let error = |p: &Chebyshev| {
             let samples = (0..=2000).map(|i| f64::from(i) / 1000.0 - 1.0);
             samples.map(|u| (p.evaluate(u) - f(u)).abs()).fold(0.0, f64::max).log2()
         };
-        let polynomials = (8..256).map(|degree| Chebyshev::interpolate(f, degree, [-1.0, 1.0]));
-        let (polynomial, reached) =
-            polynomials.map(|p| (error(&p), p)).map(|(e, p)| (p, e)).find(|&(_, e)| e <= log_error).ok_or(
-                Error::Range { what: "log2 of the error of the cosine", value: log_error, min: -45.0, max: 0.0 },
-            )?;
+        let interpolate = |degree| {
+            let p = Chebyshev::interpolate(f, degree, [-1.0, 1.0]);
+            // Not doubled, it is the sine itself.
+            if doublings == 0 { odd_part(&p) } else { p }
+        };
+        let (polynomial, reached) = (8..256)
+            .map(interpolate)
+            .map(|p| (error(&p), p))
+            .map(|(e, p)| (p, e))
+            .find(|&(_, e)| e <= log_error)
+            .ok_or(Error::Range { what: "log2 of the error of the cosine", value: log_error, min: -45.0, max: 0.0 })?;
         let cosine = PolynomialPlan::new(params, polynomial, level)?;
-        let series = [0.0, 1.0, 0.0, 1.0 / 6.0, 0.0, 3.0 / 40.0, 0.0, 5.0 / 112.0];
         if ![1, 3, 5, 7].contains(&arcsine) {
             return Err(Error::Range { what: "degree of the arcsine", value: arcsine as f64, min: 1.0, max: 7.0 });
         }
@@ -101,14 +125,13 @@ impl Mod1Plan {
             needed: cosine.depth() + doublings as usize,
             level,
         })?;
-        let arcsine = if arcsine == 1 {
-            None
+        let p = |s: f64| arcsine_value(arcsine, (TAU * range).sin(), s);
+        let (arcsine, scale) = if arcsine == 1 {
+            // A factor, which is one of the scale.
+            (None, scale * p(1.0))
         } else {
-            let p = |x: f64| series[..=arcsine].iter().rev().fold(0.0, |sum, c| sum * x + c);
-            // Odd, exactly.
-            let odd = Chebyshev::interpolate(p, arcsine, [-1.0, 1.0]);
-            let odd = odd.coefficients().iter().enumerate().map(|(i, &c)| if i % 2 == 1 { c } else { 0.0 }).collect();
-            Some(PolynomialPlan::new(params, Chebyshev::new(odd, [-1.0, 1.0]), after)?)
+            let p = odd_part(&Chebyshev::interpolate(p, arcsine, [-1.0, 1.0]));
+            (Some(PolynomialPlan::new(params, p, after)?), scale)
         };
         Ok(Self { cosine, doublings: doublings as usize, arcsine, scale, log_error: reached })
     }
@@ -138,8 +161,10 @@ impl Mod1Plan {
 
     /// The scale of the cosine, then of each doubled angle, for a result at `scale`.
     fn scales(&self, params: &Parameters, scale: f64) -> Vec<f64> {
-        // From the end: c² at level l has the scale S², and S²/q_l after rescaling. The arcsine takes any scale: that of its level.
-        let last = self.arcsine.as_ref().map_or(scale, |plan| params.scale(plan.level()));
+        // From the end: c² at level l has the scale S², and S²/q_l after rescaling. The arcsine takes any scale: that with which its square
+        // has the nominal one, which differs from that of its level where larger primes begin.
+        let squared = |l: usize| (params.scale(l - 1) * params.q(l).as_f64()).sqrt();
+        let last = self.arcsine.as_ref().map_or(scale, |plan| squared(plan.level()));
         let mut levels: Vec<usize> = self.doubling_levels().collect();
         levels.reverse();
         let before = |scale: &mut f64, l: usize| {
@@ -170,7 +195,7 @@ impl Mod1Plan {
 }
 
 impl Evaluator {
-    /// sin(2πt), or 2πx, for slots t/K: see [`Mod1Plan`]. The result has the plan's scale times `factor`.
+    /// 2πx for slots t/K: see [`Mod1Plan`]. The result has the plan's scale times `factor`.
     ///
     /// # Errors
     /// Those of [`Evaluator::polynomial`].
@@ -202,5 +227,30 @@ mod tests {
         }
         assert_eq!(log_failure(32, 16.5), f64::NEG_INFINITY);
         assert_eq!((bound(32, 1 << 16, -64.0), bound(32, 1 << 16, -40.0), bound(32, 1 << 16, -1000.0)), (15, 13, 17));
+    }
+
+    /// The error of the arcsine's polynomials has the size of the first term left out, over 2^{d+1}, and alternates d + 2 times; with u = 0 it is
+    /// that of the series.
+    #[test]
+    fn arcsines() {
+        let u = 0.05f64;
+        for (degree, next) in [(1usize, 1.0 / 6.0), (3, 3.0 / 40.0), (5, 5.0 / 112.0)] {
+            let errors: Vec<f64> = (-1000..=1000)
+                .map(|i| u * f64::from(i) / 1000.0)
+                .map(|s| arcsine_value(degree, u, s) - s.asin())
+                .collect();
+            let worst = errors.iter().fold(0.0f64, |max, e| max.max(e.abs()));
+            let wanted = next * u.powi(degree as i32 + 2) / f64::from(2 << degree);
+            // The term after that is not reduced by 2^{d+1}.
+            let others = 1.0 + u * u * f64::from(2 << degree);
+            assert!((0.999..others).contains(&(worst / wanted)), "degree {degree}: {worst:e}, not {wanted:e}");
+            let large: Vec<bool> = errors.iter().filter(|e| e.abs() > 0.75 * worst).map(|&e| e > 0.0).collect();
+            assert_eq!(large.windows(2).filter(|w| w[0] != w[1]).count(), degree + 2);
+            assert!(
+                (arcsine_value(degree, 0.0, u) - u.asin() + next * u.powi(degree as i32 + 2)).abs()
+                    < 0.01 * worst * f64::from(2 << degree)
+            );
+        }
+        assert!((arcsine_value(7, u, u) - u.asin()).abs() < 1e-15);
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A step takes levels for the logits, softmax, the gradient and the update: how many says its [`circuit`](super::circuit). The state is refreshed at
 //! its end, softmax refreshes in between. The planner tries every unit block (that of the paper, in its mode), and for every number of bootstraps the
-//! lowest level of the features that makes do with it: products at low levels are cheap, but then logits have few levels left for softmax.
+//! lowest level of the features that makes do with it: products at low levels are cheap, but then logits have few levels left for softmax. All that
+//! with SlotToCoeff in three levels and in two.
 
 use std::fmt;
 
@@ -76,11 +77,17 @@ impl TrainPlan {
         check_integer("features", shape.features, 1, 1 << 20)?;
         check_integer("classes", shape.classes, 2, 1024)?;
         let params = Parameters::preset(&config.preset)?;
-        let bootstrap = BootstrapPlan::new(&params, BootstrapConfig::new(params.log_n() - 1, Packing::Real))?;
         let softmax = config.softmax(shape.classes, true)?;
         let dims = Dimensions::new(config.batch.min(shape.rows), shape.features + 1, shape.classes);
-        let best = best(&params, config, dims, &softmax, &bootstrap)?;
-        let Candidate { circuit, levels, softmax_plan, record, .. } = best;
+        let fast = BootstrapConfig::fast(params.log_n() - 1, Packing::Real);
+        let candidate = |stc| {
+            let bootstrap = BootstrapPlan::new(&params, BootstrapConfig { stc, ..fast })?;
+            Ok((best(&params, config, dims, &softmax, &bootstrap)?, bootstrap))
+        };
+        // SlotToCoeff in two levels takes longer, and leaves one more.
+        let candidates: Vec<_> = [fast.stc, fast.stc - 1].map(candidate).into_iter().collect::<Result<_>>()?;
+        let cheapest = candidates.into_iter().min_by(|(a, _), (b, _)| a.cost.total_cmp(&b.cost));
+        let (Candidate { circuit, levels, softmax_plan, record, .. }, bootstrap) = cheapest.expect("two candidates");
         Ok(Self { config: config.clone(), shape, params, circuit, levels, softmax, softmax_plan, bootstrap, record })
     }
 

@@ -11,7 +11,8 @@
 //! In this order (*StC first*; Kim and Guyot, [2021](https://eprint.iacr.org/2021/1605) use it for convolutions) the linear transform at the end is
 //! done at the beginning, where there are four limbs and not twenty, and slots that are real need one EvalMod and not two. EvalMod then sees
 //! the slots themselves: the error of the sine, (2πr)²/24 for slots up to 1 and r = 2^−[`log_ratio`](BootstrapConfig::log_ratio), falls with r, and that of
-//! all noise in EvalMod grows with 1/r. In the classic order (*StC last*) it sees the coefficients of the message, which are smaller.
+//! all noise in EvalMod grows with 1/r. An arcsine of degree 3 leaves (2πr)⁴/213: r may then be larger, and the noise smaller. In the classic order
+//! (*StC last*) EvalMod sees the coefficients of the message, which are smaller.
 //!
 //! Fewer slots than N/2 live in a subring: after raising, a trace (log2(N/2n) rotations) maps to it. Real and imaginary parts of the n complex slots
 //! then fill 2n real slots: one EvalMod serves both, and a mask with one more level puts them together again; real slots need neither.
@@ -85,22 +86,30 @@ pub struct BootstrapConfig {
 }
 
 impl BootstrapConfig {
-    /// The usual choice for this many slots, made for the presets' levels.
+    /// The precise choice for this many slots, made for the presets' levels: the sine itself, of degree 127, and its arcsine. What is left is
+    /// noise, which does not add up when results are bootstrapped again.
     #[must_use]
     pub const fn new(log_slots: u32, packing: Packing) -> Self {
         Self {
             log_slots,
             packing,
             order: Order::StcFirst,
-            stc: 3,
+            stc: 2,
             cts: 4,
-            doublings: 3,
-            log_ratio: 10,
-            arcsine: 1,
-            precision: 20.0,
+            doublings: 0,
+            log_ratio: 8,
+            arcsine: 3,
+            precision: 24.0,
             log_failure: -64.0,
             max_keys: 10,
         }
+    }
+
+    /// The fast choice, for as many levels and 5 bits less: a cosine of degree 30 with its angle doubled three times, and no arcsine. The error of
+    /// the sine is the same function of the slots each time.
+    #[must_use]
+    pub const fn fast(log_slots: u32, packing: Packing) -> Self {
+        Self { stc: 3, doublings: 3, log_ratio: 10, arcsine: 1, precision: 20.0, ..Self::new(log_slots, packing) }
     }
 }
 
@@ -205,17 +214,15 @@ impl BootstrapPlan {
         let message_scale = if first { q0 / f64::from(config.log_ratio).exp2() } else { params.scale(0) };
         let ratio = q0 / message_scale;
         let log_error = -(config.precision + (ratio / TAU).log2() + 2.0 * f64::from(config.doublings));
+        // Slots are up to 1; of coefficients, most are small.
+        let range = if first { 1.0 / ratio } else { 0.0 };
         let mod1 = |scale| {
-            let config = Mod1Config { k, doublings: config.doublings, log_error, arcsine: config.arcsine };
-            Mod1Plan::new(params, after_cts, config, scale)
+            let BootstrapConfig { doublings, arcsine, .. } = config;
+            Mod1Plan::new(params, after_cts, Mod1Config { k, doublings, log_error, arcsine, range }, scale)
         };
         // The depth does not depend on the scale.
         let after_mod = after_cts - mod1(params.scale(0))?.depth();
-        // The sine gives m − εm³ for m in [−1, 1]: times 1 + 3ε/4 the error is ε(3m/4 − m³), a Chebyshev polynomial of a quarter of the
-        // size. Not where EvalMod sees coefficients: most of them are small.
-        let epsilon = (TAU / ratio).powi(2) / 6.0;
-        let gain = if first && config.arcsine == 1 { 1.0 + 0.75 * epsilon } else { 1.0 };
-        let eval_mod = mod1(params.scale(after_mod) * ratio / TAU * gain)?;
+        let eval_mod = mod1(params.scale(after_mod) * ratio / TAU)?;
 
         // From the nominal scale of a level to that of the next one.
         let nominal = |l: usize| params.scale(l - 1) * params.q(l).as_f64() / params.scale(l);

@@ -30,6 +30,9 @@ pub(in crate::cli) struct BootstrapArgs {
     /// What the slots hold.
     #[arg(long, value_enum, default_value_t = PackingArg::Real)]
     packing: PackingArg,
+    /// The fast choice of the settings below, as trainings take it; otherwise the precise one.
+    #[arg(long)]
+    fast: bool,
     /// SlotToCoeff last, as in the classic order.
     #[arg(long)]
     stc_last: bool,
@@ -120,7 +123,8 @@ impl BootstrapArgs {
             PackingArg::Real => Packing::Real,
             PackingArg::Complex => Packing::Complex,
         };
-        let mut config = BootstrapConfig::new(self.log_slots.unwrap_or(params.log_n() - 1), packing);
+        let choice = if self.fast { BootstrapConfig::fast } else { BootstrapConfig::new };
+        let mut config = choice(self.log_slots.unwrap_or(params.log_n() - 1), packing);
         if self.stc_last {
             config.order = Order::StcLast;
         }

@@ -122,7 +122,7 @@ impl SoftmaxArgs {
         if !json {
             println!("\n{}", inspect::headline(&params));
         }
-        let bootstrap = BootstrapPlan::new(&params, BootstrapConfig::new(params.log_n() - 1, Packing::Real))?;
+        let bootstrap = BootstrapPlan::new(&params, BootstrapConfig::fast(params.log_n() - 1, Packing::Real))?;
         let refresh = Refresh { input: bootstrap.input_level(), output: bootstrap.output_level() };
         let mut cases = Vec::new();
         for (classes, range) in self.cells() {
