@@ -3,10 +3,11 @@
 use std::error::Error;
 use std::thread::available_parallelism;
 
+use aligned_vec::{AVec, ConstAlign};
 use hetal_benches::ckks::stored::{self, Figure, PEERS, Peer};
 use hetal_benches::ckks::{Circuits, Client, ClientOperation, Operation, Setup, pool};
 use hetal_benches::timing::{Budget, Clock, interleaved, interleaved_by};
-use hetal_kernel::Isa;
+use hetal_kernel::{Isa, NttTable};
 use rayon::ThreadPool;
 use serde::Serialize;
 
@@ -42,8 +43,8 @@ enum Beside {
     Stored { stored_peers: Vec<Stored> },
     /// Eight single rotations, in the same run; the quotient is to be at most `goal`.
     Rotations { rotations_8_ns: u64, over_rotations_8: f64, goal: f64 },
-    /// One thread, in the same run; the quotient is to be at least `goal`.
-    OneThread { clock: &'static str, one_thread_ns: u64, speedup: f64, goal: f64 },
+    /// One thread, in the same run; the quotient is to be at least `goal`. Threads that share nothing would gain `unrelated`.
+    OneThread { clock: &'static str, one_thread_ns: u64, speedup: f64, unrelated: f64, goal: f64 },
 }
 
 /// A stored figure, and how many times faster this project is.
@@ -125,19 +126,55 @@ fn batches(
 /// Calls that follow each other on the same threads, as in a circuit: for the first one they have to be woken.
 const IN_A_ROW: u32 = 8;
 
+/// Two loops of transforms that share nothing, each over a limb that stays in the cache of its core.
+struct Unrelated<'a> {
+    table: &'a NttTable,
+    limbs: [AVec<f64, ConstAlign<64>>; 2],
+}
+
+impl<'a> Unrelated<'a> {
+    fn new(table: &'a NttTable) -> Self {
+        Self { table, limbs: [(); 2].map(|()| AVec::from_iter(64, (0..table.n()).map(|i| i as f64))) }
+    }
+
+    /// At the same time in a pool of two threads, one after the other in a pool of one.
+    fn run(&mut self) {
+        let [a, b] = &mut self.limbs;
+        let repeat = |limb: &mut [f64]| {
+            for _ in 0..400 {
+                self.table.forward(limb);
+                self.table.inverse(limb);
+            }
+        };
+        rayon::join(|| repeat(a), || repeat(b));
+    }
+}
+
 /// Two threads beside one, each in a pool of its own, in turn. By the wall clock ([`Clock::Wall`] says why), which counts
-/// what other processes take: the machine has to have two idle cores.
+/// what other processes take: the machine has to have two idle cores. What it gives to two threads at all, at the same time, is
+/// what [`Unrelated`] ones gain.
 fn threads(
     report: &Reporter<'_>,
     case: &mut Circuits<'_>,
+    table: &NttTable,
     pools: [&ThreadPool; 2],
     budget: Budget,
 ) -> Result<(), Box<dyn Error>> {
+    let mut unrelated = Unrelated::new(table);
     for operation in Operation::THREADED {
-        let run = |threads: usize| pools[threads].install(|| (0..IN_A_ROW).for_each(|_| case.run(operation)));
-        let [one, two] = interleaved_by(Clock::Wall, budget, run).map(|time| time / f64::from(IN_A_ROW));
+        let run = |i: usize| {
+            let pool = pools[i % 2];
+            if i < 2 {
+                pool.install(|| (0..IN_A_ROW).for_each(|_| case.run(operation)));
+            } else {
+                pool.install(|| unrelated.run());
+            }
+        };
+        let [one, two, alone, together] = interleaved_by(Clock::Wall, budget, run);
+        let [one, two] = [one, two].map(|time| time / f64::from(IN_A_ROW));
         let (one_thread_ns, speedup) = (nanoseconds(one), thousandths(one / two));
-        let beside = Beside::OneThread { clock: "wall", one_thread_ns, speedup, goal: 1.7 };
+        let unrelated = thousandths(alone / together);
+        let beside = Beside::OneThread { clock: "wall", one_thread_ns, speedup, unrelated, goal: 1.7 };
         report.line(format!("two_threads_{}", operation.name()), case.limbs(), two, beside)?;
     }
     Ok(())
@@ -169,7 +206,7 @@ pub(crate) fn run(preset: &str, budget: Budget) -> Result<(), Box<dyn Error>> {
         operations(&report, &mut case, Operation::STEPS, &one, budget)?;
         // At the first level and at the highest.
         if let Some(two) = two.as_ref().filter(|_| i == 0 || i + 1 == levels.len()) {
-            threads(&report, &mut case, [&one, two], budget)?;
+            threads(&report, &mut case, params.qp().table(0), [&one, two], budget)?;
         }
     }
     client(&report, &setup, &one, budget)
