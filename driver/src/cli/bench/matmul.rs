@@ -12,7 +12,7 @@ use super::{Single, median};
 use crate::circuits::Cost;
 use crate::cli::{inspect, table};
 use crate::encoding::Encoder;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_integer};
 use crate::eval::Evaluator;
 use crate::footprint;
 use crate::keys::{SecretKey, entropy};
@@ -66,6 +66,8 @@ enum Pair {
     DiagBest,
     /// `DiagABT` and `DiagATB` as HETAL has them.
     Diag,
+    /// The same from operands that have as many levels more as it takes for the results to be at the levels of ours.
+    DiagRaised,
     /// `ColMajor` and `RowMajor`.
     Crockett,
     /// Those of Jin et al.
@@ -78,6 +80,7 @@ impl Pair {
             Self::Skew => "skewed",
             Self::DiagBest => "Diag, best unit",
             Self::Diag => "Diag",
+            Self::DiagRaised => "Diag, as many levels left",
             Self::Crockett => "Crockett",
             Self::Jin => "Jin",
         }
@@ -152,7 +155,15 @@ struct EndLine {
 impl MatmulArgs {
     pub(super) fn run(&self, json: bool) -> Result<()> {
         let params = Parameters::preset(&self.preset)?;
-        self.levels.iter().try_for_each(|&level| params.check_level(level))?;
+        let shapes = if self.shape.is_empty() { &SHAPES[..] } else { &self.shape };
+        for &level in &self.levels {
+            params.check_level(level)?;
+            for &[a, b, c] in shapes.iter().filter(|_| self.products.contains(&Pair::DiagRaised)) {
+                let what = "level of operands for diag-raised (lower --levels, or leave it out of --products)";
+                let levels = raised(Dimensions::new(a, b, c), params.slots(), level)?;
+                levels.into_iter().try_for_each(|level| check_integer(what, level, 0, params.max_level()))?;
+            }
+        }
         if !json {
             println!("{}", inspect::headline(&params));
         }
@@ -163,7 +174,6 @@ impl MatmulArgs {
         // Ours first: what others are compared with.
         let pairs = Pair::value_variants().iter().filter(|pair| self.products.contains(pair));
         let pairs: Vec<_> = pairs.copied().collect();
-        let shapes = if self.shape.is_empty() { &SHAPES[..] } else { &self.shape };
         for (&shape, &level) in shapes.iter().flat_map(|shape| self.levels.iter().map(move |level| (shape, level))) {
             let mut rows: Vec<[Row; 2]> = Vec::new();
             for &pair in &pairs {
@@ -178,7 +188,7 @@ impl MatmulArgs {
                 }
                 rows.push(both);
             }
-            let both = pair_lines(&rows);
+            let both = pair_lines(level, &rows);
             if json {
                 both.iter().for_each(table::json);
             } else {
@@ -201,7 +211,7 @@ impl MatmulArgs {
 }
 
 /// Both products of every kind whose products were timed.
-fn pair_lines(rows: &[[Row; 2]]) -> Vec<PairLine> {
+fn pair_lines(level: usize, rows: &[[Row; 2]]) -> Vec<PairLine> {
     let mut lines: Vec<PairLine> = Vec::new();
     for [abt, atb] in rows {
         let (Some(first), Some(second)) = (abt.timing, atb.timing) else { continue };
@@ -211,7 +221,7 @@ fn pair_lines(rows: &[[Row; 2]]) -> Vec<PairLine> {
         let switches = |row: &Row| row.rotations + row.conjugations + row.relinearisations;
         lines.push(PairLine {
             shape: abt.shape,
-            level: abt.level,
+            level,
             both: abt.pair,
             key_switches: switches(abt) + switches(atb),
             seconds,
@@ -230,6 +240,8 @@ fn print(shape: [usize; 3], level: usize, rows: &[[Row; 2]], both: &[PairLine]) 
     let cells = rows.iter().flatten().map(|row| {
         let name = if row.pair == Pair::DiagBest.name() {
             format!("{}, best unit", row.product)
+        } else if row.level > level {
+            format!("{} from level {}", row.product, row.level)
         } else {
             row.product.to_owned()
         };
@@ -305,8 +317,15 @@ impl Session<'_> {
         let mut case = Case { session: self, pair, dims, level };
         Ok(match pair {
             Pair::Skew => {
-                let unit = skew::best_unit(dims, slots)?;
-                [case.row(Abt, &SkewAbt::new(dims, unit)?, None)?, case.row(Atb, &SkewAtb::new(dims, unit)?, None)?]
+                let (abt, atb) = skewed(dims, slots)?;
+                [case.row(Abt, &abt, None)?, case.row(Atb, &atb, None)?]
+            }
+            Pair::DiagRaised => {
+                let (unit, [abt, atb]) = (dims.unit(slots)?, raised(dims, slots, level)?);
+                case.level = abt;
+                let first = case.row(Abt, &DiagAbt::new(dims, unit)?, None)?;
+                case.level = atb;
+                [first, case.row(Atb, &DiagAtb::new(dims, unit)?, None)?]
             }
             Pair::DiagBest | Pair::Diag => {
                 let unit = if pair == Pair::Diag { dims.unit(slots)? } else { best_diag_unit(dims, slots, level)? };
@@ -386,6 +405,24 @@ fn plain(side: Side, left: Shape, a: &[f64], right: Shape, b: &[f64]) -> Vec<f64
     let entry =
         |i: usize, j: usize| (0..inner).map(|k| a[i * down + k * along] * b[j * right_down + k * right_along]).sum();
     (0..rows * cols).map(|at| entry(at / cols, at % cols)).collect()
+}
+
+/// Our products in the unit blocks with the fewest key-switches.
+fn skewed(dims: Dimensions, slots: usize) -> Result<(SkewAbt, SkewAtb)> {
+    let unit = skew::best_unit(dims, slots)?;
+    Ok((SkewAbt::new(dims, unit)?, SkewAtb::new(dims, unit)?))
+}
+
+/// The levels of operands from which HETAL's products end where ours do from this level.
+fn raised(dims: Dimensions, slots: usize, level: usize) -> Result<[usize; 2]> {
+    fn used(product: &impl Product, slots: usize, level: usize) -> Result<usize> {
+        Ok(level - product.plan(slots, [level; 2])?.level)
+    }
+    let (unit, (abt, atb)) = (dims.unit(slots)?, skewed(dims, slots)?);
+    Ok([
+        level + used(&DiagAbt::new(dims, unit)?, slots, level)? - used(&abt, slots, level)?,
+        level + used(&DiagAtb::new(dims, unit)?, slots, level)? - used(&atb, slots, level)?,
+    ])
 }
 
 /// HETAL's products with the unit block that has the fewest key-switches in both together.
