@@ -3,7 +3,7 @@
 use core::array::from_mut;
 
 use super::NttTable;
-use super::block::{Groups, forward_sums, halves, lane_twiddles, seconds, vector_twiddles};
+use super::block::{Groups, fetch_lane_twiddles, forward_sums, halves, lane_twiddles, seconds, vector_twiddles};
 use crate::simd::{Lanes, Task, array};
 
 impl NttTable {
@@ -201,6 +201,7 @@ fn groups<const L: usize, S: Lanes<L>, const RED1: bool, const RED2: bool, const
         x.as_chunks_mut::<L>().0.as_chunks_mut::<2>().0.iter_mut().zip(lane.chunks_exact(2 * (L - 1))).enumerate()
     {
         let group = first + 2 * pair;
+        fetch_lane_twiddles(lane);
         let mut v: Groups<S::V, L> = array!(2, |g| array!(L, |i| simd.load(&x[g][i])));
         if RED1 {
             reduce_first_operands(simd, q, &mut v);

@@ -3,7 +3,7 @@
 use core::array::from_mut;
 
 use super::NttTable;
-use super::block::{Groups, halves, inverse_sums, lane_twiddles, set_seconds, vector_twiddles};
+use super::block::{Groups, fetch_lane_twiddles, halves, inverse_sums, lane_twiddles, set_seconds, vector_twiddles};
 use super::range::Pass;
 use crate::modulus::Modulus;
 use crate::simd::{Lanes, Task, array};
@@ -158,6 +158,7 @@ fn groups<const L: usize, S: Lanes<L>, const REDUCE: bool, const U64: bool>(
         x.as_chunks_mut::<L>().0.as_chunks_mut::<2>().0.iter_mut().zip(lane.chunks_exact(2 * (L - 1))).enumerate()
     {
         let group = first + 2 * pair;
+        fetch_lane_twiddles(lane);
         let mut v: Groups<S::V, L> = array!(2, |g| {
             let v = array!(L, |i| if U64 { simd.load_u64(&x[g][i]) } else { simd.load(&x[g][i]) });
             simd.transpose(v)
