@@ -497,7 +497,7 @@ proptest! {
 /// The three steps on their own, limbs in any order and any groups, are the whole.
 #[test]
 fn division_step_by_step() {
-    let (kept, dropped) = (mixed_moduli(7, 7, 1, 0), mixed_moduli(7, 3, 3, 5));
+    let (kept, dropped) = (mixed_moduli(7, GROUP + 4, 1, 0), mixed_moduli(7, 3, 3, 5));
     for isa in isas() {
         let basis = |moduli: &[Modulus]| RnsBasis::with_isa(7, moduli, isa).expect("a basis");
         let (kept, dropped) = (basis(&kept), basis(&dropped));
@@ -599,8 +599,9 @@ fn divisions_are_checked() {
     assert!(panics(|| finish(0, (3, 16), (3, 32), 32)));
     assert!(panics(|| finish(0, (3, 32), (3, 16), 32)));
     assert!(panics(|| finish(0, (3, 32), (3, 32), 24)));
-    let mod_down = ModDown::new(&basis.range(0..5), &basis.range(5..6)).expect("coprime bases");
-    let [mut x, mut scratch] = [(); 2].map(|()| RnsPoly::<Eval>::zero(32, 5));
+    let basis = RnsBasis::new(5, &mixed_moduli(5, GROUP + 2, 0, 0)).expect("a basis");
+    let mod_down = ModDown::new(&basis.range(0..GROUP + 1), &basis.range(GROUP + 1..GROUP + 2)).expect("coprime bases");
+    let [mut x, mut scratch] = [(); 2].map(|()| RnsPoly::<Eval>::zero(32, GROUP + 1));
     let (prepared, v) = (prepared.prefix(1), [0.0; 32]);
     assert!(panics(|| mod_down.finish_limbs(0, prepared, &v, &mut x.view_mut(), &mut scratch.view_mut())));
 }

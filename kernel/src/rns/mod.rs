@@ -24,8 +24,9 @@ pub const MAX_DIGIT: usize = 64;
 
 /// Limbs converted together. A conversion reads all its inputs, often 4 MiB from the third-level cache or from memory,
 /// whatever the number of outputs: inside a key-switch, one output at a time took a third longer than four (125 µs and 93 µs
-/// a limb at N = 2^16). Many would leave the cache before their NTT.
-pub const GROUP: usize = 4;
+/// a limb at N = 2^16), and four at a time make a key-switch at 28 + 7 limbs 4 % slower than seven. With more than seven it is no
+/// faster.
+pub const GROUP: usize = 7;
 
 /// Distinct primes q₀…q_{L−1} with the tables of one ring degree. Cloning and taking parts shares the tables.
 #[derive(Clone, Debug)]
