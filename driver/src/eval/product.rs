@@ -1,5 +1,7 @@
 //! Products of ciphertexts, relinearisation.
 
+use std::slice;
+
 use hetal_kernel::{Eval, RnsPoly};
 
 use super::Evaluator;
@@ -108,12 +110,20 @@ impl Evaluator {
                     if factor != 1 {
                         table.mul_scalar_assign(out, factor);
                     }
+                    for ((_, x), values) in multiples.iter().zip(&values) {
+                        if let Some(x) = x.parts.get(part) {
+                            table.mul_scalar_add_assign(out, x.limb(j), values[j][0]);
+                        }
+                    }
                 }
-                None => out.fill(0.0),
-            }
-            for ((_, x), values) in multiples.iter().zip(&values) {
-                if let Some(x) = x.parts.get(part) {
-                    table.mul_scalar_add_assign(out, x.limb(j), values[j][0]);
+                None => {
+                    let terms = multiples.iter().zip(&values).filter_map(|(&(_, x), values)| {
+                        Some((x.parts.get(part)?.limb(j), table.modulus().centre(values[j][0]) as f64))
+                    });
+                    let (limbs, weights): (Vec<_>, Vec<_>) = terms.unzip();
+                    let weights: Vec<_> = weights.iter().map(slice::from_ref).collect();
+                    let n = out.len();
+                    table.dot_repeated_into([&mut *out], &weights, [&limbs], n);
                 }
             }
             if part == 0 && constant != 0.0 {
