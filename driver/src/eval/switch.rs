@@ -149,7 +149,7 @@ impl Evaluator {
     /// Lifts the digits of c to all limbs modulo QP.
     pub(crate) fn lift(&self, gadget: &Gadget, c: RnsPolyRef<'_, Eval>, digits: &mut [RnsPolyMut<'_, Eval>]) {
         let limbs = c.limbs();
-        let groups = groups(gadget, limbs, limbs);
+        let groups = balanced(groups(gadget, limbs, limbs));
         self.with_digits(gadget, c, |source| {
             let Digits::Prepared { prepared, overflow, .. } = source else { unreachable!("with_digits prepares") };
             let tasks: Vec<_> = digits
