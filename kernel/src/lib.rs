@@ -62,7 +62,7 @@
 //! Between operations, a residue is a signed integer stored as `f64`: *centred* means |x| ≤ q/2 + 2, and every public
 //! operation returns centred residues unless it says otherwise. They are representatives, not unique ones (x and
 //! x ± q can both be centred within 2 of q/2); the unique form is the canonical u64 in [0, q) of the `_u64` functions,
-//! [`NttTable::to_u64`] and [`bytes`]. Inputs may be centred or, where said, anything up to ±q.
+//! [`NttTable::to_u64`] and [`bytes`]. Inputs may be centred or, where said, anything up to ±q or ±5q/4.
 //!
 //! All products are exact. Let RN be rounding to nearest `f64` and q < 2^50 an odd prime. For integers |b| ≤ 2^53 and
 //! |w| ≤ q/2 + 2 < 2^49 (an NTT prime is at most 2^50 − 31), the code computes
@@ -89,6 +89,10 @@
 //! residues are below 2^49 in size: eight products fit, and beside them the overflow term of a base conversion (at most
 //! 2^5 · 2^49). At the end |ℓ| ≤ 9·2^49, H − 1.5·2^102 is reduced exactly (its quotient is below 2^52), and the difference of both is below
 //! 2^53 and is reduced once more. Longer sums are cut after eight terms.
+//!
+//! Where |r| ≤ 5q/4 is enough, one reduction is: with k = rint(RN(RN(h − ℓ)·RN(1/q))) for h = H − 1.5·2^102, r = (h − kq) − ℓ.
+//! Three roundings are between k and the quotient of Σ ab = h − ℓ, |Σ ab / q| < 2^51, so |k − Σ ab / q| ≤ 1/2 + 3·2^−53·2^51 = 5/4; and
+//! h − kq = r + ℓ is an integer below 2^53, hence exact. Base conversions do so, and the forward transform takes what they give.
 //!
 //! # Costs
 //!

@@ -21,24 +21,40 @@ impl Subject {
         Self { ring: Ring::new(&modulus, log_n), tables: isas().into_iter().map(table).collect() }
     }
 
-    /// Everything that must hold for x, |x| ≤ q: as coefficients, and as values.
-    fn check(&self, what: &str, x: &[f64]) {
+    /// Everything that must hold for coefficients x, |x| ≤ 5q/4.
+    fn check_forward(&self, what: &str, x: &[f64]) {
         let Self { ring, tables } = self;
         let (q, log_n) = (ring.q, ring.log_n);
         let canonical = residues(q, x);
         let forward = ring.forward(&canonical);
-        let mut inverse: Option<Vec<u64>> = None;
-        let (mut forward_bits, mut inverse_bits) = (SameBits::default(), SameBits::default());
+        let mut bits = SameBits::default();
         for (table, name) in tables.iter().zip(isas()) {
             let what = |direction| format!("{direction} of {what}, q = {q}, N = 2^{log_n}, {name}");
             let mut y = x.to_vec();
             table.forward(&mut y);
             assert_same(&check_centred(q, &y), &forward, what("forward"));
-            forward_bits.check(table.isa(), &y);
+            bits.check(table.isa(), &y);
             let mut y_u64 = canonical.clone();
             table.forward_u64(&mut y_u64);
             assert_same(&y_u64, &forward, what("forward_u64"));
+            table.inverse(&mut y);
+            assert_same(&check_centred(q, &y), &canonical, what("round trip"));
+            table.inverse_u64(&mut y_u64);
+            assert_same(&y_u64, &canonical, what("round trip in u64"));
+        }
+    }
 
+    /// Everything that must hold for x, |x| ≤ q: as coefficients, also stretched to 5q/4, and as values.
+    fn check(&self, what: &str, x: &[f64]) {
+        self.check_forward(what, x);
+        self.check_forward(&format!("stretched {what}"), &x.iter().map(|x| (1.25 * x).trunc()).collect::<Vec<_>>());
+        let Self { ring, tables } = self;
+        let (q, log_n) = (ring.q, ring.log_n);
+        let canonical = residues(q, x);
+        let mut inverse: Option<Vec<u64>> = None;
+        let mut inverse_bits = SameBits::default();
+        for (table, name) in tables.iter().zip(isas()) {
+            let what = |direction| format!("{direction} of {what}, q = {q}, N = 2^{log_n}, {name}");
             let mut z = x.to_vec();
             table.inverse(&mut z);
             let result = check_centred(q, &z);
@@ -53,10 +69,6 @@ impl Subject {
             table.inverse_u64(&mut z_u64);
             assert_same(&z_u64, expected, what("inverse_u64"));
 
-            table.inverse(&mut y);
-            assert_same(&check_centred(q, &y), &canonical, what("round trip"));
-            table.inverse_u64(&mut y_u64);
-            assert_same(&y_u64, &canonical, what("round trip in u64"));
             table.forward(&mut z);
             assert_same(&check_centred(q, &z), &canonical, what("round trip from values"));
         }
@@ -360,7 +372,7 @@ impl Growth<'_> {
     /// values of x₀ (one of which makes a sum odd) and the largest sum.
     fn forward(&self, slot: usize, reduced: Option<u32>, rng: &mut impl Rng) -> ([Vec<f64>; 2], f64) {
         let Ring { q, log_n, .. } = *self.ring;
-        let q_f64 = q as f64;
+        let (q_f64, start) = (q as f64, widest(q));
         let value = |x0: f64, steps: &[f64]| {
             let add = |sum: f64, (layer, r): (u32, &f64)| {
                 let reduce = reduced == Some(layer);
@@ -376,7 +388,7 @@ impl Growth<'_> {
         for layer in 0..log_n {
             let (w, inside_lanes) = self.layer_twiddle(slot, layer);
             let w_inv = inv_mod(q, residue(q, w));
-            let (sum, largest) = (steps.iter().fold(0, |sum, &r| (sum + residue(q, r)) % q), value(q_f64, &steps));
+            let (sum, largest) = (steps.iter().fold(0, |sum, &r| (sum + residue(q, r)) % q), value(start, &steps));
             let search = (0..self.tries).map(|_| {
                 let b = mul_mod(q, w_inv, residue(q, self.about_half(largest, rng)));
                 let x0 = ((b + q - sum) % q) as f64;
@@ -390,8 +402,8 @@ impl Growth<'_> {
             partners.push(with_signs(partner, |_| negate));
             steps.push(r.abs());
         }
-        let peak = (0..=steps.len()).map(|layers| value(q_f64, &steps[..layers])).fold(0.0, f64::max);
-        ([q_f64, q_f64 - 1.0].map(|x0| interleave(x0, &partners)), peak)
+        let peak = (0..=steps.len()).map(|layers| value(start, &steps[..layers])).fold(0.0, f64::max);
+        ([start, start - 1.0].map(|x0| interleave(x0, &partners)), peak)
     }
 
     /// For the coefficient at X^(2^layer): it is a sum, layer by layer, of one product for every 2^(layer + 1) values. Only
@@ -464,12 +476,15 @@ fn check_forward_growth(modulus: Modulus, log_n: u32) {
             for reduced in [None, Some(2), Some(4), Some(6), Some(8)] {
                 let (inputs, peak) = growth.forward(slot, reduced, &mut rng);
                 if reduced.is_none() {
-                    // q, and at least q/2 for every layer: the search does what it is for.
-                    let least = 0.999 * (1.0 + f64::from(log_n) / 2.0);
+                    // 5q/4, and at least q/2 for every layer: the search does what it is for.
+                    let least = 0.999 * (1.25 + f64::from(log_n) / 2.0);
                     assert!(peak > least * modulus.as_f64(), "{peak} in 2^{log_n}, slot {slot}");
                 }
                 for x in inputs {
-                    subject.check(&format!("growth at slot {slot}, lanes 2^{lane_layers}, reduced {reduced:?}"), &x);
+                    subject.check_forward(
+                        &format!("growth at slot {slot}, lanes 2^{lane_layers}, reduced {reduced:?}"),
+                        &x,
+                    );
                 }
             }
         }

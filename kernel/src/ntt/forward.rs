@@ -7,7 +7,7 @@ use super::block::{Groups, fetch_lane_twiddles, forward_sums, halves, lane_twidd
 use crate::simd::{Lanes, Task, array};
 
 impl NttTable {
-    /// Transforms coefficients into values, in place. Takes integral |x| ≤ q, returns centred residues.
+    /// Transforms coefficients into values, in place. Takes integral |x| ≤ 5q/4, returns centred residues.
     ///
     /// # Panics
     /// If the length is not N.

@@ -13,7 +13,7 @@
 //!
 //! # Ranges
 //!
-//! Transforms take |x| ≤ q and return centred values, |x| ≤ q/2 + 2. In between, all values are signed integers in `f64`,
+//! The forward transform takes |x| ≤ 5q/4, the inverse |x| ≤ q; both return centred values, |x| ≤ q/2 + 2. In between, all values are signed integers in `f64`,
 //! exact as long as they stay within ±2^53. Write β for |x|/q and δ = q·2^−53 ≤ 1/8. A product with a constant of the
 //! table satisfies |r| ≤ q(1/2 + cδβ), where c = 1 if the constant comes with its quotient by q and c = 3/2 if not
 //! ([proof](crate#numbers-and-ranges)). Hence, with β the bound on all inputs of a layer,

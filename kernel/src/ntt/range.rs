@@ -6,8 +6,9 @@ use alloc::vec::Vec;
 use super::LOG_BLOCK;
 use crate::modulus::Modulus;
 
-/// Inputs of both transforms are within ±q.
-const INPUT: f64 = 1.0;
+/// Inputs of the forward transform are within ±5q/4, as base conversions leave them, those of the inverse within ±q.
+const FORWARD_INPUT: f64 = 1.25;
+const INVERSE_INPUT: f64 = 1.0;
 
 /// One sweep of one (radix 2) or two (radix 4) layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,11 +129,11 @@ impl Plan {
         let outer = passes.len();
         passes.extend(sweeps(block, 2 * group));
 
-        let mut beta = INPUT;
+        let mut beta = FORWARD_INPUT;
         for (i, pass) in passes.iter_mut().enumerate() {
             let without = bounds.forward(CONSTANT, pass.layers, false, beta);
             pass.reduce_forward = without.is_none();
-            // The first pass may read u64, and never has to reduce: β = 1, two layers.
+            // The first pass may read u64, and never has to reduce: β = 5/4, two layers.
             assert!(i > 0 || without.is_some(), "the first two layers fit for every prime below 2^50");
             beta = without
                 .or_else(|| bounds.forward(CONSTANT, pass.layers, true, beta))
@@ -150,9 +151,10 @@ impl Plan {
         // Backwards: a pass (or the group) skips its reduction if the one after it still fits, whatever follows.
         let next_fits = |beta: f64, next: &Pass| bounds.inverse(next.layers, true, beta).is_some();
         let last = passes[passes.len() - 1];
-        let unreduced = bounds.inverse_group(lanes, false, INPUT).filter(|&beta| next_fits(beta, &last));
-        let mut beta =
-            unreduced.or_else(|| bounds.inverse_group(lanes, true, INPUT)).expect("the group's reductions keep β ≤ 2");
+        let unreduced = bounds.inverse_group(lanes, false, INVERSE_INPUT).filter(|&beta| next_fits(beta, &last));
+        let mut beta = unreduced
+            .or_else(|| bounds.inverse_group(lanes, true, INVERSE_INPUT))
+            .expect("the group's reductions keep β ≤ 2");
         for i in (0..passes.len()).rev() {
             let without = bounds.inverse(passes[i].layers, false, beta);
             // After the pass over the whole ring every output is multiplied and reduced in any case.
@@ -198,7 +200,7 @@ mod tests {
         let inside = (0..group).map(|l| (l == 0 && plan.reduce_group[1], 3));
         let layers: Vec<(bool, u128)> = passes.chain(across).chain(inside).collect();
         assert_eq!(layers.len(), log_n as usize);
-        let mut bound = q;
+        let mut bound = 5 * q / 4;
         for (reduce, halves) in layers {
             bound = if reduce { centred(q) } else { bound } + product(q, halves, bound);
             assert!(bound <= EXACT, "forward sums of {bound}, q = {q}, N = 2^{log_n}, {lanes} lanes");

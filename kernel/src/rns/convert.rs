@@ -30,8 +30,8 @@ pub struct BaseConverter {
     cofactors: Vec<u64>,
 }
 
-/// Coefficients converted at a time: the inputs of a block stay in the first-level cache for all outputs.
-const BLOCK: usize = 512;
+/// Coefficients converted at a time: the inputs of a block, 24 KiB for eight, stay in the first-level cache for all outputs.
+const BLOCK: usize = 384;
 
 impl BaseConverter {
     /// Tabulates the constants. A prime may occur on both sides: its output is that limb again.
@@ -115,7 +115,7 @@ impl BaseConverter {
 
     /// Converts to the target primes `first`, `first + 1`, … as many as `out` has limbs. `y` holds the L limbs yᵢ
     /// (fast conversion), or these and v (centred conversion), all as centred `f64`; all lengths are equal, so that callers can also
-    /// split the coefficients. Results are centred residues.
+    /// split the coefficients. Results are residues with |x| ≤ 5p/4, which [`NttTable::forward`](crate::NttTable::forward) takes.
     ///
     /// # Panics
     /// If the number of limbs is not L or L + 1, targets do not exist, lengths differ or are not a multiple of 8.
@@ -220,7 +220,7 @@ fn sums<const L: usize, S: Lanes<L>, const K: usize, const U: usize>(
             acc[u] = simd.acc_mul(acc[u], simd.load(&y[k][u]), w[k]);
         }
     }
-    let mut sum = simd.acc_finish(q, acc);
+    let mut sum = simd.acc_finish_lazy(q, acc);
     if add {
         sum = simd.reduce(q, array!(U, |u| simd.add(sum[u], simd.load(&out[u]))));
     }

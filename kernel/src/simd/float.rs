@@ -179,6 +179,16 @@ impl<const L: usize, P: FloatLanes<L>> Lanes<L> for Fma<P> {
     }
 
     #[inline(always)]
+    fn acc_finish_lazy<const K: usize>(self, q: Self::Q, acc: [Self::Acc; K]) -> [P::V; K] {
+        let bias = self.0.splat(BIAS);
+        let h = array!(K, |i| self.0.sub(acc[i].hi, bias));
+        let sum = array!(K, |i| self.0.sub(h[i], acc[i].excess));
+        let quotient = array!(K, |i| self.0.round(self.0.mul(sum[i], q.inv)));
+        let high = array!(K, |i| self.0.fnma(quotient[i], q.q, h[i]));
+        array!(K, |i| self.0.sub(high[i], acc[i].excess))
+    }
+
+    #[inline(always)]
     fn real_zero(self) -> P::V {
         self.0.splat(0.0)
     }

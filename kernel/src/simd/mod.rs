@@ -248,6 +248,8 @@ pub(crate) trait Lanes<const L: usize>: Copy {
     fn acc_mul(self, acc: Self::Acc, a: Self::V, b: Self::V) -> Self::Acc;
     /// The centred residues of K accumulators.
     fn acc_finish<const K: usize>(self, q: Self::Q, acc: [Self::Acc; K]) -> [Self::V; K];
+    /// The residues of K accumulators with |x| ≤ 5q/4, with one reduction instead of two.
+    fn acc_finish_lazy<const K: usize>(self, q: Self::Q, acc: [Self::Acc; K]) -> [Self::V; K];
 
     fn real_zero(self) -> Self::Real;
     /// r + v·c, in plain floating point.

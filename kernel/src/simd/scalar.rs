@@ -100,6 +100,10 @@ impl Lanes<1> for Scalar {
         })
     }
     #[inline(always)]
+    fn acc_finish_lazy<const K: usize>(self, q: Modulus, acc: [i128; K]) -> [i64; K] {
+        self.acc_finish(q, acc)
+    }
+    #[inline(always)]
     fn real_zero(self) -> f64 {
         0.0
     }

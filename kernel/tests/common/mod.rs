@@ -118,9 +118,20 @@ pub(crate) fn centre(q: u64, x: u64) -> f64 {
 /// What the kernel promises of every result: integers, |x| ≤ q/2 + 2, no −0 and no NaN. Returns their residues.
 #[track_caller]
 pub(crate) fn check_centred(q: u64, x: &[f64]) -> Vec<u64> {
+    check_within(q, q as f64 / 2.0 + 2.0, x)
+}
+
+/// What base conversions promise, and forward transforms take.
+pub(crate) fn widest(q: u64) -> f64 {
+    (5 * q / 4) as f64
+}
+
+/// Integers up to `limit` in size, no −0 and no NaN. Returns their residues.
+#[track_caller]
+pub(crate) fn check_within(q: u64, limit: f64, x: &[f64]) -> Vec<u64> {
     for (i, &x) in x.iter().enumerate() {
         assert!(x.fract() == 0.0, "{x} at {i} is not an integer");
-        assert!(2.0 * x.abs() <= q as f64 + 4.0, "{x} at {i} is not centred modulo {q}");
+        assert!(x.abs() <= limit, "{x} at {i} is above {limit}, modulo {q}");
         assert!(x != 0.0 || x.is_sign_positive(), "-0 at {i}");
     }
     residues(q, x)
