@@ -112,16 +112,18 @@ const fn check_degree(log_n: u32) {
 /// Values that stay together: see [`Automorphism`].
 const BLOCK: usize = 8;
 
-/// The slot permutation of one automorphism in [`Eval`] form: N bytes, made once for a Galois element.
+/// The slot permutation of one automorphism in [`Eval`] form: N/2 bytes, made once for a Galois element.
 ///
 /// Value i is that at ζ^(2·rev(i) + 1). The low 3 bits of i are the high bits of the exponent: exponents of 8 neighbours differ by multiples of 2N/8, so
-/// do they times g, and 8 neighbours are made from 8 neighbours. In which order, g modulo 8 and the high bits of the first product tell: blocks of one
-/// order are moved together, so that the compiler knows the order.
+/// do they times g, and 8 neighbours are made from 8 neighbours. In which order, g modulo 8 and the high bits of the first product tell.
+///
+/// The result is written from one end to the other, as the processor foresees: to wait for its memory can take longer than the moves.
 #[derive(Clone, Debug)]
 pub struct Automorphism {
     element: GaloisElement,
-    /// Blocks of the result and the blocks that they are made from, for each of the orders.
-    blocks: [Vec<[u32; 2]>; BLOCK],
+    /// For each block of the result, the block that it is made from, and in the low 3 bits in which of the orders.
+    blocks: Vec<u32>,
+    orders: [[u8; BLOCK]; BLOCK],
 }
 
 /// The place in its block that value i is made from, for g modulo 8 and the high bits of the exponent of the first.
@@ -137,14 +139,13 @@ impl Automorphism {
         let GaloisElement { g, log_n } = element;
         let reverse = |i: u32, bits: u32| i.reverse_bits() >> (u32::BITS - bits);
         let (low, mask) = (log_n - 3, (2u32 << log_n) - 1);
-        let mut blocks = [const { Vec::new() }; BLOCK];
-        for b in 0..1u32 << low {
+        let block = |b: u32| {
             let exponent = g.wrapping_mul(2 * reverse(b, low) + 1) & mask;
             let rest = exponent & ((2 << low) - 1);
-            blocks[(exponent >> (low + 1)) as usize].push([b, reverse(rest >> 1, low)]);
-        }
-        blocks.iter_mut().for_each(Vec::shrink_to_fit);
-        Self { element, blocks }
+            reverse(rest >> 1, low) << 3 | exponent >> (low + 1)
+        };
+        let order = |high| core::array::from_fn(|i| order(g as usize, high, i) as u8);
+        Self { element, blocks: (0..1 << low).map(block).collect(), orders: core::array::from_fn(order) }
     }
 
     /// The Galois element.
@@ -160,28 +161,11 @@ impl Automorphism {
     pub fn limb_into(&self, a: &[f64], out: &mut [f64]) {
         let n = 1 << self.element.log_n;
         assert!(a.len() == n && out.len() == n, "lengths differ from the ring degree");
-        let (a, out) = (a.as_chunks().0, out.as_chunks_mut().0);
-        match self.element.g % 8 {
-            1 => self.move_blocks::<1>(a, out),
-            3 => self.move_blocks::<3>(a, out),
-            5 => self.move_blocks::<5>(a, out),
-            _ => self.move_blocks::<7>(a, out),
+        let (a, out) = (a.as_chunks::<BLOCK>().0, out.as_chunks_mut::<BLOCK>().0);
+        for (out, &block) in out.iter_mut().zip(&self.blocks) {
+            let (from, order) = (&a[block as usize / BLOCK], &self.orders[block as usize % BLOCK]);
+            *out = order.map(|i| from[usize::from(i) % BLOCK]);
         }
-    }
-
-    fn move_blocks<const G: usize>(&self, a: &[[f64; BLOCK]], out: &mut [[f64; BLOCK]]) {
-        macro_rules! of_orders {
-            ($($high:literal)*) => {
-                $(for &[to, from] in &self.blocks[$high] {
-                    let from = &a[from as usize];
-                    out[to as usize] = core::array::from_fn(|i| from[const { [
-                        order(G, $high, 0), order(G, $high, 1), order(G, $high, 2), order(G, $high, 3),
-                        order(G, $high, 4), order(G, $high, 5), order(G, $high, 6), order(G, $high, 7),
-                    ] }[i]]);
-                })*
-            };
-        }
-        of_orders!(0 1 2 3 4 5 6 7);
     }
 
     /// Applies the automorphism to every limb.
