@@ -31,16 +31,9 @@ impl Digits<'_> {
         }
     }
 
-    /// Sums at one group of limbs modulo QP. `scratch` has [`GROUP`] limbs for each digit.
-    fn sum(
-        &self,
-        key: &EvaluationKey,
-        group: Range<usize>,
-        scratch: &mut [f64],
-        [b, a]: [&mut RnsPolyMut<'_, Eval>; 2],
-    ) {
-        let (gadget, limbs) = (&*key.gadget, self.limbs());
-        let digits = gadget.digits(limbs);
+    /// The digits at one group of limbs modulo QP. `scratch` has [`GROUP`] limbs for each digit.
+    fn at<'b>(&'b self, gadget: &'b Gadget, group: Range<usize>, scratch: &'b mut [f64]) -> DigitsAt<'b> {
+        let (limbs, digits) = (self.limbs(), gadget.digits(self.limbs()));
         let own = if group.start < limbs { group.start / gadget.alpha() } else { digits };
         let (mut lifted, _) = RnsPolyMut::from_scratch(scratch, gadget.q().n(), GROUP * digits);
         if let Self::Prepared { prepared, overflow, .. } = self {
@@ -49,18 +42,41 @@ impl Digits<'_> {
                 gadget.digit_limbs(prepared.view(), overflow.limb(d), d, group.start, &mut lifted);
             }
         }
-        for (i, j) in group.enumerate() {
-            let mut list = [&[][..]; MAX_DIGIT];
-            for (d, slot) in list[..digits].iter_mut().enumerate() {
-                *slot = match self {
-                    Self::Prepared { c, .. } if d == own => c.limb(j),
-                    Self::Prepared { .. } => lifted.limb(GROUP * d + i),
-                    Self::Lifted { digits, .. } => digits[d].limb(j),
-                };
-            }
-            key.key.accumulate_limb(gadget, limbs, j, &list[..digits], [b.limb_mut(i), a.limb_mut(i)]);
-        }
+        DigitsAt { all: self, gadget, first: group.start, own, lifted }
     }
+}
+
+/// Digits at some limbs.
+struct DigitsAt<'a> {
+    all: &'a Digits<'a>,
+    gadget: &'a Gadget,
+    first: usize,
+    /// The digit whose limbs these are.
+    own: usize,
+    lifted: RnsPolyMut<'a, Eval>,
+}
+
+impl DigitsAt<'_> {
+    /// Σ digits·key at limb j.
+    fn sum(&self, key: &EvaluationKey, j: usize, out: [&mut [f64]; 2]) {
+        let limbs = self.all.limbs();
+        let digits = self.gadget.digits(limbs);
+        let mut list = [&[][..]; MAX_DIGIT];
+        for (d, slot) in list[..digits].iter_mut().enumerate() {
+            *slot = match self.all {
+                Digits::Prepared { c, .. } if d == self.own => c.limb(j),
+                Digits::Prepared { .. } => self.lifted.limb(GROUP * d + j - self.first),
+                Digits::Lifted { digits, .. } => digits[d].limb(j),
+            };
+        }
+        key.key.accumulate_limb(self.gadget, limbs, j, &list[..digits], out);
+    }
+}
+
+/// The limbs of a polynomial of K of them.
+fn limbs_of<'a, const K: usize>(poly: &'a mut RnsPolyMut<'_, Eval>) -> [&'a mut [f64]; K] {
+    let mut limbs = poly.reborrow().into_limbs_mut();
+    std::array::from_fn(|_| limbs.next().expect("K limbs"))
 }
 
 /// The groups of a gadget, cut once more at limb `kept`.
@@ -181,43 +197,28 @@ impl Evaluator {
         let (gadget, limbs, n) = (&*key.gadget, digits.limbs(), b.n());
         let groups = balanced(groups(gadget, limbs, limbs));
         let tasks: Vec<_> = split(b, &groups).into_iter().zip(split(a, &groups)).zip(&groups).collect();
-        // Lifted digits, two groups for the sums, and two more if they are to be permuted.
-        let words = (GROUP * gadget.digits(limbs) + 4 * GROUP) * limb_stride(n);
+        // Lifted digits, two limbs for the sums, and one more to permute them into.
+        let words = (GROUP * gadget.digits(limbs) + 3) * limb_stride(n);
         for_each(tasks.into_iter(), |_, ((mut b, mut a), group)| {
             self.pool.with(words, |scratch| {
-                let (mut switched_b, scratch) = RnsPolyMut::from_scratch(scratch, n, group.len());
-                let (mut switched_a, scratch) = RnsPolyMut::from_scratch(scratch, n, group.len());
-                let out = [switched_b.reborrow(), switched_a.reborrow()];
-                self.permuted(key, group.clone(), out, scratch, |group, [b, a], scratch| {
-                    digits.sum(key, group.clone(), scratch, [&mut *b, &mut *a]);
-                    for (i, j) in group.enumerate() {
-                        gadget.qp().table(gadget.qp_index(limbs, j)).add_assign(b.limb_mut(i), addend.limb(j));
-                    }
-                });
+                let (mut sums, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 3);
+                let at = digits.at(gadget, group.clone(), scratch);
+                let [sum_b, sum_a, permuted] = limbs_of(&mut sums);
                 for (i, j) in group.clone().enumerate() {
                     let table = gadget.qp().table(gadget.qp_index(limbs, j));
-                    table.add_assign(b.limb_mut(i), switched_b.limb(i));
-                    table.add_assign(a.limb_mut(i), switched_a.limb(i));
+                    at.sum(key, j, [&mut *sum_b, &mut *sum_a]);
+                    table.add_assign(sum_b, addend.limb(j));
+                    for (out, sum) in [(b.limb_mut(i), &*sum_b), (a.limb_mut(i), &*sum_a)] {
+                        let Some(automorphism) = &key.automorphism else {
+                            table.add_assign(out, sum);
+                            continue;
+                        };
+                        automorphism.limb_into(sum, permuted);
+                        table.add_assign(out, permuted);
+                    }
                 }
             });
         });
-    }
-
-    /// Calls `f` for the limbs of a group: with `out` itself, or, for a Galois key, with scratch that is then permuted into it.
-    fn permuted(
-        &self,
-        key: &EvaluationKey,
-        group: Range<usize>,
-        [mut b, mut a]: [RnsPolyMut<'_, Eval>; 2],
-        scratch: &mut [f64],
-        f: impl FnOnce(Range<usize>, [&mut RnsPolyMut<'_, Eval>; 2], &mut [f64]),
-    ) {
-        let Some(automorphism) = &key.automorphism else { return f(group, [&mut b, &mut a], scratch) };
-        let (mut sum_b, scratch) = RnsPolyMut::from_scratch(scratch, b.n(), group.len());
-        let (mut sum_a, scratch) = RnsPolyMut::from_scratch(scratch, b.n(), group.len());
-        f(group, [&mut sum_b, &mut sum_a], scratch);
-        automorphism.apply_into(sum_b.view(), &mut b);
-        automorphism.apply_into(sum_a.view(), &mut a);
     }
 
     /// For each job, out ← round((Σ digits·key + P·addends) / (P·q_kept ⋯ q_{l−1})), under the key's automorphism. All keys have the same
@@ -242,17 +243,16 @@ impl Evaluator {
         let groups = groups(gadget, limbs, kept);
         let (kept_groups, dropped_groups): (Vec<_>, Vec<_>) = groups.into_iter().partition(|group| group.start < kept);
         let (kept_groups, dropped_groups) = (balanced(kept_groups), balanced(dropped_groups));
-        // Lifted digits, one group to convert into, and two for the sums if they are to be permuted.
-        let words = (GROUP * gadget.digits(limbs) + 3 * GROUP) * limb_stride(n);
-        // P·addends, to what is not yet divided by P.
-        let add = |j: usize, out: [&mut RnsPolyMut<'_, Eval>; 2]| {
-            for (out, addend) in out.into_iter().zip(addends).filter(|_| kept < limbs) {
+        // Lifted digits, a group of both parts to convert into, and two limbs for the sums if they are to be permuted.
+        let words = (GROUP * gadget.digits(limbs) + 2 * GROUP + 2) * limb_stride(n);
+        // Σ digits·key at limb j; and P·addends, as it is not yet divided by P.
+        let sum = |at: &DigitsAt<'_>, key: &EvaluationKey, j: usize, [b, a]: [&mut [f64]; 2]| {
+            at.sum(key, j, [&mut *b, &mut *a]);
+            for (out, addend) in [b, a].into_iter().zip(addends).filter(|_| kept < limbs && j < limbs) {
                 let Some(addend) = addend else { continue };
-                for i in (0..out.limbs()).filter(|i| j + i < limbs) {
-                    let table = self.params.qp().table(j + i);
-                    let p = gadget.mod_down().dropped().product_mod(table.modulus());
-                    table.mul_scalar_add_assign(out.limb_mut(i), addend.limb(j + i), p);
-                }
+                let table = self.params.qp().table(j);
+                let p = gadget.mod_down().dropped().product_mod(table.modulus());
+                table.mul_scalar_add_assign(out, addend.limb(j), p);
             }
         };
         let keys: Vec<&EvaluationKey> = jobs.iter().map(|job| job.key).collect();
@@ -267,9 +267,11 @@ impl Evaluator {
             let parts = sums.iter_mut().map(|sum| split(sum.reborrow(), &dropped_groups));
             for_each(by_group(parts, &dropped_groups).into_iter(), |_, (group, parts)| {
                 self.pool.with(words, |scratch| {
+                    let at = digits.at(gadget, group.clone(), scratch);
                     for (key, [mut b, mut a]) in keys.iter().zip(pairs(parts)) {
-                        digits.sum(key, group.clone(), scratch, [&mut b, &mut a]);
-                        add(group.start, [&mut b, &mut a]);
+                        for (i, j) in group.clone().enumerate() {
+                            sum(&at, key, j, [b.limb_mut(i), a.limb_mut(i)]);
+                        }
                         for part in [&mut b, &mut a] {
                             let first = group.start - kept;
                             (0..group.len()).for_each(|i| divider.prepare_limb(first + i, part.limb_mut(i)));
@@ -285,22 +287,33 @@ impl Evaluator {
             let parts = jobs.into_iter().flat_map(|job| job.out).map(|out| split(out.view_mut(), &kept_groups));
             for_each(by_group(parts, &kept_groups).into_iter(), |_, (group, parts)| {
                 self.pool.with(words, |scratch| {
-                    for (i, (key, parts)) in keys.iter().zip(pairs(parts)).enumerate() {
-                        self.permuted(key, group.clone(), parts, scratch, |group, [b, a], scratch| {
-                            let first = group.start;
-                            digits.sum(key, group, scratch, [&mut *b, &mut *a]);
-                            add(first, [&mut *b, &mut *a]);
-                            let (mut converted, _) = RnsPolyMut::from_scratch(scratch, n, GROUP);
-                            for (part, sum) in [b, a].into_iter().enumerate() {
-                                let (dropped, v) = (dropped[2 * i + part].view(), overflow.limb(2 * i + part));
-                                divider.finish_limbs(first, dropped, v, sum, &mut converted);
-                                let Some(addend) = addends[part].filter(|_| kept == limbs) else { continue };
-                                for i in 0..sum.limbs() {
-                                    let table = self.params.qp().table(first + i);
-                                    table.add_assign(sum.limb_mut(i), addend.limb(first + i));
+                    let first = group.start;
+                    let (mut converted, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 2 * group.len());
+                    let (mut sums, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 2);
+                    let at = digits.at(gadget, group.clone(), scratch);
+                    for (i, (key, mut out)) in keys.iter().zip(pairs(parts)).enumerate() {
+                        for (part, (_, mut converted)) in converted.groups_mut(group.len()).enumerate() {
+                            let (dropped, v) = (dropped[2 * i + part].view(), overflow.limb(2 * i + part));
+                            divider.convert_limbs(first, dropped, v, &mut converted);
+                        }
+                        // A limb at a time, from the sum to its place, while it is in the cache.
+                        for (i, j) in group.clone().enumerate() {
+                            let out = out.each_mut().map(|out| out.limb_mut(i));
+                            let ([b, a], mut permuted) = match &key.automorphism {
+                                None => (out, None),
+                                Some(automorphism) => (limbs_of(&mut sums), Some((automorphism, out))),
+                            };
+                            sum(&at, key, j, [&mut *b, &mut *a]);
+                            for (part, x) in [b, a].into_iter().enumerate() {
+                                divider.finish_limb(j, converted.limb_mut(part * group.len() + i), x);
+                                if let Some(addend) = addends[part].filter(|_| kept == limbs) {
+                                    self.params.qp().table(j).add_assign(x, addend.limb(j));
+                                }
+                                if let Some((automorphism, out)) = &mut permuted {
+                                    automorphism.limb_into(x, out[part]);
                                 }
                             }
-                        });
+                        }
                     }
                 });
             });

@@ -100,16 +100,36 @@ impl ModDown {
         x: &mut RnsPolyMut<'_, Eval>,
         scratch: &mut RnsPolyMut<'_, Eval>,
     ) {
+        let mut converted = scratch.reborrow().split_at(x.limbs()).0;
+        self.convert_limbs(first, prepared, v, &mut converted);
+        (0..x.limbs()).for_each(|j| self.finish_limb(first + j, converted.limb_mut(j), x.limb_mut(j)));
+    }
+
+    /// The first half of step 3, for kept limbs first, first + 1, …: \[x\]_P mod qⱼ, for [`ModDown::finish_limb`].
+    ///
+    /// # Panics
+    /// As [`ModDown::finish_limbs`].
+    pub fn convert_limbs(
+        &self,
+        first: usize,
+        prepared: RnsPolyRef<'_, Coeff>,
+        v: &[f64],
+        converted: &mut RnsPolyMut<'_, Eval>,
+    ) {
         assert!(prepared.limbs() == self.dropped.len(), "{} prepared limbs", prepared.limbs());
         // One centred limb has no overflow: it is its own conversion.
         let v = (self.dropped.len() > 1).then_some(v);
-        let mut converted = scratch.reborrow().split_at(x.limbs()).0;
         converted.with_limbs_mut(|out| prepared.with_limbs(v, |y| self.converter.convert_into(y, first, out)));
-        for j in 0..x.limbs() {
-            let table = self.kept.table(first + j);
-            table.forward(converted.limb_mut(j));
-            table.sub_mul_scalar_assign(x.limb_mut(j), converted.limb(j), self.inverses[first + j]);
-        }
+    }
+
+    /// The second half of step 3, for kept limb j: x becomes (x − \[x\]_P)/P mod qⱼ, in values; `converted` is used up.
+    ///
+    /// # Panics
+    /// If j or a length is wrong.
+    pub fn finish_limb(&self, j: usize, converted: &mut [f64], x: &mut [f64]) {
+        let table = self.kept.table(j);
+        table.forward(converted);
+        table.sub_mul_scalar_assign(x, converted, self.inverses[j]);
     }
 
     /// Length of the workspace of [`ModDown::apply`].
