@@ -12,10 +12,12 @@ pub(crate) fn for_each<T: Send>(items: impl Iterator<Item = T> + Send, f: impl F
 }
 
 /// Calls `f` with the numbers of part and limb of each limb of these polynomials, and the limb: all parts in one step, since the
-/// end of each step waits for the last thread.
+/// end of each step waits for the last thread. All parts of a limb come before the next limb: what they are made from is then in the cache.
 pub(crate) fn for_each_limb(parts: &mut [RnsPoly<Eval>], f: impl Fn(usize, usize, &mut [f64]) + Sync + Send) {
     let limbs = |(part, poly)| RnsPoly::limbs_mut(poly).enumerate().map(move |(i, limb)| (part, i, limb));
-    for_each(parts.iter_mut().enumerate().flat_map(limbs), |_, (part, i, limb)| f(part, i, limb));
+    let mut tasks: Vec<_> = parts.iter_mut().enumerate().flat_map(limbs).collect();
+    tasks.sort_by_key(|&(_, i, _)| i);
+    for_each(tasks.into_iter(), |_, (part, i, limb)| f(part, i, limb));
 }
 
 /// `f` of every item, in their order; all are computed, and the first error is that of the first item that has one.
