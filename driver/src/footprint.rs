@@ -76,7 +76,7 @@ impl Footprint {
         let (limbs, digits, special) = (top + 1, levels[top].digits, levels[top].special);
         let workspace = poly(limbs + digits)
             + 2 * poly(special + 1)
-            + rayon::current_num_threads() * poly(GROUP * digits + 3 * GROUP);
+            + rayon::current_num_threads() * poly(GROUP * digits + 2 * GROUP + 2);
         let product = 2 * levels[top].ciphertext + poly(3 * limbs) + levels[top].ciphertext + workspace;
         let process = tables + secret_key + public_key + requests.memory_bytes(params)? + product;
         Ok(Self { tables, secret_key, public_key, levels, process })
