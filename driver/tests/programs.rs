@@ -189,6 +189,12 @@ impl Program<'_> {
         }
     }
 
+    /// Whether the coefficients, none of which is larger than the largest slot times the scale, stay below Q/2: what is larger wraps
+    /// around, as after a drop from a scale of 2^50 to level 0. One bit is left for the noise.
+    fn fits(&self, x: &Tracked) -> bool {
+        largest(&x.plain).log2() + x.ct.scale().log2() + 2.0 <= self.model.setup.params.log_q(x.ct.level())
+    }
+
     /// Runs; the quotients of error and bound of the last ciphertexts.
     fn run(&mut self, operations: usize) -> Vec<f64> {
         for _ in 0..POOL {
@@ -198,6 +204,9 @@ impl Program<'_> {
         }
         for i in 0..operations {
             let (name, x) = self.step();
+            if !self.fits(&x) {
+                continue;
+            }
             self.model.check(&x, &format!("operation {i}, {name}"));
             match self.counts.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, count)) => *count += 1,

@@ -3,7 +3,9 @@ use hetal_kernel::{Coeff, ModDown, RnsPoly, Scratch};
 use num_bigint::BigInt;
 
 use crate::input::{FIRST_RNS, Input, PRIMES, Pattern, basis, farther, modulus};
-use crate::oracle::{Crt, assert_quotient, centred, inverse, is_representative, modulo, mul, residue, residues};
+use crate::oracle::{
+    Crt, assert_quotient, centred, inverse, is_representative, modulo, mul, residue, residues, residues_within,
+};
 
 /// Base conversion, or division by dropped primes, against big integers.
 ///
@@ -23,7 +25,7 @@ pub fn base_conversion(data: &[u8]) {
     }
 }
 
-/// Lengths around one and several vectors, and beyond one block of 512.
+/// Lengths around one and several vectors, and beyond one block of 384.
 const LENGTHS: [usize; 8] = [8, 16, 24, 32, 40, 64, 72, 528];
 
 fn conversion(input: &mut Input<'_>, cut: bool) {
@@ -61,7 +63,7 @@ fn conversion(input: &mut Input<'_>, cut: bool) {
             let mut out: Vec<_> = out.iter_mut().map(|x| &mut x[part.clone()]).collect();
             converter.convert_into(&inputs, first, &mut out);
         }
-        out.iter().zip(&to[targets.clone()]).map(|(out, &p)| residues(out, p)).collect::<Vec<_>>()
+        out.iter().zip(&to[targets.clone()]).map(|(out, &p)| residues_within(out, p, 5 * p / 4)).collect::<Vec<_>>()
     };
     let mut limbs: Vec<_> = y.iter().map(Vec::as_slice).collect();
     let fast = convert(&limbs);

@@ -242,6 +242,16 @@ impl Pattern {
         }
     }
 
+    /// The residue as an integer in [−5q/4, 5q/4], which forward transforms take; the highest bit of the code asks for one beyond ±q.
+    #[must_use]
+    pub fn forward_input(&self, i: usize, j: usize, q: u64) -> f64 {
+        match self.residue(i, j, q) {
+            r if self.code(i) >= 128 && r <= q / 4 => (r + q) as f64,
+            r if self.code(i) >= 128 && r >= q - q / 4 => r as f64 - (2 * q) as f64,
+            _ => self.any_representative(i, j, q),
+        }
+    }
+
     /// The residue as an integer with |x| ≤ q/2 + 2; the highest bit of the code asks for the one farther from 0 where
     /// there are two.
     #[must_use]

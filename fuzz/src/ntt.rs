@@ -50,10 +50,6 @@ impl Ring {
         (0..self.n).map(|i| a.residue(i, 0, self.q)).collect()
     }
 
-    fn wide(&self, a: &Pattern) -> Vec<f64> {
-        (0..self.n).map(|i| a.any_representative(i, 0, self.q)).collect()
-    }
-
     fn centred(&self, a: &Pattern, j: usize) -> Vec<f64> {
         (0..self.n).map(|i| a.centred(i, j, self.q)).collect()
     }
@@ -69,7 +65,7 @@ impl Ring {
     fn products(&self, a: &Pattern, b: &Pattern, slots: [usize; 2]) {
         let (table, q) = (&self.table, self.q);
         let integers = [a, b].map(|x| self.canonical(x));
-        let mut floats = [a, b].map(|x| self.wide(x));
+        let mut floats = [a, b].map(|x| (0..self.n).map(|i| x.forward_input(i, 0, self.q)).collect::<Vec<_>>());
         let mut words = integers.clone();
         for ((float, word), integer) in floats.iter_mut().zip(&mut words).zip(&integers) {
             let before = float.clone();
@@ -103,7 +99,8 @@ impl Ring {
     /// Inverse transforms of values that no forward transform gives.
     fn inverses(&self, a: &Pattern, c: u64, slots: [usize; 2]) {
         let (table, q) = (&self.table, self.q);
-        let (values, before) = (self.canonical(a), self.wide(a));
+        let before: Vec<_> = (0..self.n).map(|i| a.any_representative(i, 0, self.q)).collect();
+        let values = self.canonical(a);
         let (mut float, mut word) = (before.clone(), values.clone());
         table.inverse(&mut float);
         table.inverse_u64(&mut word);

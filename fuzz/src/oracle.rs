@@ -42,9 +42,15 @@ pub(crate) fn residue(x: f64, q: u64) -> u64 {
 /// The residues in [0, q) of what the kernel returned: integers with |x| ≤ q/2 + 2.
 #[track_caller]
 pub(crate) fn residues(limb: &[f64], q: u64) -> Vec<u64> {
+    residues_within(limb, q, q / 2 + 2)
+}
+
+/// The residues in [0, q) of integers with |x| ≤ limit.
+#[track_caller]
+pub(crate) fn residues_within(limb: &[f64], q: u64, limit: u64) -> Vec<u64> {
     let mut out = Vec::with_capacity(limb.len());
     for (i, &x) in limb.iter().enumerate() {
-        assert!(2.0 * x.abs() <= q as f64 + 4.0, "{x} at {i} is not centred modulo {q}");
+        assert!(x.abs() <= limit as f64, "{x} at {i} is beyond {limit}, modulo {q}");
         out.push(residue(x, q));
     }
     out
