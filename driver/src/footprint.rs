@@ -71,13 +71,13 @@ impl Footprint {
         let secret_key = n + poly(params.qp().len());
         let public_key = 2 * poly(top + 2);
         let requests = requests(params);
-        // The product: three parts before relinearisation, the result, the digits' workspace, what is divided away, and for each thread
+        // The product: the part that is relinearised, the result, the digits' workspace, what is divided away, and for each thread
         // the lifted digits of a group.
         let (limbs, digits, special) = (top + 1, levels[top].digits, levels[top].special);
         let workspace = poly(limbs + digits)
             + 2 * poly(special + 1)
-            + rayon::current_num_threads() * poly(GROUP * digits + 2 * GROUP + 2);
-        let product = 2 * levels[top].ciphertext + poly(3 * limbs) + levels[top].ciphertext + workspace;
+            + rayon::current_num_threads() * poly(GROUP * digits + 2 * GROUP + 3);
+        let product = 3 * levels[top].ciphertext + poly(limbs) + workspace;
         let process = tables + secret_key + public_key + requests.memory_bytes(params)? + product;
         Ok(Self { tables, secret_key, public_key, levels, process })
     }

@@ -175,6 +175,9 @@ fn all_forms(seed: u64, levels: [usize; 2], log_slots: [u32; 2]) -> Vec<Cipherte
         check_into("mul_rescale", &x, |out| ev.mul_rescale_into(&a, &b, out));
         check_into("relinearise_rescale", &x, |out| ev.relinearise_rescale_into(&lazy, out));
         keep("mul_rescale", &x, low - 1, below, 1);
+        let x = ev.dot_rescale(&[(&a, &b), (&b, &b), (&a, &a)]).expect("dot_rescale");
+        assert!(x == ev.relinearise_rescale(&dot).expect("relinearise_rescale"), "dot_rescale in two steps");
+        keep("dot_rescale", &x, low - 1, below, 1);
     }
     if low > 1 {
         let mut x = linear.clone();
@@ -526,6 +529,7 @@ fn other_parameters_are_refused() {
         check("mul", ev.mul(&x, &mine).map(drop));
         check("mul", ev.mul(&mine, &x).map(drop));
         check("dot_lazy", ev.dot_lazy(&[(&mine, &mine), (&mine, &x)]).map(drop));
+        check("dot_rescale", ev.dot_rescale(&[(&mine, &mine), (&mine, &x)]).map(drop));
         check("rotate", ev.rotate(&x, 1).map(drop));
         check("rotate by 0", ev.rotate(&x, 0).map(drop));
         check("conjugate", ev.conjugate(&x).map(drop));

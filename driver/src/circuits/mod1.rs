@@ -203,9 +203,10 @@ impl Evaluator {
         let scales = plan.scales(self.params(), plan.scale * factor);
         let mut c = self.polynomial(a, &plan.cosine, scales[0])?;
         for &scale in &scales[1..] {
-            let square = self.combine((c.level(), c.scale * c.scale), Some((2, &c, &c)), &[], -1.0)?;
-            self.relinearise_rescale_into(&square, &mut c)?;
-            self.recycle(square);
+            let at = (c.level(), c.scale * c.scale);
+            let doubled = self.combination(at, (2, &[(&c, &c)]), &[], -1.0)?;
+            let doubled = self.relinearise_rescale_combination(&doubled)?;
+            self.recycle(std::mem::replace(&mut c, doubled));
             c.set_scale(scale)?;
         }
         match &plan.arcsine {

@@ -250,9 +250,8 @@ impl Evaluator {
             let (x, y) = (&powers[&a], &powers[&b]);
             let (third, constant) = if a == b { (None, -1.0) } else { (Some((-1.0, &powers[&(a - b)])), 0.0) };
             let at = (level + 1, x.scale * y.scale);
-            let product = self.combine(at, Some((2, x, y)), third.as_slice(), constant)?;
-            powers.insert(i, self.relinearise_rescale(&product)?);
-            self.recycle(product);
+            let product = self.combination(at, (2, &[(x, y)]), third.as_slice(), constant)?;
+            powers.insert(i, self.relinearise_rescale_combination(&product)?);
         }
         let last = plan.level - plan.depth() + 1;
         if last > top {
@@ -263,16 +262,16 @@ impl Evaluator {
             self.add_constant_assign(&mut zero, plan.polynomial.coefficients()[0])?;
             return Ok(zero);
         }
-        let sum =
-            self.unscaled(plan, &powers, top, plan.polynomial.coefficients(), last, scale * params.q(last).as_f64())?;
+        let scale_before = scale * params.q(last).as_f64();
+        let mut out = self.divided(plan, &powers, top, plan.polynomial.coefficients(), last, scale_before, true)?;
         powers.into_values().for_each(|power| self.recycle(power));
-        let mut out = self.finish(sum)?;
         out.scale = scale;
         Ok(out)
     }
 
-    /// p at level l with this scale, before rescaling; of degree 1 or 2.
-    fn unscaled(
+    /// p at level l with this scale, which is that before rescaling; rescaled, or, as a remainder is added to what is not, of degree 1 or 2.
+    #[expect(clippy::too_many_arguments, reason = "what the recursion changes, and what it does not")]
+    fn divided(
         &self,
         plan: &PolynomialPlan,
         powers: &BTreeMap<usize, Ciphertext>,
@@ -280,30 +279,30 @@ impl Evaluator {
         p: &[f64],
         l: usize,
         scale: f64,
+        rescaled: bool,
     ) -> Result<Ciphertext> {
         match plan.step(top, p, l) {
             Step::Sum(terms) => {
                 let multiples: Vec<_> = terms.iter().map(|i| (p[*i], &powers[i])).collect();
-                self.combine((l, scale), None, &multiples, p[0])
+                let mut sum = self.store(&self.combination((l, scale), (1, &[]), &multiples, p[0])?);
+                if rescaled {
+                    self.rescale_assign(&mut sum)?;
+                }
+                Ok(sum)
             }
             Step::Divide(m) => {
                 let (q, r) = divide(p, m);
                 let inner = scale / powers[&m].scale;
-                let quotient = self.unscaled(plan, powers, top, &q, l + 1, inner * self.params().q(l + 1).as_f64())?;
-                let mut quotient = self.finish(quotient)?;
+                let scale_before = inner * self.params().q(l + 1).as_f64();
+                let mut quotient = self.divided(plan, powers, top, &q, l + 1, scale_before, true)?;
                 quotient.scale = inner;
-                let remainder = self.unscaled(plan, powers, top, &r, l, scale)?;
-                let sum = self.combine((l, scale), Some((1, &quotient, &powers[&m])), &[(1.0, &remainder)], 0.0)?;
+                let remainder = self.divided(plan, powers, top, &r, l, scale, false)?;
+                let sum = self.combination((l, scale), (1, &[(&quotient, &powers[&m])]), &[(1.0, &remainder)], 0.0)?;
+                let sum = if rescaled { self.relinearise_rescale_combination(&sum)? } else { self.store(&sum) };
                 self.recycle(quotient);
                 self.recycle(remainder);
                 Ok(sum)
             }
         }
-    }
-
-    fn finish(&self, sum: Ciphertext) -> Result<Ciphertext> {
-        let out = if sum.degree() == 2 { self.relinearise_rescale(&sum)? } else { self.rescale(&sum)? };
-        self.recycle(sum);
-        Ok(out)
     }
 }

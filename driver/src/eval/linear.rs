@@ -417,7 +417,8 @@ impl Evaluator {
         self.rescale_assign(out)
     }
 
-    /// Forgets limbs: the level falls, values and scale stay, no noise is added.
+    /// Forgets limbs: the level falls, values and scale stay, no noise is added. Values have to fit what is left of the modulus: those of q_0 ⋯
+    /// q_level / (2·scale) and more wrap around.
     ///
     /// # Errors
     /// [`Error::Level`] if the ciphertext is below that level.

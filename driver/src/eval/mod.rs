@@ -13,6 +13,7 @@
 //!
 //! Limbs and digits are spread over the threads of the current rayon pool; the result does not depend on their number.
 
+mod combination;
 mod linear;
 mod product;
 mod rotate;

@@ -4,7 +4,7 @@ use hetal_kernel::{Eval, GaloisElement, RnsPoly};
 
 use super::Evaluator;
 use super::linear::copy;
-use super::switch::{Digits, Job};
+use super::switch::{Addend, Digits, Job};
 use crate::ciphertext::Ciphertext;
 use crate::error::Result;
 use crate::keys::KeyId;
@@ -43,7 +43,7 @@ impl Evaluator {
         let [b, a_out] = prepare(&self.params, a, out);
         self.with_digits(&key.gadget, a.parts[1].view(), |digits| {
             let jobs = vec![Job { key: &key, out: [b, a_out] }];
-            self.switch(digits, [Some(a.parts[0].view()), None], a.level() + 1, jobs);
+            self.switch(digits, [Addend::Stored(a.parts[0].view()), Addend::None], a.level() + 1, jobs);
         });
         Ok(())
     }
@@ -150,7 +150,7 @@ impl Evaluator {
         }
         let views: Vec<_> = a.digits.iter().map(RnsPoly::view).collect();
         let digits = Digits::Lifted { limbs: level + 1, digits: &views };
-        self.switch(&digits, [Some(ciphertext.parts[0].view()), None], level + 1, jobs);
+        self.switch(&digits, [Addend::Stored(ciphertext.parts[0].view()), Addend::None], level + 1, jobs);
         Ok(out)
     }
 

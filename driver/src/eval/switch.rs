@@ -12,6 +12,7 @@ use hetal_kernel::scratch::limb_stride;
 use hetal_kernel::{Coeff, Eval, Gadget, ModDown, RnsPoly, RnsPolyMut, RnsPolyRef};
 
 use super::Evaluator;
+use super::combination::Combination;
 use crate::keys::EvaluationKey;
 use crate::parallel::for_each;
 
@@ -23,7 +24,18 @@ pub(crate) enum Digits<'a> {
     Lifted { limbs: usize, digits: &'a [RnsPolyRef<'a, Eval>] },
 }
 
-impl Digits<'_> {
+impl<'a> Digits<'a> {
+    /// Of prepared limbs: computes the overflows.
+    fn prepared(
+        gadget: &Gadget,
+        c: RnsPolyRef<'a, Eval>,
+        prepared: RnsPolyMut<'a, Coeff>,
+        mut overflow: RnsPolyMut<'a, Coeff>,
+    ) -> Self {
+        for_each(overflow.reborrow().into_limbs_mut(), |d, v| gadget.overflow_limb(prepared.view(), d, v));
+        Self::Prepared { c, prepared, overflow }
+    }
+
     fn limbs(&self) -> usize {
         match self {
             Self::Prepared { c, .. } => c.limbs(),
@@ -120,6 +132,29 @@ pub(super) fn split<'a>(poly: RnsPolyMut<'a, Eval>, groups: &[Range<usize>]) -> 
     parts
 }
 
+/// A polynomial to add to one part of the result of a switch.
+#[derive(Clone, Copy)]
+pub(super) enum Addend<'a> {
+    None,
+    Stored(RnsPolyRef<'a, Eval>),
+    /// This part, computed limb by limb where it is added.
+    Computed(&'a Combination<'a>, usize),
+}
+
+impl Addend<'_> {
+    /// Limb j, in `scratch` if it has to be computed.
+    fn limb<'a>(&'a self, j: usize, scratch: &'a mut [f64]) -> Option<&'a [f64]> {
+        match self {
+            Self::None => None,
+            Self::Stored(poly) => Some(poly.limb(j)),
+            Self::Computed(combination, part) => {
+                combination.limb_into(*part, j, scratch);
+                Some(scratch)
+            }
+        }
+    }
+}
+
 /// One of several switches of the same digits.
 pub(super) struct Job<'a> {
     pub(super) key: &'a EvaluationKey,
@@ -152,13 +187,43 @@ impl Evaluator {
         c: RnsPolyRef<'_, Eval>,
         f: impl FnOnce(&Digits<'_>) -> R,
     ) -> R {
-        let (limbs, digits) = (c.limbs(), gadget.digits(c.limbs()));
-        self.pool.with((limbs + digits) * limb_stride(c.n()), |scratch| {
-            let (mut prepared, scratch) = RnsPolyMut::from_scratch(scratch, c.n(), limbs);
-            let (mut overflow, _) = RnsPolyMut::from_scratch(scratch, c.n(), digits);
+        self.with_prepared(gadget, c.limbs(), |mut prepared, overflow| {
+            let limbs = c.limbs();
             for_each(prepared.reborrow().into_limbs_mut(), |i, out| gadget.prepare_limb(limbs, i, c.limb(i), out));
-            for_each(overflow.reborrow().into_limbs_mut(), |d, v| gadget.overflow_limb(prepared.view(), d, v));
-            f(&Digits::Prepared { c, prepared, overflow })
+            f(&Digits::prepared(gadget, c, prepared, overflow))
+        })
+    }
+
+    /// [`Evaluator::with_digits`] of a polynomial that is first computed, limb by limb: each is prepared while it is in the cache.
+    pub(super) fn with_computed_digits<R>(
+        &self,
+        gadget: &Gadget,
+        c: &mut RnsPoly<Eval>,
+        compute: impl Fn(usize, &mut [f64]) + Sync + Send,
+        f: impl FnOnce(&Digits<'_>) -> R,
+    ) -> R {
+        let limbs = c.limbs();
+        self.with_prepared(gadget, limbs, |mut prepared, overflow| {
+            for_each(prepared.reborrow().into_limbs_mut().zip(c.limbs_mut()), |i, (out, c)| {
+                compute(i, c);
+                gadget.prepare_limb(limbs, i, c, out);
+            });
+            f(&Digits::prepared(gadget, c.view(), prepared, overflow))
+        })
+    }
+
+    /// Calls `f` with memory for prepared limbs and for the overflows of digits.
+    fn with_prepared<R>(
+        &self,
+        gadget: &Gadget,
+        limbs: usize,
+        f: impl FnOnce(RnsPolyMut<'_, Coeff>, RnsPolyMut<'_, Coeff>) -> R,
+    ) -> R {
+        let (n, digits) = (self.params.n(), gadget.digits(limbs));
+        self.pool.with((limbs + digits) * limb_stride(n), |scratch| {
+            let (prepared, scratch) = RnsPolyMut::from_scratch(scratch, n, limbs);
+            let (overflow, _) = RnsPolyMut::from_scratch(scratch, n, digits);
+            f(prepared, overflow)
         })
     }
 
@@ -223,13 +288,7 @@ impl Evaluator {
 
     /// For each job, out ← round((Σ digits·key + P·addends) / (P·q_kept ⋯ q_{l−1})), under the key's automorphism. All keys have the same
     /// digits and special primes, and `out` has `kept` limbs. A group of limbs of the digits is used for all jobs while it is in the cache.
-    pub(super) fn switch(
-        &self,
-        digits: &Digits<'_>,
-        addends: [Option<RnsPolyRef<'_, Eval>>; 2],
-        kept: usize,
-        jobs: Vec<Job<'_>>,
-    ) {
+    pub(super) fn switch(&self, digits: &Digits<'_>, addends: [Addend<'_>; 2], kept: usize, jobs: Vec<Job<'_>>) {
         let Some(first) = jobs.first() else { return };
         let (gadget, limbs, n) = (&*first.key.gadget, digits.limbs(), self.params.n());
         let own_divider;
@@ -243,16 +302,16 @@ impl Evaluator {
         let groups = groups(gadget, limbs, kept);
         let (kept_groups, dropped_groups): (Vec<_>, Vec<_>) = groups.into_iter().partition(|group| group.start < kept);
         let (kept_groups, dropped_groups) = (balanced(kept_groups), balanced(dropped_groups));
-        // Lifted digits, a group of both parts to convert into, and two limbs for the sums if they are to be permuted.
-        let words = (GROUP * gadget.digits(limbs) + 2 * GROUP + 2) * limb_stride(n);
+        // Lifted digits, a group of both parts to convert into, two limbs for the sums if they are to be permuted, and one for an addend.
+        let words = (GROUP * gadget.digits(limbs) + 2 * GROUP + 3) * limb_stride(n);
         // Σ digits·key at limb j; and P·addends, as it is not yet divided by P.
-        let sum = |at: &DigitsAt<'_>, key: &EvaluationKey, j: usize, [b, a]: [&mut [f64]; 2]| {
+        let sum = |at: &DigitsAt<'_>, key: &EvaluationKey, j: usize, [b, a]: [&mut [f64]; 2], scratch: &mut [f64]| {
             at.sum(key, j, [&mut *b, &mut *a]);
-            for (out, addend) in [b, a].into_iter().zip(addends).filter(|_| kept < limbs && j < limbs) {
-                let Some(addend) = addend else { continue };
+            for (out, addend) in [b, a].into_iter().zip(&addends).filter(|_| kept < limbs && j < limbs) {
+                let Some(addend) = addend.limb(j, scratch) else { continue };
                 let table = self.params.qp().table(j);
                 let p = gadget.mod_down().dropped().product_mod(table.modulus());
-                table.mul_scalar_add_assign(out, addend.limb(j), p);
+                table.mul_scalar_add_assign(out, addend, p);
             }
         };
         let keys: Vec<&EvaluationKey> = jobs.iter().map(|job| job.key).collect();
@@ -267,10 +326,11 @@ impl Evaluator {
             let parts = sums.iter_mut().map(|sum| split(sum.reborrow(), &dropped_groups));
             for_each(by_group(parts, &dropped_groups).into_iter(), |_, (group, parts)| {
                 self.pool.with(words, |scratch| {
+                    let (mut computed, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 1);
                     let at = digits.at(gadget, group.clone(), scratch);
                     for (key, [mut b, mut a]) in keys.iter().zip(pairs(parts)) {
                         for (i, j) in group.clone().enumerate() {
-                            sum(&at, key, j, [b.limb_mut(i), a.limb_mut(i)]);
+                            sum(&at, key, j, [b.limb_mut(i), a.limb_mut(i)], computed.limb_mut(0));
                         }
                         for part in [&mut b, &mut a] {
                             let first = group.start - kept;
@@ -290,6 +350,8 @@ impl Evaluator {
                     let first = group.start;
                     let (mut converted, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 2 * group.len());
                     let (mut sums, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 2);
+                    let (mut computed, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 1);
+                    let computed = computed.limb_mut(0);
                     let at = digits.at(gadget, group.clone(), scratch);
                     for (i, (key, mut out)) in keys.iter().zip(pairs(parts)).enumerate() {
                         for (part, (_, mut converted)) in converted.groups_mut(group.len()).enumerate() {
@@ -303,11 +365,13 @@ impl Evaluator {
                                 None => (out, None),
                                 Some(automorphism) => (limbs_of(&mut sums), Some((automorphism, out))),
                             };
-                            sum(&at, key, j, [&mut *b, &mut *a]);
+                            sum(&at, key, j, [&mut *b, &mut *a], computed);
                             for (part, x) in [b, a].into_iter().enumerate() {
                                 divider.finish_limb(j, converted.limb_mut(part * group.len() + i), x);
-                                if let Some(addend) = addends[part].filter(|_| kept == limbs) {
-                                    self.params.qp().table(j).add_assign(x, addend.limb(j));
+                                if kept == limbs
+                                    && let Some(addend) = addends[part].limb(j, computed)
+                                {
+                                    self.params.qp().table(j).add_assign(x, addend);
                                 }
                                 if let Some((automorphism, out)) = &mut permuted {
                                     automorphism.limb_into(x, out[part]);

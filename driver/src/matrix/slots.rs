@@ -194,10 +194,7 @@ impl Slots for Encrypted<'_> {
 
     fn dot(&self, pairs: &[(&Ciphertext, &Ciphertext)]) -> Result<Ciphertext> {
         dot_level(pairs.iter().flat_map(|(a, b)| [a.level(), b.level()]))?;
-        let sum = self.evaluator.dot_lazy(pairs)?;
-        let out = self.evaluator.relinearise_rescale(&sum)?;
-        self.evaluator.recycle(sum);
-        Ok(out)
+        self.evaluator.dot_rescale(pairs)
     }
 
     fn rotate(&self, a: &Ciphertext, k: i64) -> Result<Ciphertext> {
