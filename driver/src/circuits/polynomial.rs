@@ -263,25 +263,23 @@ impl Evaluator {
             return Ok(zero);
         }
         let scale_before = scale * params.q(last).as_f64();
-        let mut out = self.divided(plan, &powers, top, plan.polynomial.coefficients(), last, scale_before, true)?;
+        let mut out = self.divided(plan, &powers, plan.polynomial.coefficients(), last, scale_before, true)?;
         powers.into_values().for_each(|power| self.recycle(power));
         out.scale = scale;
         Ok(out)
     }
 
     /// p at level l with this scale, which is that before rescaling; rescaled, or, as a remainder is added to what is not, of degree 1 or 2.
-    #[expect(clippy::too_many_arguments, reason = "what the recursion changes, and what it does not")]
     fn divided(
         &self,
         plan: &PolynomialPlan,
         powers: &BTreeMap<usize, Ciphertext>,
-        top: usize,
         p: &[f64],
         l: usize,
         scale: f64,
         rescaled: bool,
     ) -> Result<Ciphertext> {
-        match plan.step(top, p, l) {
+        match plan.step(powers[&1].level(), p, l) {
             Step::Sum(terms) => {
                 let multiples: Vec<_> = terms.iter().map(|i| (p[*i], &powers[i])).collect();
                 let mut sum = self.store(&self.combination((l, scale), (1, &[]), &multiples, p[0])?);
@@ -294,9 +292,9 @@ impl Evaluator {
                 let (q, r) = divide(p, m);
                 let inner = scale / powers[&m].scale;
                 let scale_before = inner * self.params().q(l + 1).as_f64();
-                let mut quotient = self.divided(plan, powers, top, &q, l + 1, scale_before, true)?;
+                let mut quotient = self.divided(plan, powers, &q, l + 1, scale_before, true)?;
                 quotient.scale = inner;
-                let remainder = self.divided(plan, powers, top, &r, l, scale, false)?;
+                let remainder = self.divided(plan, powers, &r, l, scale, false)?;
                 let sum = self.combination((l, scale), (1, &[(&quotient, &powers[&m])]), &[(1.0, &remainder)], 0.0)?;
                 let sum = if rescaled { self.relinearise_rescale_combination(&sum)? } else { self.store(&sum) };
                 self.recycle(quotient);
