@@ -76,7 +76,7 @@ impl Footprint {
         let (limbs, digits, special) = (top + 1, levels[top].digits, levels[top].special);
         let workspace = poly(limbs + digits)
             + 2 * poly(special + 1)
-            + rayon::current_num_threads() * poly(GROUP * digits + 2 * GROUP + 3);
+            + rayon::current_num_threads() * poly(GROUP * digits + GROUP + 2);
         let product = 3 * levels[top].ciphertext + poly(limbs) + workspace;
         let process = tables + secret_key + public_key + requests.memory_bytes(params)? + product;
         Ok(Self { tables, secret_key, public_key, levels, process })

@@ -4,6 +4,7 @@
 
 use std::thread::scope;
 
+use hetal_kernel::packed::Finish;
 use hetal_kernel::rns::GROUP;
 use hetal_kernel::{Coeff, Error, Eval, Gadget, KeySwitchKey, RnsBasis, RnsPoly, Scratch, primes, sampler};
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
@@ -60,7 +61,10 @@ fn main() -> Result<(), Error> {
                     .collect();
                 for (i, (b, a)) in b.into_iter().zip(a).enumerate() {
                     let digits: Vec<_> = lifted.iter().map(|digit| digit.limb(i)).collect();
-                    key.accumulate_limb(gadget, limbs, group.start + i, &digits, [b, a]);
+                    let at = gadget.qp_index(limbs, group.start + i);
+                    for (part, out) in [b, a].into_iter().enumerate() {
+                        key.accumulate_limb(gadget, at, part, &digits, Finish::default(), out);
+                    }
                 }
             });
         }

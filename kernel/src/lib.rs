@@ -92,7 +92,8 @@
 //!
 //! Where |r| ≤ 5q/4 is enough, one reduction is: with k = rint(RN(RN(h − ℓ)·RN(1/q))) for h = H − 1.5·2^102, r = (h − kq) − ℓ.
 //! Three roundings are between k and the quotient of Σ ab = h − ℓ, |Σ ab / q| < 2^51, so |k − Σ ab / q| ≤ 1/2 + 3·2^−53·2^51 = 5/4; and
-//! h − kq = r + ℓ is an integer below 2^53, hence exact. Base conversions do so, and the forward transform takes what they give.
+//! h − kq = r + ℓ is an integer below 2^53, hence exact. Base conversions do so, and the forward transform takes what they give; sums with packed
+//! operands that are divided ([`packed::Finish`]) do so too: (r + centred − centred)·w has |b| below 2^52, and is reduced afterwards.
 //!
 //! # Costs
 //!

@@ -132,6 +132,21 @@ impl PackedPolys {
     }
 }
 
+/// What becomes of a sum of products s before it is stored, in this order. Constants are residues in [0, q).
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Finish<'a> {
+    /// s ← s + x·w, of (x, w).
+    pub add: Option<(&'a [f64], u64)>,
+    /// s ← (s − x)·w, of (x, w): the last step of ModDown and of rescaling.
+    pub divide: Option<(&'a [f64], u64)>,
+}
+
+impl<'a> Finish<'a> {
+    fn operands(self) -> impl Iterator<Item = &'a [f64]> {
+        [self.add, self.divide].into_iter().flatten().map(|(x, _)| x)
+    }
+}
+
 impl NttTable {
     /// Packs N residues, integers with |x| ≤ q in any representative, into [`packed_len`] words. Takes the same time for all values.
     ///
@@ -161,50 +176,71 @@ impl NttTable {
         }
     }
 
-    /// [`NttTable::dot_into`] for packed bᵢ, and one sum: out ← Σᵢ aᵢ·bᵢ. Callers can also split the limbs, at multiples of [`BLOCK`] and
-    /// [`packed_len`] of it.
+    /// [`NttTable::dot_into`] for packed bᵢ, and one sum, of which more can be made while it is in registers: out ← Σ aᵢ·bᵢ, then what `finish`
+    /// says. Callers can also split the limbs, at multiples of [`BLOCK`] and [`packed_len`] of it.
     ///
     /// # Panics
-    /// If lengths do not fit each other, or the lists differ in length.
+    /// If lengths do not fit each other, or the lists are empty or differ in length.
     #[track_caller]
-    pub fn dot_packed_into(&self, out: &mut [f64], a: &[&[f64]], b: &[&[u64]]) {
-        assert!(a.len() == b.len(), "{} and {} operands", a.len(), b.len());
+    pub fn dot_packed_into(&self, out: &mut [f64], a: &[&[f64]], b: &[&[u64]], finish: Finish<'_>) {
+        assert!(a.len() == b.len() && !a.is_empty(), "{} and {} operands", a.len(), b.len());
         let (len, words) = (out.len(), packed_len(self.modulus(), out.len()));
         assert!(len.is_multiple_of(BLOCK.min(self.n())), "a sum of {len} values, not of a multiple of {BLOCK}");
-        let wrong = a.iter().find(|a| a.len() != len).map(|a| a.len());
+        let values = a.iter().copied().chain(finish.operands());
+        let wrong = values.map(<[f64]>::len).find(|&found| found != len);
         assert!(wrong.is_none(), "{} values for a sum of {len}", wrong.unwrap_or(0));
         let wrong = b.iter().find(|b| b.len() != words).map(|b| b.len());
         assert!(wrong.is_none(), "{} words for a sum of {len} values of {words}", wrong.unwrap_or(0));
-        if a.is_empty() {
-            out.fill(0.0);
-        }
         for from in (0..a.len()).step_by(STREAMS) {
             let terms = from..a.len().min(from + STREAMS);
+            let finish = if terms.end == a.len() { finish } else { Finish::default() };
             let (a, b) = (&a[terms.clone()], &b[terms]);
             if len >= BLOCK {
-                self.dot_streams(out, a, b, from > 0);
+                self.dot_streams(out, a, b, from > 0, finish);
                 continue;
             }
-            let (mut sum, mut padded) = ([0.0; BLOCK], [[0.0; BLOCK]; STREAMS]);
-            sum[..len].copy_from_slice(out);
-            padded.iter_mut().zip(a).for_each(|(padded, a)| padded[..len].copy_from_slice(a));
+            let pad = |values: &[f64]| {
+                let mut padded = [0.0; BLOCK];
+                padded[..len].copy_from_slice(values);
+                padded
+            };
+            let mut sum = pad(out);
+            let padded: [_; STREAMS] = core::array::from_fn(|i| a.get(i).map_or([0.0; BLOCK], |a| pad(a)));
             let padded = padded.each_ref().map(|padded| &padded[..]);
-            self.dot_streams(&mut sum, &padded[..a.len()], b, from > 0);
+            let [add, divide] = [finish.add, finish.divide].map(|operand| operand.map(|(x, w)| (pad(x), w)));
+            let finish = Finish {
+                add: add.as_ref().map(|(x, w)| (&x[..], *w)),
+                divide: divide.as_ref().map(|(x, w)| (&x[..], *w)),
+            };
+            self.dot_streams(&mut sum, &padded[..a.len()], b, from > 0, finish);
             out.copy_from_slice(&sum[..len]);
         }
     }
 
-    /// out ← (out +) Σᵢ aᵢ·bᵢ, of 1 to [`STREAMS`] terms and whole blocks.
-    fn dot_streams(&self, out: &mut [f64], a: &[&[f64]], b: &[&[u64]], add: bool) {
+    /// out ← (out +) Σᵢ aᵢ·bᵢ and what `finish` says, of 1 to [`STREAMS`] terms and whole blocks.
+    fn dot_streams(&self, out: &mut [f64], a: &[&[f64]], b: &[&[u64]], accumulate: bool, finish: Finish<'_>) {
+        let add = finish.add.map(|(x, w)| (x, self.constant(w)[0]));
+        let divide = finish.divide.map(|(x, w)| (x, self.constant(w)));
         macro_rules! run {
             ($($d:literal)*) => {
                 match (a.len(), group_words(self.modulus())) {
                     $(
-                        ($d, 2) => self.isa().run(DotPacked::<2, $d>::new(self.modulus(), out, a, b, add)),
-                        ($d, _) => self.isa().run(DotPacked::<4, $d>::new(self.modulus(), out, a, b, add)),
+                        ($d, 2) => run!(2, $d),
+                        ($d, _) => run!(4, $d),
                     )*
                     _ => unreachable!("1 to {STREAMS} terms"),
                 }
+            };
+            ($c:literal, $d:literal) => {
+                self.isa().run(DotPacked::<$c, $d> {
+                    modulus: self.modulus(),
+                    out,
+                    a: core::array::from_fn(|i| a[i]),
+                    b: core::array::from_fn(|i| b[i]),
+                    accumulate,
+                    add,
+                    divide,
+                })
             };
         }
         run!(1 2 3 4);
@@ -270,14 +306,11 @@ struct DotPacked<'a, const C: usize, const D: usize> {
     a: [&'a [f64]; D],
     b: [&'a [u64]; D],
     /// Add to what is in `out`.
-    add: bool,
-}
-
-impl<'a, const C: usize, const D: usize> DotPacked<'a, C, D> {
-    /// Of D terms.
-    fn new(modulus: &'a Modulus, out: &'a mut [f64], a: &[&'a [f64]], b: &[&'a [u64]], add: bool) -> Self {
-        Self { modulus, out, a: core::array::from_fn(|i| a[i]), b: core::array::from_fn(|i| b[i]), add }
-    }
+    accumulate: bool,
+    /// [`Finish::add`], the constant centred.
+    add: Option<(&'a [f64], f64)>,
+    /// [`Finish::divide`], the constant centred and with its quotient by q.
+    divide: Option<(&'a [f64], [f64; 2])>,
 }
 
 impl<const C: usize, const D: usize> Task for DotPacked<'_, C, D> {
@@ -327,20 +360,39 @@ impl<const C: usize, const D: usize> DotPacked<'_, C, D> {
             accs = array!(G, |c| simd.acc_mul(accs[c], a!(j, c), low[c]));
             acc = simd.acc_mul(acc, a!(j, last), high);
         }
+        if let Some((x, w)) = self.add {
+            let (x, w) = (x.as_chunks::<L>().0, simd.splat(w));
+            accs = array!(G, |c| simd.acc_mul(accs[c], simd.load(&x[vector + c * registers]), w));
+            acc = simd.acc_mul(acc, simd.load(&x[vector + last * registers]), w);
+        }
         let out = self.out.as_chunks_mut::<L>().0;
+        // Of K sums, the first at vector `at`.
         macro_rules! store {
-            ($c:expr, $sum:expr) => {{
-                let out = &mut out[vector + $c * registers];
-                let sum = if self.add { simd.reduce(q, [simd.add($sum, simd.load(out))])[0] } else { $sum };
-                simd.store(out, sum);
+            ($k:expr, $at:expr, $accs:expr) => {{
+                let (at, registers) = ($at, registers);
+                let mut sums = match self.divide {
+                    Some(_) => simd.acc_finish_lazy(q, $accs),
+                    None => simd.acc_finish(q, $accs),
+                };
+                if self.accumulate {
+                    sums = array!($k, |c| simd.add(sums[c], simd.load(&out[at + c * registers])));
+                }
+                if let Some((x, w)) = self.divide {
+                    let (x, w) = (x.as_chunks::<L>().0, simd.multiplier(w));
+                    sums = array!($k, |c| simd.sub(sums[c], simd.load(&x[at + c * registers])));
+                    sums = simd.mul_const(q, sums, [w; $k]);
+                }
+                if self.accumulate || self.divide.is_some() {
+                    sums = simd.reduce(q, sums);
+                }
+                for c in 0..$k {
+                    simd.store(&mut out[at + c * registers], sums[c]);
+                }
             }};
         }
-        let sums = simd.acc_finish(q, accs);
-        for c in 0..G {
-            store!(c, sums[c]);
-        }
+        store!(G, vector, accs);
         if G > 1 {
-            store!(G, simd.acc_finish(q, [acc])[0]);
+            store!(1, vector + G * registers, [acc]);
         }
     }
 }

@@ -3,6 +3,7 @@
 mod common;
 
 use common::*;
+use hetal_kernel::packed::Finish;
 use hetal_kernel::primes::{Direction, NttPrimes};
 use hetal_kernel::rns::{GROUP, MAX_DIGIT};
 use hetal_kernel::sampler::{self, Seed};
@@ -635,7 +636,10 @@ fn limbs_in_threads() {
                                 .collect();
                             for ((i, j), (b, a)) in group.enumerate().zip(b.into_iter().zip(a)) {
                                 let lifted: Vec<_> = lifted.iter().map(|lifted| lifted.limb(i)).collect();
-                                key.accumulate_limb(gadget, limbs, j, &lifted, [b, a]);
+                                for (part, out) in [b, a].into_iter().enumerate() {
+                                    let at = gadget.qp_index(limbs, j);
+                                    key.accumulate_limb(gadget, at, part, &lifted, Finish::default(), out);
+                                }
                             }
                         });
                     }

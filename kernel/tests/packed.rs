@@ -2,8 +2,10 @@
 
 mod common;
 
+use std::ops::Range;
+
 use common::*;
-use hetal_kernel::packed::{BLOCK, packed_len};
+use hetal_kernel::packed::{BLOCK, Finish, packed_len};
 use hetal_kernel::{Modulus, NttTable};
 use proptest::prelude::*;
 
@@ -87,12 +89,43 @@ fn words_are_as_documented() {
     }
 }
 
-/// Σ aᵢ·bᵢ on every ISA over a result that starts as garbage.
-fn check_dot(modulus: Modulus, log_n: u32, a: &[Vec<f64>], b: &[Vec<f64>]) {
+/// What [`Finish`] can say: nothing, or an operand to add, one to subtract, with constants, or both.
+struct Operands {
+    add: Option<(Vec<f64>, u64)>,
+    divide: Option<(Vec<f64>, u64)>,
+}
+
+impl Operands {
+    /// All four, of operands and constants that are given.
+    fn all(x: &[f64], w: u64, c: &[f64], v: u64) -> [Self; 4] {
+        let (add, divide) = (Some((x.to_vec(), w)), Some((c.to_vec(), v)));
+        [(None, None), (add.clone(), None), (None, divide.clone()), (add, divide)]
+            .map(|(add, divide)| Self { add, divide })
+    }
+
+    /// At these values.
+    fn at(&self, range: Range<usize>) -> Finish<'_> {
+        let [add, divide] =
+            [&self.add, &self.divide].map(|x| x.as_ref().map(|(x, w)| (&x[range.start..range.end], *w)));
+        Finish { add, divide }
+    }
+
+    fn of(&self, q: u64, sum: u64, i: usize) -> u64 {
+        let sum = self.add.as_ref().map_or(sum, |(x, w)| add_mod(q, sum, mul_mod(q, residue(q, x[i]), *w)));
+        self.divide.as_ref().map_or(sum, |(x, w)| mul_mod(q, add_mod(q, sum, residue(q, 0.0 - x[i])), *w))
+    }
+}
+
+fn add_mod(q: u64, a: u64, b: u64) -> u64 {
+    ((u128::from(a) + u128::from(b)) % u128::from(q)) as u64
+}
+
+/// Σ aᵢ·bᵢ and what is made of it, on every ISA over a result that starts as garbage.
+fn check_dot(modulus: Modulus, log_n: u32, a: &[Vec<f64>], b: &[Vec<f64>], operands: &Operands) {
     let (q, n) = (modulus.value(), 1 << log_n);
     let product = |i: usize, j: usize| mul_mod(q, residue(q, a[j][i]), residue(q, b[j][i]));
-    let sum = |i| ((0..a.len()).map(|j| u128::from(product(i, j))).sum::<u128>() % u128::from(q)) as u64;
-    let expected: Vec<_> = (0..n).map(sum).collect();
+    let sum = |i| (0..a.len()).fold(0, |sum, j| add_mod(q, sum, product(i, j)));
+    let expected: Vec<_> = (0..n).map(|i| operands.of(q, sum(i), i)).collect();
     let mut bits = SameBits::default();
     for table in tables(modulus, log_n) {
         let what = format!("{} terms, q = {q}, N = {n}, {}", a.len(), table.isa());
@@ -101,7 +134,7 @@ fn check_dot(modulus: Modulus, log_n: u32, a: &[Vec<f64>], b: &[Vec<f64>]) {
         let a: Vec<_> = a.iter().map(|a| &a[..]).collect();
         let b: Vec<_> = packed.iter().map(|b| &b[..]).collect();
         let mut out = vec![f64::NAN; n];
-        table.dot_packed_into(&mut out, &a, &b);
+        table.dot_packed_into(&mut out, &a, &b, operands.at(0..n));
         assert_same(&check_centred(q, &out), &expected, &what);
         bits.check(table.isa(), &out);
         // Piece by piece: the same.
@@ -110,7 +143,7 @@ fn check_dot(modulus: Modulus, log_n: u32, a: &[Vec<f64>], b: &[Vec<f64>]) {
             let a: Vec<_> = a.iter().map(|a| a.chunks(BLOCK).nth(k).expect("a piece")).collect();
             let b: Vec<_> = b.iter().map(|b| b.chunks(words).nth(k).expect("a piece")).collect();
             let mut piece = vec![f64::NAN; out.len()];
-            table.dot_packed_into(&mut piece, &a, &b);
+            table.dot_packed_into(&mut piece, &a, &b, operands.at(k * BLOCK..k * BLOCK + out.len()));
             assert_same(&piece, out, format!("piece {k}, {what}"));
         }
     }
@@ -122,12 +155,23 @@ fn sums_of_any_number_of_products() {
         for modulus in primes(log_n) {
             let (q, n) = (modulus.value(), 1 << log_n);
             let (mut rng, half) = (rng(q), (q / 2) as f64);
-            for terms in [0, 1, 2, 3, 4, 5, 7, 8, 9, 13] {
+            for terms in [1, 2, 3, 4, 5, 7, 8, 9, 13] {
                 let mut random = || -> Vec<Vec<f64>> { (0..terms).map(|_| random_centred(q, n, &mut rng)).collect() };
-                check_dot(modulus, log_n, &random(), &random());
-                // The largest sums of either sign.
+                let (a, b, x, c) = (random(), random(), random(), random());
+                let constant = |x: &[f64]| residue(q, x[0]);
+                for operands in Operands::all(&x[0], constant(&c[0]), &c[0], constant(&x[0])) {
+                    check_dot(modulus, log_n, &a, &b, &operands);
+                }
+                // The largest sums of either sign, with the largest operands and constants.
                 for sign in [1.0, -1.0] {
-                    check_dot(modulus, log_n, &vec![vec![extreme(q); n]; terms], &vec![vec![sign * half; n]; terms]);
+                    let (a, b) = (vec![vec![extreme(q); n]; terms], vec![vec![sign * half; n]; terms]);
+                    let (x, c) = (vec![extreme(q); n], vec![-sign * extreme(q); n]);
+                    let w = residue(q, sign * half);
+                    for v in [1, q / 2, q - 1] {
+                        for operands in Operands::all(&x, w, &c, v) {
+                            check_dot(modulus, log_n, &a, &b, &operands);
+                        }
+                    }
                 }
             }
         }
@@ -145,7 +189,9 @@ proptest! {
         let (q, n) = (modulus.value(), 1 << log_n);
         let mut random = || -> Vec<Vec<f64>> { (0..terms).map(|_| random_centred(q, n, &mut rng)).collect() };
         let (a, b) = (random(), random());
-        check_dot(modulus, log_n, &a, &b);
+        for operands in Operands::all(&b[0], residue(q, a[0][0]), &a[0], residue(q, b[0][0])) {
+            check_dot(modulus, log_n, &a, &b, &operands);
+        }
         let other = |x: &f64| if *x > 0.0 { x - q as f64 } else { x + q as f64 };
         let table = NttTable::new(modulus, log_n).expect("a table");
         for b in &b {
@@ -169,13 +215,26 @@ fn shapes_are_checked() {
             assert!(panics(|| table.dot_packed_into(
                 &mut values.clone()[..n],
                 &[&values[..wrong]],
-                &[&words[..wrong_len]]
+                &[&words[..wrong_len]],
+                Finish::default()
             )));
         }
-        let dot = |len: usize, a: &[&[f64]], b: &[&[u64]]| panics(|| table.dot_packed_into(&mut vec![0.0; len], a, b));
+        let finish = |len: usize, finish: Finish<'_>, a: &[&[f64]], b: &[&[u64]]| {
+            panics(|| table.dot_packed_into(&mut vec![0.0; len], a, b, finish))
+        };
+        for wrong in [0, n - 1, n + 1] {
+            let operand = Some((&values[..wrong], 1));
+            for operands in
+                [Finish { add: operand, ..Finish::default() }, Finish { divide: operand, ..Finish::default() }]
+            {
+                assert!(finish(n, operands, &[&values[..n]], &[&words[..len]]));
+            }
+        }
+        let dot = |len: usize, a: &[&[f64]], b: &[&[u64]]| finish(len, Finish::default(), a, b);
         assert!(!dot(n, &[&values[..n]], &[&words[..len]]) && !dot(128, &[&values[..128]], &[&words[..len / 2]]));
         // Lists of different lengths, and a piece that is cut through a block.
         assert!(dot(n, &[&values[..n]; 2], &[&words[..len]]) && dot(n, &[&values[..n]], &[&words[..len]; 2]));
+        assert!(dot(n, &[], &[]));
         assert!(dot(64, &[&values[..64]], &[&words[..len / 2]]));
     }
 }

@@ -15,6 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hetal_kernel::packed::Finish;
 use hetal_kernel::rns::MAX_DIGIT;
 use hetal_kernel::scratch::limb_stride;
 use hetal_kernel::{Eval, GaloisElement, MIN_LOG_N, RnsPoly, RnsPolyMut};
@@ -403,32 +404,31 @@ impl Evaluator {
             for_each(tasks.into_iter(), |j, mut sums| {
                 let table = gadget.qp().table(gadget.qp_index(limbs, j));
                 let p = gadget.mod_down().dropped().product_mod(table.modulus());
-                self.pool.with((2 * baby.len() + 2) * limb_stride(n), |scratch| {
+                self.pool.with((2 * baby.len() + 1) * limb_stride(n), |scratch| {
                     let (mut rotated, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 2 * baby.len());
-                    let (mut work, _) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 2);
+                    let (mut work, _) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 1);
                     for (i, key) in baby_keys.iter().enumerate() {
-                        let [work_b, work_a] = limbs_of(&mut work);
-                        if let Some(key) = key {
+                        for (part, c) in [c0, c1].into_iter().enumerate() {
+                            let out = rotated.limb_mut(2 * i + part);
+                            let Some(key) = key else {
+                                out.fill(0.0);
+                                if j < limbs {
+                                    table.mul_scalar_add_assign(out, c.limb(j), p);
+                                }
+                                continue;
+                            };
                             let mut list = [&[][..]; MAX_DIGIT];
                             list.iter_mut().zip(&digits).for_each(|(slot, digit)| *slot = digit.limb(j));
                             // The key may be one for a higher level, with the same digits.
                             let (gadget, list) = (&key.gadget, &list[..digits.len()]);
-                            key.key.accumulate_limb(gadget, limbs, j, list, [work_b, work_a]);
-                        } else {
-                            work_b.fill(0.0);
-                            work_a.fill(0.0);
-                            if j < limbs {
-                                table.mul_scalar_add_assign(work_a, c1.limb(j), p);
-                            }
-                        }
-                        if j < limbs {
-                            table.mul_scalar_add_assign(work_b, c0.limb(j), p);
-                        }
-                        for (part, work) in [work_b, work_a].into_iter().enumerate() {
-                            let out = rotated.limb_mut(2 * i + part);
-                            match key.as_ref().and_then(|key| key.automorphism.as_ref()) {
-                                Some(automorphism) => automorphism.limb_into(work, out),
-                                None => out.copy_from_slice(work),
+                            let finish = Finish { add: (part == 0 && j < limbs).then(|| (c.limb(j), p)), divide: None };
+                            let at = gadget.qp_index(limbs, j);
+                            match &key.automorphism {
+                                None => key.key.accumulate_limb(gadget, at, part, list, finish, out),
+                                Some(automorphism) => {
+                                    key.key.accumulate_limb(gadget, at, part, list, finish, work.limb_mut(0));
+                                    automorphism.limb_into(work.limb(0), out);
+                                }
                             }
                         }
                     }
@@ -477,10 +477,4 @@ impl Evaluator {
         (out.scale, out.log_slots) = (scale, transform.log_slots);
         Ok(out)
     }
-}
-
-/// The limbs of a small workspace.
-fn limbs_of<'a, const K: usize>(work: &'a mut RnsPolyMut<'_, Eval>) -> [&'a mut [f64]; K] {
-    let mut limbs = work.reborrow().into_limbs_mut();
-    std::array::from_fn(|_| limbs.next().expect("as many limbs as were asked for"))
 }

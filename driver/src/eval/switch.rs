@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use hetal_kernel::packed::Finish;
 use hetal_kernel::rns::{GROUP, MAX_DIGIT};
 use hetal_kernel::scratch::limb_stride;
 use hetal_kernel::{Coeff, Eval, Gadget, ModDown, RnsPoly, RnsPolyMut, RnsPolyRef};
@@ -69,8 +70,8 @@ struct DigitsAt<'a> {
 }
 
 impl DigitsAt<'_> {
-    /// Σ digits·key at limb j.
-    fn sum(&self, key: &EvaluationKey, j: usize, out: [&mut [f64]; 2]) {
+    /// Σ digits·(one part of the key) at limb j, and what `finish` makes of it.
+    fn sum(&self, key: &EvaluationKey, j: usize, part: usize, finish: Finish<'_>, out: &mut [f64]) {
         let limbs = self.all.limbs();
         let digits = self.gadget.digits(limbs);
         let mut list = [&[][..]; MAX_DIGIT];
@@ -81,7 +82,7 @@ impl DigitsAt<'_> {
                 Digits::Lifted { digits, .. } => digits[d].limb(j),
             };
         }
-        key.key.accumulate_limb(self.gadget, limbs, j, &list[..digits], out);
+        key.key.accumulate_limb(self.gadget, self.gadget.qp_index(limbs, j), part, &list[..digits], finish, out);
     }
 }
 
@@ -262,24 +263,24 @@ impl Evaluator {
         let (gadget, limbs, n) = (&*key.gadget, digits.limbs(), b.n());
         let groups = balanced(groups(gadget, limbs, limbs));
         let tasks: Vec<_> = split(b, &groups).into_iter().zip(split(a, &groups)).zip(&groups).collect();
-        // Lifted digits, two limbs for the sums, and one more to permute them into.
-        let words = (GROUP * gadget.digits(limbs) + 3) * limb_stride(n);
+        // Lifted digits, a limb for a sum, and one to permute it into.
+        let words = (GROUP * gadget.digits(limbs) + 2) * limb_stride(n);
         for_each(tasks.into_iter(), |_, ((mut b, mut a), group)| {
             self.pool.with(words, |scratch| {
-                let (mut sums, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 3);
+                let (mut sum, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 2);
                 let at = digits.at(gadget, group.clone(), scratch);
-                let [sum_b, sum_a, permuted] = limbs_of(&mut sums);
+                let [sum, permuted] = limbs_of(&mut sum);
                 for (i, j) in group.clone().enumerate() {
                     let table = gadget.qp().table(gadget.qp_index(limbs, j));
-                    at.sum(key, j, [&mut *sum_b, &mut *sum_a]);
-                    table.add_assign(sum_b, addend.limb(j));
-                    for (out, sum) in [(b.limb_mut(i), &*sum_b), (a.limb_mut(i), &*sum_a)] {
+                    for (part, out) in [&mut b, &mut a].into_iter().enumerate() {
+                        let add = (part == 0).then(|| (addend.limb(j), 1));
+                        at.sum(key, j, part, Finish { add, divide: None }, sum);
                         let Some(automorphism) = &key.automorphism else {
-                            table.add_assign(out, sum);
+                            table.add_assign(out.limb_mut(i), sum);
                             continue;
                         };
                         automorphism.limb_into(sum, permuted);
-                        table.add_assign(out, permuted);
+                        table.add_assign(out.limb_mut(i), permuted);
                     }
                 }
             });
@@ -302,18 +303,9 @@ impl Evaluator {
         let groups = groups(gadget, limbs, kept);
         let (kept_groups, dropped_groups): (Vec<_>, Vec<_>) = groups.into_iter().partition(|group| group.start < kept);
         let (kept_groups, dropped_groups) = (balanced(kept_groups), balanced(dropped_groups));
-        // Lifted digits, a group of both parts to convert into, two limbs for the sums if they are to be permuted, and one for an addend.
-        let words = (GROUP * gadget.digits(limbs) + 2 * GROUP + 3) * limb_stride(n);
-        // Σ digits·key at limb j; and P·addends, as it is not yet divided by P.
-        let sum = |at: &DigitsAt<'_>, key: &EvaluationKey, j: usize, [b, a]: [&mut [f64]; 2], scratch: &mut [f64]| {
-            at.sum(key, j, [&mut *b, &mut *a]);
-            for (out, addend) in [b, a].into_iter().zip(&addends).filter(|_| kept < limbs && j < limbs) {
-                let Some(addend) = addend.limb(j, scratch) else { continue };
-                let table = self.params.qp().table(j);
-                let p = gadget.mod_down().dropped().product_mod(table.modulus());
-                table.mul_scalar_add_assign(out, addend, p);
-            }
-        };
+        // Lifted digits, a group to convert into, a limb for a sum that is to be permuted, and one for an addend.
+        let words = (GROUP * gadget.digits(limbs) + GROUP + 2) * limb_stride(n);
+        let p = |j: usize| gadget.mod_down().dropped().product_mod(gadget.q().modulus(j));
         let keys: Vec<&EvaluationKey> = jobs.iter().map(|job| job.key).collect();
         self.pool.with(2 * keys.len() * (dropped + 1) * limb_stride(n), |scratch| {
             let (mut overflow, mut rest) = RnsPolyMut::<Coeff>::from_scratch(scratch, n, 2 * keys.len());
@@ -328,13 +320,14 @@ impl Evaluator {
                 self.pool.with(words, |scratch| {
                     let (mut computed, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 1);
                     let at = digits.at(gadget, group.clone(), scratch);
-                    for (key, [mut b, mut a]) in keys.iter().zip(pairs(parts)) {
-                        for (i, j) in group.clone().enumerate() {
-                            sum(&at, key, j, [b.limb_mut(i), a.limb_mut(i)], computed.limb_mut(0));
-                        }
-                        for part in [&mut b, &mut a] {
-                            let first = group.start - kept;
-                            (0..group.len()).for_each(|i| divider.prepare_limb(first + i, part.limb_mut(i)));
+                    for (key, parts) in keys.iter().zip(pairs(parts)) {
+                        for (part, mut out) in parts.into_iter().enumerate() {
+                            for (i, j) in group.clone().enumerate() {
+                                let addend = if j < limbs { addends[part] } else { Addend::None };
+                                let add = addend.limb(j, computed.limb_mut(0)).map(|x| (x, p(j)));
+                                at.sum(key, j, part, Finish { add, divide: None }, out.limb_mut(i));
+                                divider.prepare_limb(j - kept, out.limb_mut(i));
+                            }
                         }
                     }
                 });
@@ -348,33 +341,25 @@ impl Evaluator {
             for_each(by_group(parts, &kept_groups).into_iter(), |_, (group, parts)| {
                 self.pool.with(words, |scratch| {
                     let first = group.start;
-                    let (mut converted, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 2 * group.len());
-                    let (mut sums, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 2);
-                    let (mut computed, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 1);
-                    let computed = computed.limb_mut(0);
+                    let (mut converted, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, group.len());
+                    let (mut work, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 2);
+                    let [sum, computed] = limbs_of(&mut work);
                     let at = digits.at(gadget, group.clone(), scratch);
-                    for (i, (key, mut out)) in keys.iter().zip(pairs(parts)).enumerate() {
-                        for (part, (_, mut converted)) in converted.groups_mut(group.len()).enumerate() {
-                            let (dropped, v) = (dropped[2 * i + part].view(), overflow.limb(2 * i + part));
+                    for (k, (key, out)) in keys.iter().zip(pairs(parts)).enumerate() {
+                        for (part, mut out) in out.into_iter().enumerate() {
+                            let (dropped, v) = (dropped[2 * k + part].view(), overflow.limb(2 * k + part));
                             divider.convert_limbs(first, dropped, v, &mut converted);
-                        }
-                        // A limb at a time, from the sum to its place, while it is in the cache.
-                        for (i, j) in group.clone().enumerate() {
-                            let out = out.each_mut().map(|out| out.limb_mut(i));
-                            let ([b, a], mut permuted) = match &key.automorphism {
-                                None => (out, None),
-                                Some(automorphism) => (limbs_of(&mut sums), Some((automorphism, out))),
-                            };
-                            sum(&at, key, j, [&mut *b, &mut *a], computed);
-                            for (part, x) in [b, a].into_iter().enumerate() {
-                                divider.finish_limb(j, converted.limb_mut(part * group.len() + i), x);
-                                if kept == limbs
-                                    && let Some(addend) = addends[part].limb(j, computed)
-                                {
-                                    self.params.qp().table(j).add_assign(x, addend);
-                                }
-                                if let Some((automorphism, out)) = &mut permuted {
-                                    automorphism.limb_into(x, out[part]);
+                            // A limb at a time, from the sum to its place, while it is in the cache.
+                            for (i, j) in group.clone().enumerate() {
+                                let add = addends[part].limb(j, computed).map(|x| (x, p(j)));
+                                let divide = Some(divider.division(j, converted.limb_mut(i)));
+                                let finish = Finish { add, divide };
+                                match &key.automorphism {
+                                    None => at.sum(key, j, part, finish, out.limb_mut(i)),
+                                    Some(automorphism) => {
+                                        at.sum(key, j, part, finish, sum);
+                                        automorphism.limb_into(sum, out.limb_mut(i));
+                                    }
                                 }
                             }
                         }

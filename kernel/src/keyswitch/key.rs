@@ -10,7 +10,7 @@ use crate::bytes;
 use crate::error::Error;
 use crate::galois::{Automorphism, GaloisElement};
 use crate::modulus::Modulus;
-use crate::packed::PackedPolys;
+use crate::packed::{Finish, PackedPolys};
 use crate::poly::{Eval, RnsPoly, RnsPolyMut, RnsPolyRef};
 use crate::rns::MAX_DIGIT;
 use crate::sampler::{self, Seed};
@@ -122,43 +122,52 @@ impl KeySwitchKey {
         PackedPolys::bytes(gadget.qp(), 2 * gadget.digits(gadget.q().len()))
     }
 
-    /// Inner product at limb j modulo QP of `limbs` ciphertext limbs: out ← Σ_d digits\[d\]·(b_d, a_d), where digits\[d\] is limb j
-    /// of the lifted digit d.
+    /// Inner product of lifted digits with one part of the key (b_d, a_d) at one limb: out ← Σ_d digits\[d\]·b_d (`part` 0) or ·a_d (1), then
+    /// what `finish` says. `at` is a limb of [`Gadget::qp`] ([`Gadget::qp_index`]), `digits` holds that limb of every digit.
     ///
     /// # Panics
-    /// If j, the number of digits or a length is wrong, or the key has not the shape of the gadget.
-    pub fn accumulate_limb(&self, gadget: &Gadget, limbs: usize, j: usize, digits: &[&[f64]], out: [&mut [f64]; 2]) {
-        assert!(digits.len() == gadget.digits(limbs), "{} digits at {limbs} limbs", digits.len());
+    /// If `at`, `part`, the number of digits or a length is wrong, or the key has not the shape of the gadget.
+    pub fn accumulate_limb(
+        &self,
+        gadget: &Gadget,
+        at: usize,
+        part: usize,
+        digits: &[&[f64]],
+        finish: Finish<'_>,
+        out: &mut [f64],
+    ) {
+        let most = gadget.digits(gadget.q().len());
+        assert!((1..=most).contains(&digits.len()) && part < 2, "{} digits of {most}, part {part}", digits.len());
         assert!(
-            self.parts.len() == 2 * gadget.digits(gadget.q().len()) && self.parts.limbs() == gadget.qp().len(),
-            "a key of {} digits and {} limbs for a gadget of {} and {}",
+            self.parts.len() == 2 * most && self.parts.limbs() == gadget.qp().len(),
+            "a key of {} digits and {} limbs for a gadget of {most} and {}",
             self.parts.len() / 2,
             self.parts.limbs(),
-            gadget.digits(gadget.q().len()),
             gadget.qp().len()
         );
-        let at = gadget.qp_index(limbs, j);
-        let table = gadget.qp().table(at);
-        for (part, out) in out.into_iter().enumerate() {
-            let mut keys = [&[][..]; MAX_DIGIT];
-            let keys = &mut keys[..digits.len()];
-            keys.iter_mut().enumerate().for_each(|(d, slot)| *slot = self.parts.limb(2 * d + part, at));
-            table.dot_packed_into(out, digits, keys);
-        }
+        let mut keys = [&[][..]; MAX_DIGIT];
+        let keys = &mut keys[..digits.len()];
+        keys.iter_mut().enumerate().for_each(|(d, slot)| *slot = self.parts.limb(2 * d + part, at));
+        gadget.qp().table(at).dot_packed_into(out, digits, keys, finish);
     }
 
-    /// [`KeySwitchKey::accumulate_limb`] for all limbs of decomposed digits ([`Gadget::decompose`]), on one thread. The result is
-    /// modulo QP, not divided by P.
+    /// [`KeySwitchKey::accumulate_limb`] for both parts and all limbs of decomposed digits ([`Gadget::decompose`]), on one thread. The result
+    /// is modulo QP, not divided by P.
     ///
     /// # Panics
     /// If a shape does not fit.
     pub fn accumulate(&self, gadget: &Gadget, digits: &[RnsPoly<Eval>], out: [&mut RnsPolyMut<'_, Eval>; 2]) {
-        let [b, a] = out;
-        let limbs = b.limbs() - gadget.special();
-        for j in 0..b.limbs() {
-            let mut list = [&[][..]; MAX_DIGIT];
-            list.iter_mut().zip(digits).for_each(|(slot, digit)| *slot = digit.limb(j));
-            self.accumulate_limb(gadget, limbs, j, &list[..digits.len()], [b.limb_mut(j), a.limb_mut(j)]);
+        let [b, a] = out.each_ref().map(|out| out.limbs());
+        assert!(b == a, "{b} and {a} limbs");
+        let limbs = b - gadget.special();
+        assert!(digits.len() == gadget.digits(limbs), "{} digits at {limbs} limbs", digits.len());
+        for (part, out) in out.into_iter().enumerate() {
+            for j in 0..out.limbs() {
+                let mut list = [&[][..]; MAX_DIGIT];
+                list.iter_mut().zip(digits).for_each(|(slot, digit)| *slot = digit.limb(j));
+                let (at, list) = (gadget.qp_index(limbs, j), &list[..digits.len()]);
+                self.accumulate_limb(gadget, at, part, list, Finish::default(), out.limb_mut(j));
+            }
         }
     }
 

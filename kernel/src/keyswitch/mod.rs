@@ -33,6 +33,7 @@ pub use key::KeySwitchKey;
 
 use crate::error::Error;
 use crate::ntt::InverseScale;
+use crate::packed::Finish;
 use crate::poly::{Coeff, Eval, RnsPoly, RnsPolyMut, RnsPolyRef};
 use crate::rns::{BaseConverter, GROUP, MAX_DIGIT, ModDown, RnsBasis};
 use crate::scratch::limb_stride;
@@ -278,7 +279,11 @@ impl Gadget {
         let (mut switching, _) = Switching::new(self, c, key, scratch);
         let [b, a] = out;
         for group in self.groups(c.limbs()) {
-            switching.accumulate(group, [b, a]);
+            switching.lift(group.clone());
+            for j in group {
+                switching.accumulate(j, 0, Finish::default(), b.limb_mut(j));
+                switching.accumulate(j, 1, Finish::default(), a.limb_mut(j));
+            }
         }
     }
 
@@ -302,7 +307,11 @@ impl Gadget {
         let (mut converted, _) = RnsPolyMut::<Eval>::from_scratch(scratch, c.n(), GROUP);
         let [b, a] = out;
         for group in self.groups(limbs).filter(|group| group.start >= limbs) {
-            switching.accumulate(group, [b, a]);
+            switching.lift(group.clone());
+            for j in group {
+                switching.accumulate(j, 0, Finish::default(), b.limb_mut(j));
+                switching.accumulate(j, 1, Finish::default(), a.limb_mut(j));
+            }
         }
         let [(mut b, special_b), (mut a, special_a)] = [b, a].map(|sum| sum.reborrow().split_at(limbs));
         let prepared = [
@@ -310,11 +319,15 @@ impl Gadget {
             self.mod_down.prepare(special_a, overflow.limb_mut(1)),
         ];
         for group in self.groups(limbs).filter(|group| group.start < limbs) {
-            switching.accumulate(group.clone(), [&mut b, &mut a]);
-            for (i, sum) in [&mut b, &mut a].into_iter().enumerate() {
-                let mut kept = sum.reborrow().split_at(group.end).0.split_at(group.start).1;
-                let (prepared, v) = (prepared[i].view(), overflow.limb(i));
-                self.mod_down.finish_limbs(group.start, prepared, v, &mut kept, &mut converted);
+            switching.lift(group.clone());
+            for (part, out) in [&mut b, &mut a].into_iter().enumerate() {
+                let mut converted = converted.reborrow().split_at(group.len()).0;
+                let (prepared, v) = (prepared[part].view(), overflow.limb(part));
+                self.mod_down.convert_limbs(group.start, prepared, v, &mut converted);
+                for (i, j) in group.clone().enumerate() {
+                    let divide = Some(self.mod_down.division(j, converted.limb_mut(i)));
+                    switching.accumulate(j, part, Finish { divide, ..Finish::default() }, out.limb_mut(j));
+                }
             }
         }
     }
@@ -329,6 +342,8 @@ struct Switching<'a> {
     overflow: RnsPolyMut<'a, Coeff>,
     /// [`GROUP`] limbs for each digit.
     lifted: RnsPolyMut<'a, Eval>,
+    /// The limbs that are lifted.
+    group: Range<usize>,
 }
 
 impl<'a> Switching<'a> {
@@ -344,25 +359,35 @@ impl<'a> Switching<'a> {
         let (mut overflow, scratch) = RnsPolyMut::from_scratch(scratch, c.n(), digits);
         let (lifted, scratch) = RnsPolyMut::from_scratch(scratch, c.n(), GROUP * digits);
         gadget.prepare(c, &mut prepared, &mut overflow);
-        (Self { gadget, c, key, prepared, overflow, lifted }, scratch)
+        (Self { gadget, c, key, prepared, overflow, lifted, group: 0..0 }, scratch)
     }
 
-    /// The sums at the limbs of one group: the lifted limbs of all digits are used while they are in the cache.
-    fn accumulate(&mut self, group: Range<usize>, [b, a]: [&mut RnsPolyMut<'_, Eval>; 2]) {
-        let Self { gadget, c, key, prepared, overflow, lifted } = self;
-        let digits = overflow.limbs();
-        let own = if group.start < c.limbs() { group.start / gadget.alpha } else { digits };
-        for (first, mut lifted) in lifted.groups_mut(GROUP).filter(|(first, _)| first / GROUP != own) {
-            let d = first / GROUP;
-            let mut lifted = lifted.reborrow().split_at(group.len()).0;
+    /// The digit whose limbs the group's are.
+    fn own(&self) -> Option<usize> {
+        (self.group.start < self.c.limbs()).then(|| self.group.start / self.gadget.alpha)
+    }
+
+    /// Lifts the digits to the limbs of one group, to be used while they are in the cache.
+    fn lift(&mut self, group: Range<usize>) {
+        self.group = group;
+        let (own, Self { gadget, prepared, overflow, lifted, group, .. }) = (self.own(), self);
+        for (first, lifted) in lifted.groups_mut(GROUP).filter(|(first, _)| Some(first / GROUP) != own) {
+            let (d, mut lifted) = (first / GROUP, lifted.split_at(group.len()).0);
             gadget.digit_limbs(prepared.view(), overflow.limb(d), d, group.start, &mut lifted);
         }
-        for (i, j) in group.enumerate() {
-            let mut list = [&[][..]; MAX_DIGIT];
-            for (d, slot) in list[..digits].iter_mut().enumerate() {
-                *slot = if d == own { c.limb(j) } else { lifted.limb(GROUP * d + i) };
-            }
-            key.accumulate_limb(gadget, c.limbs(), j, &list[..digits], [b.limb_mut(j), a.limb_mut(j)]);
+    }
+
+    /// The sum at limb j of the group, for one part of the key.
+    fn accumulate(&self, j: usize, part: usize, finish: Finish<'_>, out: &mut [f64]) {
+        let (digits, limbs) = (self.overflow.limbs(), self.c.limbs());
+        let mut list = [&[][..]; MAX_DIGIT];
+        for (d, slot) in list[..digits].iter_mut().enumerate() {
+            *slot = match Some(d) == self.own() {
+                true => self.c.limb(j),
+                false => self.lifted.limb(GROUP * d + j - self.group.start),
+            };
         }
+        let at = self.gadget.qp_index(limbs, j);
+        self.key.accumulate_limb(self.gadget, at, part, &list[..digits], finish, out);
     }
 }

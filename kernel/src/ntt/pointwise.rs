@@ -234,7 +234,7 @@ impl NttTable {
     }
 
     /// The centred constant and its quotient by q.
-    fn constant(&self, c: u64) -> [f64; 2] {
+    pub(crate) fn constant(&self, c: u64) -> [f64; 2] {
         let w = self.modulus.centre(self.modulus.reduce(c)) as f64;
         [w, w / self.modulus.as_f64()]
     }

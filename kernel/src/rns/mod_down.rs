@@ -102,10 +102,13 @@ impl ModDown {
     ) {
         let mut converted = scratch.reborrow().split_at(x.limbs()).0;
         self.convert_limbs(first, prepared, v, &mut converted);
-        (0..x.limbs()).for_each(|j| self.finish_limb(first + j, converted.limb_mut(j), x.limb_mut(j)));
+        for j in 0..x.limbs() {
+            let (converted, inverse) = self.division(first + j, converted.limb_mut(j));
+            self.kept.table(first + j).sub_mul_scalar_assign(x.limb_mut(j), converted, inverse);
+        }
     }
 
-    /// The first half of step 3, for kept limbs first, first + 1, …: \[x\]_P mod qⱼ, for [`ModDown::finish_limb`].
+    /// The first half of step 3, for kept limbs first, first + 1, …: \[x\]_P mod qⱼ, for [`ModDown::division`].
     ///
     /// # Panics
     /// As [`ModDown::finish_limbs`].
@@ -122,14 +125,15 @@ impl ModDown {
         converted.with_limbs_mut(|out| prepared.with_limbs(v, |y| self.converter.convert_into(y, first, out)));
     }
 
-    /// The second half of step 3, for kept limb j: x becomes (x − \[x\]_P)/P mod qⱼ, in values; `converted` is used up.
+    /// The second half of step 3, for kept limb j: c and P⁻¹ mod qⱼ such that (x − c)·P⁻¹ is the quotient, in values: a
+    /// [`Finish::divide`](crate::packed::Finish) of the sum that x may be. c is transformed in place from what
+    /// [`ModDown::convert_limbs`] made.
     ///
     /// # Panics
-    /// If j or a length is wrong.
-    pub fn finish_limb(&self, j: usize, converted: &mut [f64], x: &mut [f64]) {
-        let table = self.kept.table(j);
-        table.forward(converted);
-        table.sub_mul_scalar_assign(x, converted, self.inverses[j]);
+    /// If j or the length is wrong.
+    pub fn division<'a>(&self, j: usize, converted: &'a mut [f64]) -> (&'a [f64], u64) {
+        self.kept.table(j).forward(converted);
+        (converted, self.inverses[j])
     }
 
     /// Length of the workspace of [`ModDown::apply`].
