@@ -89,12 +89,13 @@ fn requests(params: &Parameters) -> KeyRequests {
 }
 
 /// Makes what [`Footprint::process`] counts and returns the largest memory that this process has held, with what it had
-/// before taken off. The parameters' tables count, although they were there before.
+/// before taken off, and the pages of the program itself that were read meanwhile: how many these are is the compiler's doing.
+/// The parameters' tables count, although they were there before.
 ///
 /// # Errors
 /// [`Error::Unsupported`] where the system does not tell; those of key generation.
 pub fn measure(params: &Parameters) -> Result<usize> {
-    let before = resident()?;
+    let (before, code) = (resident()?, status("RssFile:")?);
     let tables = Footprint::new(params)?.tables;
     let mut rng = entropy()?;
     let secret = SecretKey::generate(params, &mut rng)?;
@@ -107,7 +108,8 @@ pub fn measure(params: &Parameters) -> Result<usize> {
     let evaluator = Evaluator::new(params, Arc::new(keys));
     let mut product = Ciphertext::empty(params);
     evaluator.mul_into(&ciphertexts[0], &ciphertexts[1], &mut product)?;
-    Ok(peak()?.saturating_sub(before) + tables)
+    let code = status("RssFile:")?.saturating_sub(code);
+    Ok(peak()?.saturating_sub(before + code) + tables)
 }
 
 /// The largest memory that this process has held.
