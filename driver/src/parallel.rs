@@ -11,6 +11,15 @@ pub(crate) fn for_each<T: Send>(items: impl Iterator<Item = T> + Send, f: impl F
     items.enumerate().par_bridge().for_each(|(i, item)| f(i, item));
 }
 
+/// [`for_each`], on this thread alone unless the items are to be `shared`: worth it for the last task of a loop, when other threads wait.
+pub(crate) fn for_each_shared<T: Send>(
+    shared: bool,
+    items: impl Iterator<Item = T> + Send,
+    f: impl Fn(usize, T) + Sync + Send,
+) {
+    if shared { for_each(items, f) } else { items.enumerate().for_each(|(i, item)| f(i, item)) }
+}
+
 /// Calls `f` with the numbers of part and limb of each limb of these polynomials, and the limb: all parts in one step, since the
 /// end of each step waits for the last thread. All parts of a limb come before the next limb: what they are made from is then in the cache.
 pub(crate) fn for_each_limb(parts: &mut [RnsPoly<Eval>], f: impl Fn(usize, usize, &mut [f64]) + Sync + Send) {

@@ -4,6 +4,8 @@
 //! by P·q_{l−1}, which makes the rescaling after a product almost free: a transform less for each remaining limb and part, and one
 //! rounding instead of two. The limbs that are divided away are summed first, so that all others are divided while they
 //! are in the cache.
+//!
+//! Limbs that cannot be dealt out evenly come last, one by one, and each is shared by the threads: its digits, then its sums.
 
 use std::ops::Range;
 
@@ -15,7 +17,7 @@ use hetal_kernel::{Coeff, Eval, Gadget, ModDown, RnsPoly, RnsPolyMut, RnsPolyRef
 use super::Evaluator;
 use super::combination::Combination;
 use crate::keys::EvaluationKey;
-use crate::parallel::for_each;
+use crate::parallel::{for_each, for_each_shared};
 
 /// Digits of a polynomial under one gadget.
 pub(crate) enum Digits<'a> {
@@ -50,10 +52,11 @@ impl<'a> Digits<'a> {
         let own = if group.start < limbs { group.start / gadget.alpha() } else { digits };
         let (mut lifted, _) = RnsPolyMut::from_scratch(scratch, gadget.q().n(), GROUP * digits);
         if let Self::Prepared { prepared, overflow, .. } = self {
-            for (first, lifted) in lifted.groups_mut(GROUP).filter(|(first, _)| first / GROUP != own) {
+            let lifted = lifted.groups_mut(GROUP).filter(|(first, _)| first / GROUP != own);
+            for_each_shared(is_shared(&group), lifted, |_, (first, lifted)| {
                 let (d, mut lifted) = (first / GROUP, lifted.split_at(group.len()).0);
                 gadget.digit_limbs(prepared.view(), overflow.limb(d), d, group.start, &mut lifted);
-            }
+            });
         }
         DigitsAt { all: self, gadget, first: group.start, own, lifted }
     }
@@ -101,24 +104,36 @@ pub(super) fn groups(gadget: &Gadget, limbs: usize, kept: usize) -> Vec<Range<us
     gadget.groups(limbs).flat_map(cut).collect()
 }
 
-/// Halves groups, the last first, until the threads, of which each takes the next group when it is done with one, are done at the same
-/// time but for a limb. A group is cheaper than its limbs one by one.
+/// Cuts groups until the threads, of which each takes the next group when it is done with one, are done at the same time: takes what does not
+/// go round off the end, limb by limb, and halves others, the last first. A group is cheaper than its limbs one by one.
 fn balanced(mut groups: Vec<Range<usize>>) -> Vec<Range<usize>> {
     let threads = rayon::current_num_threads();
     let limbs: usize = groups.iter().map(Range::len).sum();
+    let mut shared = Vec::new();
+    for _ in 0..limbs % threads {
+        let last = groups.last_mut().expect("a limb is left");
+        last.end -= 1;
+        shared.push(last.end..last.end + 1);
+        groups.pop_if(|last| Range::is_empty(last));
+    }
     loop {
         let mut ends = vec![0; threads];
         for group in &groups {
             *ends.iter_mut().min().expect("there is a thread") += group.len();
         }
-        let Some(last) = groups.iter().rposition(|group| group.len() > 1) else { return groups };
-        if ends.into_iter().max() <= Some(limbs.div_ceil(threads)) {
-            return groups;
-        }
+        let last = groups.iter().rposition(|group| group.len() > 1);
+        let Some(last) = last.filter(|_| ends.into_iter().max() > Some(limbs / threads)) else { break };
         let Range { start, end } = groups[last];
         let middle = start + (end - start).div_ceil(2);
         groups.splice(last..=last, [start..middle, middle..end]);
     }
+    groups.extend(shared.into_iter().rev());
+    groups
+}
+
+/// Whether the threads share the work on a group: one of a single limb comes when others have nothing else to do, or soon.
+fn is_shared(group: &Range<usize>) -> bool {
+    group.len() == 1
 }
 
 /// Cuts a polynomial whose first limb is that of the first group into these groups.
@@ -172,12 +187,6 @@ fn by_group<'a>(
         tasks.iter_mut().zip(poly).for_each(|((_, parts), part)| parts.push(part));
     }
     tasks
-}
-
-/// Parts b and a, alternating, two by two.
-fn pairs<T>(parts: Vec<T>) -> impl Iterator<Item = [T; 2]> {
-    let mut parts = parts.into_iter();
-    std::iter::from_fn(move || Some([parts.next()?, parts.next()?]))
 }
 
 impl Evaluator {
@@ -263,26 +272,27 @@ impl Evaluator {
         let (gadget, limbs, n) = (&*key.gadget, digits.limbs(), b.n());
         let groups = balanced(groups(gadget, limbs, limbs));
         let tasks: Vec<_> = split(b, &groups).into_iter().zip(split(a, &groups)).zip(&groups).collect();
-        // Lifted digits, a limb for a sum, and one to permute it into.
-        let words = (GROUP * gadget.digits(limbs) + 2) * limb_stride(n);
-        for_each(tasks.into_iter(), |_, ((mut b, mut a), group)| {
+        let words = GROUP * gadget.digits(limbs) * limb_stride(n);
+        for_each(tasks.into_iter(), |_, ((b, a), group)| {
             self.pool.with(words, |scratch| {
-                let (mut sum, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 2);
                 let at = digits.at(gadget, group.clone(), scratch);
-                let [sum, permuted] = limbs_of(&mut sum);
-                for (i, j) in group.clone().enumerate() {
-                    let table = gadget.qp().table(gadget.qp_index(limbs, j));
-                    for (part, out) in [&mut b, &mut a].into_iter().enumerate() {
-                        let add = (part == 0).then(|| (addend.limb(j), 1));
-                        at.sum(key, j, part, Finish { add, divide: None }, sum);
-                        let Some(automorphism) = &key.automorphism else {
-                            table.add_assign(out.limb_mut(i), sum);
-                            continue;
-                        };
-                        automorphism.limb_into(sum, permuted);
-                        table.add_assign(out.limb_mut(i), permuted);
-                    }
-                }
+                for_each_shared(is_shared(group), [b, a].into_iter(), |part, mut out| {
+                    self.pool.with(2 * limb_stride(n), |scratch| {
+                        let (mut work, _) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 2);
+                        let [sum, permuted] = limbs_of(&mut work);
+                        for (i, j) in group.clone().enumerate() {
+                            let table = gadget.qp().table(gadget.qp_index(limbs, j));
+                            let add = (part == 0).then(|| (addend.limb(j), 1));
+                            at.sum(key, j, part, Finish { add, divide: None }, sum);
+                            let Some(automorphism) = &key.automorphism else {
+                                table.add_assign(out.limb_mut(i), sum);
+                                continue;
+                            };
+                            automorphism.limb_into(sum, permuted);
+                            table.add_assign(out.limb_mut(i), permuted);
+                        }
+                    });
+                });
             });
         });
     }
@@ -303,8 +313,7 @@ impl Evaluator {
         let groups = groups(gadget, limbs, kept);
         let (kept_groups, dropped_groups): (Vec<_>, Vec<_>) = groups.into_iter().partition(|group| group.start < kept);
         let (kept_groups, dropped_groups) = (balanced(kept_groups), balanced(dropped_groups));
-        // Lifted digits, a group to convert into, a limb for a sum that is to be permuted, and one for an addend.
-        let words = (GROUP * gadget.digits(limbs) + GROUP + 2) * limb_stride(n);
+        let words = GROUP * gadget.digits(limbs) * limb_stride(n);
         let p = |j: usize| gadget.mod_down().dropped().product_mod(gadget.q().modulus(j));
         let keys: Vec<&EvaluationKey> = jobs.iter().map(|job| job.key).collect();
         self.pool.with(2 * keys.len() * (dropped + 1) * limb_stride(n), |scratch| {
@@ -318,18 +327,19 @@ impl Evaluator {
             let parts = sums.iter_mut().map(|sum| split(sum.reborrow(), &dropped_groups));
             for_each(by_group(parts, &dropped_groups).into_iter(), |_, (group, parts)| {
                 self.pool.with(words, |scratch| {
-                    let (mut computed, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 1);
                     let at = digits.at(gadget, group.clone(), scratch);
-                    for (key, parts) in keys.iter().zip(pairs(parts)) {
-                        for (part, mut out) in parts.into_iter().enumerate() {
+                    let tasks = parts.into_iter().enumerate().map(|(i, out)| (keys[i / 2], i % 2, out));
+                    for_each_shared(is_shared(&group), tasks, |_, (key, part, mut out)| {
+                        self.pool.with(limb_stride(n), |scratch| {
+                            let (mut computed, _) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 1);
                             for (i, j) in group.clone().enumerate() {
                                 let addend = if j < limbs { addends[part] } else { Addend::None };
                                 let add = addend.limb(j, computed.limb_mut(0)).map(|x| (x, p(j)));
                                 at.sum(key, j, part, Finish { add, divide: None }, out.limb_mut(i));
                                 divider.prepare_limb(j - kept, out.limb_mut(i));
                             }
-                        }
-                    }
+                        });
+                    });
                 });
             });
             let dropped: Vec<_> = sums.into_iter().map(RnsPolyMut::assume_domain::<Coeff>).collect();
@@ -340,15 +350,14 @@ impl Evaluator {
             let parts = jobs.into_iter().flat_map(|job| job.out).map(|out| split(out.view_mut(), &kept_groups));
             for_each(by_group(parts, &kept_groups).into_iter(), |_, (group, parts)| {
                 self.pool.with(words, |scratch| {
-                    let first = group.start;
-                    let (mut converted, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, group.len());
-                    let (mut work, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 2);
-                    let [sum, computed] = limbs_of(&mut work);
                     let at = digits.at(gadget, group.clone(), scratch);
-                    for (k, (key, out)) in keys.iter().zip(pairs(parts)).enumerate() {
-                        for (part, mut out) in out.into_iter().enumerate() {
-                            let (dropped, v) = (dropped[2 * k + part].view(), overflow.limb(2 * k + part));
-                            divider.convert_limbs(first, dropped, v, &mut converted);
+                    let tasks = parts.into_iter().enumerate().map(|(i, out)| (i, keys[i / 2], i % 2, out));
+                    for_each_shared(is_shared(&group), tasks, |_, (i, key, part, mut out)| {
+                        self.pool.with((group.len() + 2) * limb_stride(n), |scratch| {
+                            let (mut converted, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, group.len());
+                            let (mut work, _) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 2);
+                            let [sum, computed] = limbs_of(&mut work);
+                            divider.convert_limbs(group.start, dropped[i].view(), overflow.limb(i), &mut converted);
                             // A limb at a time, from the sum to its place, while it is in the cache.
                             for (i, j) in group.clone().enumerate() {
                                 let add = addends[part].limb(j, computed).map(|x| (x, p(j)));
@@ -362,8 +371,8 @@ impl Evaluator {
                                     }
                                 }
                             }
-                        }
-                    }
+                        });
+                    });
                 });
             });
         });
