@@ -1,7 +1,8 @@
 //! Polynomials at rest, in 11/16 (q below 2^42) or 13/16 of the memory: for what is written once and read often, such as keys.
 //!
-//! Keys are most of the memory of whoever computes with them, and an inner product takes as long as the key takes to come from
-//! memory: unpacking on the way costs next to nothing (`compare keyswitch`: 0.9 to 1.06 times as fast as with `f64` residues).
+//! Keys are most of the memory of whoever computes with them, and an inner product takes about as long as the key takes to come from
+//! memory, so that unpacking on the way costs little (`compare keyswitch`: 0.9 to 1.06 times as fast as with `f64` residues on Zen 4 and 5, 0.7 to
+//! 0.84 on Zen 3, in a key-switch 4 to 7 % of its time).
 //!
 //! A residue has at most 50 bits, so a word of 64 has room for part of another: C words hold C residues in their low bits and one
 //! more, cut into C chunks of B bits, in their high bits, with (C, B) = (2, 21) for q below 2^42 and (4, 13) for all others.
@@ -28,12 +29,12 @@ use crate::modulus::Modulus;
 use crate::ntt::NttTable;
 use crate::poly::{Eval, RnsPoly};
 use crate::rns::RnsBasis;
-use crate::simd::{Lanes, Task, array, chunk_bits};
+use crate::simd::{Lanes, SUMS, Sums, Task, array, chunk_bits, fetch};
 
 /// Residues that are packed together. A limb of fewer takes the words of so many.
 pub const BLOCK: usize = LANES * VECTORS;
 const LANES: usize = 8;
-const VECTORS: usize = 16;
+const VECTORS: usize = SUMS;
 /// Packed operands that are read at once: the processor fetches so many streams ahead, of more of them not all (half the speed).
 const STREAMS: usize = 4;
 
@@ -300,6 +301,11 @@ impl<const C: usize> Task for Unpack<'_, C> {
 #[repr(align(64))]
 struct Block([f64; BLOCK]);
 
+/// Blocks between the one that is multiplied and the one whose words are fetched. The processor fetches ahead too, but not from one page into the
+/// next: with words from memory a sum of two products took 1.4 ns (Zen 3, AVX2) and takes 1.25, with words from the cache 1.15. Fetching the `f64`
+/// operands as well made it slower.
+const AHEAD: usize = 4;
+
 struct DotPacked<'a, const C: usize, const D: usize> {
     modulus: &'a Modulus,
     out: &'a mut [f64],
@@ -317,82 +323,119 @@ impl<const C: usize, const D: usize> Task for DotPacked<'_, C, D> {
     type Output = ();
 
     #[inline(always)]
-    fn run<const L: usize, S: Lanes<L>>(mut self, simd: S) {
-        let registers = LANES / L;
-        let lines = block_words(C) / LANES;
-        for block in 0..self.b[0].len() / block_words(C) {
-            for i in 0..registers {
+    fn run<const L: usize, S: Lanes<L>>(self, simd: S) {
+        let q = simd.modulus(self.modulus);
+        let add = self.add.map(|(x, w)| (x.as_chunks::<BLOCK>().0, simd.splat(w)));
+        let divide = self.divide.map(|(x, w)| (x.as_chunks::<BLOCK>().0, simd.multiplier(w)));
+        let a = array!(D, |j| self.a[j].as_chunks::<BLOCK>().0);
+        let mut sums = Sums::new(simd);
+        for (i, out) in self.out.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
+            // Of lengths that the compiler knows: it then leaves out the checks of indices.
+            let words = i * block_words(C);
+            for b in self.b {
+                (0..block_words(C)).step_by(8).for_each(|line| fetch(b, words + AHEAD * block_words(C) + line));
+            }
+            let mut block = DotBlock {
+                out: out.as_chunks_mut::<L>().0,
+                a: array!(D, |j| a[j][i].as_chunks::<L>().0),
+                b: array!(D, |j| self.b[j][words..words + block_words(C)].as_chunks::<L>().0),
+                accumulate: self.accumulate,
+                add: add.map(|(x, w)| (x[i].as_chunks::<L>().0, w)),
+                divide: divide.map(|(x, w)| (x[i].as_chunks::<L>().0, w)),
+            };
+            for register in 0..LANES / L {
                 for group in 0..VECTORS / (C + 1) {
-                    let (word, vector) = (block * lines + group * C, block * VECTORS + group * (C + 1));
-                    self.group::<L, C, S>(simd, word * registers + i, vector * registers + i);
+                    block.sum_group::<C>(simd, q, register, group * C, group * (C + 1), &mut sums);
                 }
                 // 16 is one more than a multiple of C + 1.
-                let (word, vector) = ((block + 1) * lines - 1, (block + 1) * VECTORS - 1);
-                self.group::<L, 1, S>(simd, word * registers + i, vector * registers + i);
+                block.sum_group::<1>(simd, q, register, block_words(C) / LANES - 1, VECTORS - 1, &mut sums);
+                for vector in (0..VECTORS).step_by(2) {
+                    block.finish::<2>(simd, q, register, vector, &sums);
+                }
             }
         }
     }
 }
 
-impl<const C: usize, const D: usize> DotPacked<'_, C, D> {
-    /// The sums of one group of G words.
+/// [`DotPacked`] at one block.
+struct DotBlock<'a, const L: usize, const D: usize, S: Lanes<L>> {
+    out: &'a mut [[f64; L]],
+    a: [&'a [[f64; L]]; D],
+    b: [&'a [[u64; L]]; D],
+    accumulate: bool,
+    add: Option<(&'a [[f64; L]], S::V)>,
+    divide: Option<(&'a [[f64; L]], S::W)>,
+}
+
+impl<const L: usize, const D: usize, S: Lanes<L>> DotBlock<'_, L, D, S> {
+    /// The sums of one group of G words, not reduced: of this register of the vectors from `vector` on and the words from `word` on.
     #[inline(always)]
-    fn group<const L: usize, const G: usize, S: Lanes<L>>(&mut self, simd: S, word: usize, vector: usize) {
-        let (q, registers) = (simd.modulus(self.modulus), LANES / L);
-        macro_rules! unpack {
-            ($j:expr) => {{
-                let b = self.b[$j].as_chunks::<L>().0;
-                simd.unpack(q, array!(G, |c| &b[word + c * registers]))
+    fn sum_group<const G: usize>(
+        &self,
+        simd: S,
+        q: S::Q,
+        register: usize,
+        word: usize,
+        vector: usize,
+        out: &mut Sums<S::Acc>,
+    ) {
+        let at = |vector: usize| vector * (LANES / L) + register;
+        // Sums of K vectors side by side, the first of which is number `first` of the group.
+        macro_rules! sums {
+            ($k:expr, $first:expr, |$j:ident, $c:ident| $b:expr) => {{
+                let vector = vector + $first;
+                let mut sums = array!($k, |k| {
+                    let ($j, $c) = (0, $first + k);
+                    simd.acc_first(simd.load(&self.a[0][at(vector + k)]), $b)
+                });
+                for $j in 1..D {
+                    sums = array!($k, |k| {
+                        let $c = $first + k;
+                        simd.acc_mul(sums[k], simd.load(&self.a[$j][at(vector + k)]), $b)
+                    });
+                }
+                if let Some((x, w)) = self.add {
+                    sums = array!($k, |k| simd.acc_mul(sums[k], simd.load(&x[at(vector + k)]), w));
+                }
+                out.0[vector..vector + $k].copy_from_slice(&sums);
             }};
         }
-        macro_rules! a {
-            ($j:expr, $c:expr) => {
-                simd.load(&self.a[$j].as_chunks::<L>().0[vector + $c * registers])
+        macro_rules! low {
+            ($k:expr, $first:expr) => {
+                sums!($k, $first, |j, c| simd.unpack_low(q, chunk_bits(G), &self.b[j][at(word + c)]))
             };
         }
-        // A word by itself has no chunks: the sum of `high` is then not used.
-        let last = if G == 1 { 0 } else { G };
-        let (low, high) = unpack!(0);
-        let mut accs = array!(G, |c| simd.acc_first(a!(0, c), low[c]));
-        let mut acc = simd.acc_first(a!(0, last), high);
-        for j in 1..D {
-            let (low, high) = unpack!(j);
-            accs = array!(G, |c| simd.acc_mul(accs[c], a!(j, c), low[c]));
-            acc = simd.acc_mul(acc, a!(j, last), high);
+        if G == 1 {
+            low!(1, 0);
+        } else {
+            for first in (0..G).step_by(2) {
+                low!(2, first);
+            }
+            sums!(1, G, |j, _c| simd.unpack_high(q, array!(G, |c| &self.b[j][at(word + c)])));
         }
-        if let Some((x, w)) = self.add {
-            let (x, w) = (x.as_chunks::<L>().0, simd.splat(w));
-            accs = array!(G, |c| simd.acc_mul(accs[c], simd.load(&x[vector + c * registers]), w));
-            acc = simd.acc_mul(acc, simd.load(&x[vector + last * registers]), w);
+    }
+
+    /// From K sums to their places.
+    #[inline(always)]
+    fn finish<const K: usize>(&mut self, simd: S, q: S::Q, register: usize, vector: usize, sums: &Sums<S::Acc>) {
+        let at = |vector: usize| vector * (LANES / L) + register;
+        let accs = array!(K, |k| sums.0[vector + k]);
+        let mut sums = match self.divide {
+            Some(_) => simd.acc_finish_lazy(q, accs),
+            None => simd.acc_finish(q, accs),
+        };
+        if self.accumulate {
+            sums = array!(K, |k| simd.add(sums[k], simd.load(&self.out[at(vector + k)])));
         }
-        let out = self.out.as_chunks_mut::<L>().0;
-        // Of K sums, the first at vector `at`.
-        macro_rules! store {
-            ($k:expr, $at:expr, $accs:expr) => {{
-                let (at, registers) = ($at, registers);
-                let mut sums = match self.divide {
-                    Some(_) => simd.acc_finish_lazy(q, $accs),
-                    None => simd.acc_finish(q, $accs),
-                };
-                if self.accumulate {
-                    sums = array!($k, |c| simd.add(sums[c], simd.load(&out[at + c * registers])));
-                }
-                if let Some((x, w)) = self.divide {
-                    let (x, w) = (x.as_chunks::<L>().0, simd.multiplier(w));
-                    sums = array!($k, |c| simd.sub(sums[c], simd.load(&x[at + c * registers])));
-                    sums = simd.mul_const(q, sums, [w; $k]);
-                }
-                if self.accumulate || self.divide.is_some() {
-                    sums = simd.reduce(q, sums);
-                }
-                for c in 0..$k {
-                    simd.store(&mut out[at + c * registers], sums[c]);
-                }
-            }};
+        if let Some((x, w)) = self.divide {
+            sums = array!(K, |k| simd.sub(sums[k], simd.load(&x[at(vector + k)])));
+            sums = simd.mul_const(q, sums, [w; K]);
         }
-        store!(G, vector, accs);
-        if G > 1 {
-            store!(1, vector + G * registers, [acc]);
+        if self.accumulate || self.divide.is_some() {
+            sums = simd.reduce(q, sums);
+        }
+        for k in 0..K {
+            simd.store(&mut self.out[at(vector + k)], sums[k]);
         }
     }
 }
@@ -406,13 +449,13 @@ fn unpack_block<const L: usize, const C: usize, S: Lanes<L>>(simd: S, q: S::Q, w
     for i in 0..registers {
         for group in 0..VECTORS / (C + 1) {
             let (word, vector) = (group * C, group * (C + 1));
-            let (low, high) = simd.unpack(q, array!(C, |c| &words[(word + c) * registers + i]));
-            for c in 0..C {
-                simd.store(&mut out[(vector + c) * registers + i], low[c]);
+            let words = array!(C, |c| &words[(word + c) * registers + i]);
+            for (c, word) in words.iter().enumerate() {
+                simd.store(&mut out[(vector + c) * registers + i], simd.unpack_low(q, chunk_bits(C), word));
             }
-            simd.store(&mut out[(vector + C) * registers + i], high);
+            simd.store(&mut out[(vector + C) * registers + i], simd.unpack_high(q, words));
         }
-        let ([last], _) = simd.unpack(q, [&words[words.len() - registers + i]]);
+        let last = simd.unpack_low(q, 0, &words[words.len() - registers + i]);
         simd.store(&mut out[(VECTORS - 1) * registers + i], last);
     }
 }

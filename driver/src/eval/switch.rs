@@ -328,18 +328,19 @@ impl Evaluator {
             for_each(by_group(parts, &dropped_groups).into_iter(), |_, (group, parts)| {
                 self.pool.with(words, |scratch| {
                     let at = digits.at(gadget, group.clone(), scratch);
-                    let tasks = parts.into_iter().enumerate().map(|(i, out)| (keys[i / 2], i % 2, out));
-                    for_each_shared(is_shared(&group), tasks, |_, (key, part, mut out)| {
-                        self.pool.with(limb_stride(n), |scratch| {
-                            let (mut computed, _) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 1);
-                            for (i, j) in group.clone().enumerate() {
-                                let addend = if j < limbs { addends[part] } else { Addend::None };
+                    // All sums at one limb before the next: its digits are then in the cache.
+                    let mut parts = parts;
+                    for (i, j) in group.clone().enumerate() {
+                        for_each_shared(is_shared(&group), parts.iter_mut(), |k, out| {
+                            self.pool.with(limb_stride(n), |scratch| {
+                                let (mut computed, _) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 1);
+                                let addend = if j < limbs { addends[k % 2] } else { Addend::None };
                                 let add = addend.limb(j, computed.limb_mut(0)).map(|x| (x, p(j)));
-                                at.sum(key, j, part, Finish { add, divide: None }, out.limb_mut(i));
+                                at.sum(keys[k / 2], j, k % 2, Finish { add, divide: None }, out.limb_mut(i));
                                 divider.prepare_limb(j - kept, out.limb_mut(i));
-                            }
+                            });
                         });
-                    });
+                    }
                 });
             });
             let dropped: Vec<_> = sums.into_iter().map(RnsPolyMut::assume_domain::<Coeff>).collect();
@@ -351,23 +352,34 @@ impl Evaluator {
             for_each(by_group(parts, &kept_groups).into_iter(), |_, (group, parts)| {
                 self.pool.with(words, |scratch| {
                     let at = digits.at(gadget, group.clone(), scratch);
-                    let tasks = parts.into_iter().enumerate().map(|(i, out)| (i, keys[i / 2], i % 2, out));
-                    for_each_shared(is_shared(&group), tasks, |_, (i, key, part, mut out)| {
-                        self.pool.with((group.len() + 2) * limb_stride(n), |scratch| {
-                            let (mut converted, scratch) = RnsPolyMut::<Eval>::from_scratch(scratch, n, group.len());
+                    // Both parts of a job at one limb before the next, as above; one by one if the threads share them.
+                    let mut parts: Vec<_> = parts.into_iter().enumerate().collect();
+                    let shared = is_shared(&group);
+                    for_each_shared(shared, parts.chunks_mut(if shared { 1 } else { 2 }), |_, parts| {
+                        let converted_limbs = parts.len() * group.len();
+                        self.pool.with((converted_limbs + 2) * limb_stride(n), |scratch| {
+                            let (mut converted, scratch) =
+                                RnsPolyMut::<Eval>::from_scratch(scratch, n, converted_limbs);
                             let (mut work, _) = RnsPolyMut::<Eval>::from_scratch(scratch, n, 2);
                             let [sum, computed] = limbs_of(&mut work);
-                            divider.convert_limbs(group.start, dropped[i].view(), overflow.limb(i), &mut converted);
-                            // A limb at a time, from the sum to its place, while it is in the cache.
+                            let converted_parts = converted.groups_mut(group.len());
+                            for ((k, _), (_, mut converted)) in parts.iter().zip(converted_parts) {
+                                let (dropped, overflow) = (dropped[*k].view(), overflow.limb(*k));
+                                divider.convert_limbs(group.start, dropped, overflow, &mut converted);
+                            }
+                            // From the sum to its place, while it is in the cache.
                             for (i, j) in group.clone().enumerate() {
-                                let add = addends[part].limb(j, computed).map(|x| (x, p(j)));
-                                let divide = Some(divider.division(j, converted.limb_mut(i)));
-                                let finish = Finish { add, divide };
-                                match &key.automorphism {
-                                    None => at.sum(key, j, part, finish, out.limb_mut(i)),
-                                    Some(automorphism) => {
-                                        at.sum(key, j, part, finish, sum);
-                                        automorphism.limb_into(sum, out.limb_mut(i));
+                                for (at_part, (k, out)) in parts.iter_mut().enumerate() {
+                                    let (key, part) = (keys[*k / 2], *k % 2);
+                                    let add = addends[part].limb(j, computed).map(|x| (x, p(j)));
+                                    let converted = converted.limb_mut(at_part * group.len() + i);
+                                    let finish = Finish { add, divide: Some(divider.division(j, converted)) };
+                                    match &key.automorphism {
+                                        None => at.sum(key, j, part, finish, out.limb_mut(i)),
+                                        Some(automorphism) => {
+                                            at.sum(key, j, part, finish, sum);
+                                            automorphism.limb_into(sum, out.limb_mut(i));
+                                        }
                                     }
                                 }
                             }

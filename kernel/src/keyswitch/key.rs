@@ -156,16 +156,17 @@ impl KeySwitchKey {
     ///
     /// # Panics
     /// If a shape does not fit.
-    pub fn accumulate(&self, gadget: &Gadget, digits: &[RnsPoly<Eval>], out: [&mut RnsPolyMut<'_, Eval>; 2]) {
+    pub fn accumulate(&self, gadget: &Gadget, digits: &[RnsPoly<Eval>], mut out: [&mut RnsPolyMut<'_, Eval>; 2]) {
         let [b, a] = out.each_ref().map(|out| out.limbs());
         assert!(b == a, "{b} and {a} limbs");
         let limbs = b - gadget.special();
         assert!(digits.len() == gadget.digits(limbs), "{} digits at {limbs} limbs", digits.len());
-        for (part, out) in out.into_iter().enumerate() {
-            for j in 0..out.limbs() {
-                let mut list = [&[][..]; MAX_DIGIT];
-                list.iter_mut().zip(digits).for_each(|(slot, digit)| *slot = digit.limb(j));
-                let (at, list) = (gadget.qp_index(limbs, j), &list[..digits.len()]);
+        for j in 0..b {
+            let mut list = [&[][..]; MAX_DIGIT];
+            list.iter_mut().zip(digits).for_each(|(slot, digit)| *slot = digit.limb(j));
+            let (at, list) = (gadget.qp_index(limbs, j), &list[..digits.len()]);
+            // The second part finds the digits in the cache.
+            for (part, out) in out.iter_mut().enumerate() {
                 self.accumulate_limb(gadget, at, part, list, Finish::default(), out.limb_mut(j));
             }
         }

@@ -5,7 +5,7 @@
 //! twiddle per lane.
 
 use super::range::reduced_sum;
-use crate::simd::{Lanes, array};
+use crate::simd::{Lanes, array, fetch};
 
 /// Two groups of L vectors.
 pub(super) type Groups<V, const L: usize> = [[V; L]; 2];
@@ -113,7 +113,6 @@ pub(super) fn vector_twiddles<const L: usize, S: Lanes<L>>(
 }
 
 /// Pairs of groups between the one that is transformed and the one whose twiddles are fetched.
-#[cfg(feature = "std")]
 const AHEAD: usize = 4;
 
 /// Fetches the twiddles inside runs of a later pair of groups, where `lane` are those of this one. The processor does so by itself
@@ -121,12 +120,7 @@ const AHEAD: usize = 4;
 /// 7.9 ms instead of 5.8 for 54 limbs in another binary, waiting for these loads.
 #[inline(always)]
 pub(super) fn fetch_lane_twiddles<const L: usize>(lane: &[[f64; L]]) {
-    #[cfg(feature = "std")]
-    for vector in (0..lane.len()).step_by(8 / L) {
-        prefetch_index::prefetch_index(lane, AHEAD * lane.len() + vector);
-    }
-    #[cfg(not(feature = "std"))]
-    let _ = lane;
+    (0..lane.len()).step_by(8 / L).for_each(|vector| fetch(lane, AHEAD * lane.len() + vector));
 }
 
 /// The twiddles of a layer inside runs, from the L − 1 vectors of each of two groups.

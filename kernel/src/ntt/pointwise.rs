@@ -1,8 +1,10 @@
 //! Pointwise arithmetic modulo q on N centred residues: coefficients or values alike.
 
+use core::ops::Range;
+
 use super::NttTable;
 use crate::Modulus;
-use crate::simd::{Lanes, MAX_TERMS, Task, array};
+use crate::simd::{Lanes, MAX_TERMS, SUMS, Sums, Task, array};
 
 /// A function of a vector of a, of each further slice and of a constant, if there is one, stored reduced over that of a.
 /// The constant comes centred, with its quotient by q.
@@ -258,43 +260,63 @@ impl<const D: usize, const OUT: usize> Task for Dot<'_, D, OUT> {
     #[inline(always)]
     fn run<const L: usize, S: Lanes<L>>(mut self, simd: S) {
         let vectors = self.b.first().map_or(0, |b| b[0].len() / L);
-        // Cut to one common length: the compiler then checks no index in the loop.
-        let b = array!(OUT, |k| array!(D, |j| &self.b[k][j].as_chunks::<L>().0[..vectors]));
+        let mut sums = array!(OUT, |_k| Sums::new(simd));
         if self.run == 1 {
-            let a = array!(D, |j| &self.a[j].as_chunks::<L>().0[..vectors]);
-            (0..vectors).for_each(|i| self.vector(simd, array!(D, |j| simd.load(&a[j][i])), &b, i));
+            for from in (0..vectors).step_by(SUMS) {
+                self.vectors(simd, None, from..vectors.min(from + SUMS), &mut sums);
+            }
             return;
         }
         let length = self.run / L;
         for run in 0..vectors / length {
             let terms = array!(D, |j| simd.splat(self.a[j][run]));
-            (run * length..(run + 1) * length).for_each(|i| self.vector(simd, terms, &b, i));
+            let end = (run + 1) * length;
+            for from in (run * length..end).step_by(SUMS) {
+                self.vectors(simd, Some(terms), from..end.min(from + SUMS), &mut sums);
+            }
         }
     }
 }
 
 impl<const D: usize, const OUT: usize> Dot<'_, D, OUT> {
-    /// Vector i of the sums, for these values of the a.
+    /// These vectors of the sums; `terms` are the values of the a, if they are the same for all vectors.
     #[inline(always)]
-    fn vector<const L: usize, S: Lanes<L>>(
+    fn vectors<const L: usize, S: Lanes<L>>(
         &mut self,
         simd: S,
-        terms: [S::V; D],
-        b: &[[&[[f64; L]]; D]; OUT],
-        i: usize,
+        terms: Option<[S::V; D]>,
+        vectors: Range<usize>,
+        sums: &mut [Sums<S::Acc>; OUT],
     ) {
         let q = simd.modulus(self.modulus);
-        for (out, b) in self.out.iter_mut().zip(b) {
-            let mut acc = simd.acc_first(terms[0], simd.load(&b[0][i]));
-            for (&term, b) in terms.iter().zip(b).skip(1) {
-                acc = simd.acc_mul(acc, term, simd.load(&b[i]));
+        // Cut to one common length: the compiler then checks no index in the loop.
+        let b = array!(OUT, |k| array!(D, |j| &self.b[k][j].as_chunks::<L>().0[vectors.clone()]));
+        let a = match terms {
+            Some(_) => [&[][..]; D],
+            None => array!(D, |j| &self.a[j].as_chunks::<L>().0[vectors.clone()]),
+        };
+        for i in 0..vectors.len() {
+            let terms = match terms {
+                Some(terms) => terms,
+                None => array!(D, |j| simd.load(&a[j][i])),
+            };
+            for (sums, b) in sums.iter_mut().zip(&b) {
+                let mut acc = simd.acc_first(terms[0], simd.load(&b[0][i]));
+                for j in 1..D {
+                    acc = simd.acc_mul(acc, terms[j], simd.load(&b[j][i]));
+                }
+                sums.0[i] = acc;
             }
-            let mut sum = simd.acc_finish(q, [acc]);
-            let out = &mut out.as_chunks_mut::<L>().0[i];
-            if self.add {
-                sum = simd.reduce(q, [simd.add(sum[0], simd.load(out))]);
+        }
+        for (sums, out) in sums.iter().zip(&mut self.out) {
+            let out = &mut out.as_chunks_mut::<L>().0[vectors.clone()];
+            for (acc, out) in sums.0.iter().zip(out) {
+                let mut sum = simd.acc_finish(q, [*acc]);
+                if self.add {
+                    sum = simd.reduce(q, [simd.add(sum[0], simd.load(out))]);
+                }
+                simd.store(out, sum[0]);
             }
-            simd.store(out, sum[0]);
         }
     }
 }

@@ -96,20 +96,23 @@ impl<const L: usize, P: FloatLanes<L>> Lanes<L> for Fma<P> {
     }
 
     #[inline(always)]
-    fn unpack<const C: usize>(self, q: Self::Q, words: [&[u64; L]; C]) -> ([P::V; C], P::V) {
-        let bits = chunk_bits(C);
+    fn unpack_low(self, q: Self::Q, bits: u32, word: &[u64; L]) -> P::V {
         let low = self.0.splat(f64::from_bits(u64::MAX >> bits));
-        let exponent = self.0.splat(TWO_52);
-        let words = array!(C, |c| self.0.load_bits(words[c]));
-        let mut last = exponent;
-        for (c, &word) in words.iter().enumerate() {
+        let residue = self.0.and_bits(self.0.load_bits(word), low);
+        self.0.sub(self.0.or_bits(residue, self.0.splat(TWO_52)), q.packed)
+    }
+
+    #[inline(always)]
+    fn unpack_high<const C: usize>(self, q: Self::Q, words: [&[u64; L]; C]) -> P::V {
+        let bits = chunk_bits(C);
+        let mut residue = self.0.splat(TWO_52);
+        for c in 0..C {
             let from = c as u32 * bits;
             let chunk = self.0.splat(f64::from_bits(((1 << bits) - 1) << from));
-            let shifted = self.0.shift_bits_right(word, u64::BITS - bits - from);
-            last = self.0.or_bits(last, self.0.and_bits(shifted, chunk));
+            let shifted = self.0.shift_bits_right(self.0.load_bits(words[c]), u64::BITS - bits - from);
+            residue = self.0.or_bits(residue, self.0.and_bits(shifted, chunk));
         }
-        let residues = array!(C, |c| self.0.or_bits(self.0.and_bits(words[c], low), exponent));
-        (array!(C, |c| self.0.sub(residues[c], q.packed)), self.0.sub(last, q.packed))
+        self.0.sub(residue, q.packed)
     }
 
     #[inline(always)]

@@ -47,11 +47,16 @@ impl Lanes<1> for Scalar {
         x[0].to_bits() as i64
     }
     #[inline(always)]
-    fn unpack<const C: usize>(self, q: Modulus, words: [&[u64; 1]; C]) -> ([i64; C], i64) {
-        let (bits, half) = (chunk_bits(C), q.value() as i64 / 2);
+    fn unpack_low(self, q: Modulus, bits: u32, word: &[u64; 1]) -> i64 {
+        (word[0] & u64::MAX >> bits) as i64 - q.value() as i64 / 2
+    }
+    #[inline(always)]
+    fn unpack_high<const C: usize>(self, q: Modulus, words: [&[u64; 1]; C]) -> i64 {
+        let bits = chunk_bits(C);
         // Chunk 0 last: it is the lowest.
-        let last = words.iter().rev().fold(0, |last, word| last << bits | (u128::from(word[0]) << bits >> 64) as i64);
-        (words.map(|word| (word[0] & u64::MAX >> bits) as i64 - half), last - half)
+        let residue =
+            words.iter().rev().fold(0, |high, word| high << bits | (u128::from(word[0]) << bits >> 64) as i64);
+        residue - q.value() as i64 / 2
     }
     #[inline(always)]
     fn store_u64(self, q: Modulus, x: &mut [f64; 1], v: i64) {
