@@ -2,7 +2,7 @@
 //!
 //! Keys are most of the memory of whoever computes with them, and an inner product takes about as long as the key takes to come from
 //! memory, so that unpacking on the way costs little (`compare keyswitch`: 0.9 to 1.06 times as fast as with `f64` residues on Zen 4 and 5, 0.7 to
-//! 0.84 on Zen 3, in a key-switch 4 to 7 % of its time).
+//! 0.84 on Zen 3, in a key-switch 3 to 7 % of its time).
 //!
 //! A residue has at most 50 bits, so a word of 64 has room for part of another: C words hold C residues in their low bits and one
 //! more, cut into C chunks of B bits, in their high bits, with (C, B) = (2, 21) for q below 2^42 and (4, 13) for all others.
