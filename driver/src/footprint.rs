@@ -72,11 +72,11 @@ impl Footprint {
         let public_key = 2 * poly(top + 2);
         let requests = requests(params);
         // The product: the part that is relinearised, the result, the digits' workspace, what is divided away, and for each thread
-        // the lifted digits of a group.
+        // the lifted digits of a group, and what is subtracted of both parts.
         let (limbs, digits, special) = (top + 1, levels[top].digits, levels[top].special);
         let workspace = poly(limbs + digits)
             + 2 * poly(special + 1)
-            + rayon::current_num_threads() * poly(GROUP * digits + GROUP + 2);
+            + rayon::current_num_threads() * poly(GROUP * digits + 2 * GROUP + 2);
         let product = 3 * levels[top].ciphertext + poly(limbs) + workspace;
         let process = tables + secret_key + public_key + requests.memory_bytes(params)? + product;
         Ok(Self { tables, secret_key, public_key, levels, process })

@@ -434,8 +434,8 @@ impl<const L: usize, const D: usize, S: Lanes<L>> DotBlock<'_, L, D, S> {
         if self.accumulate || self.divide.is_some() {
             sums = simd.reduce(q, sums);
         }
-        for k in 0..K {
-            simd.store(&mut self.out[at(vector + k)], sums[k]);
+        for (k, &sum) in sums.iter().enumerate() {
+            simd.store(&mut self.out[at(vector + k)], sum);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! A switch of c at l limbs sums its lifted digits with the key modulo QP, adds the parts that need no switching, and divides by P, or
 //! by P·q_{l−1}, which makes the rescaling after a product almost free: a transform less for each remaining limb and part, and one
 //! rounding instead of two. The limbs that are divided away are summed first, so that all others are divided while they
-//! are in the cache.
+//! are in the cache. What is made from the same limb of the digits is made one after the other.
 //!
 //! Limbs that cannot be dealt out evenly come last, one by one, and each is shared by the threads: its digits, then its sums.
 
@@ -325,11 +325,10 @@ impl Evaluator {
                 rest = tail;
             }
             let parts = sums.iter_mut().map(|sum| split(sum.reborrow(), &dropped_groups));
-            for_each(by_group(parts, &dropped_groups).into_iter(), |_, (group, parts)| {
+            for_each(by_group(parts, &dropped_groups).into_iter(), |_, (group, mut parts)| {
                 self.pool.with(words, |scratch| {
                     let at = digits.at(gadget, group.clone(), scratch);
                     // All sums at one limb before the next: its digits are then in the cache.
-                    let mut parts = parts;
                     for (i, j) in group.clone().enumerate() {
                         for_each_shared(is_shared(&group), parts.iter_mut(), |k, out| {
                             self.pool.with(limb_stride(n), |scratch| {

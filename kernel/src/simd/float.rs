@@ -106,10 +106,10 @@ impl<const L: usize, P: FloatLanes<L>> Lanes<L> for Fma<P> {
     fn unpack_high<const C: usize>(self, q: Self::Q, words: [&[u64; L]; C]) -> P::V {
         let bits = chunk_bits(C);
         let mut residue = self.0.splat(TWO_52);
-        for c in 0..C {
+        for (c, word) in words.into_iter().enumerate() {
             let from = c as u32 * bits;
             let chunk = self.0.splat(f64::from_bits(((1 << bits) - 1) << from));
-            let shifted = self.0.shift_bits_right(self.0.load_bits(words[c]), u64::BITS - bits - from);
+            let shifted = self.0.shift_bits_right(self.0.load_bits(word), u64::BITS - bits - from);
             residue = self.0.or_bits(residue, self.0.and_bits(shifted, chunk));
         }
         self.0.sub(residue, q.packed)
