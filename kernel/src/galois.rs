@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use crate::error::Error;
 use crate::poly::{Coeff, Eval, RnsPolyMut, RnsPolyRef};
+use crate::simd::{Isa, Lanes, Task, lane, lane_index};
 use crate::{MAX_LOG_N, MIN_LOG_N};
 
 /// An odd g in [1, 2N): names the automorphism X → X^g.
@@ -117,13 +118,16 @@ const BLOCK: usize = 8;
 /// Value i is that at ζ^(2·rev(i) + 1). The low 3 bits of i are the high bits of the exponent: exponents of 8 neighbours differ by multiples of 2N/8, so
 /// do they times g, and 8 neighbours are made from 8 neighbours. In which order, g modulo 8 and the high bits of the first product tell.
 ///
-/// The result is written from one end to the other, as the processor foresees: to wait for its memory can take longer than the moves.
+/// The result is written from one end to the other, as the processor foresees: to wait for its memory can take longer than the moves. To move the sums of
+/// a key-switch when they are made, 128 to 4096 at a time, to where they belong took 130 to 155 us a limb instead of 121 (Zen 4, result from memory).
 #[derive(Clone, Debug)]
 pub struct Automorphism {
     element: GaloisElement,
+    isa: Isa,
     /// For each block of the result, the block that it is made from, and in the low 3 bits in which of the orders.
     blocks: Vec<u32>,
-    orders: [[u8; BLOCK]; BLOCK],
+    /// For each place of a block the one that it is made from, as [`Lanes::permute`] takes them.
+    orders: [[u64; BLOCK]; BLOCK],
 }
 
 /// The place in its block that value i is made from, for g modulo 8 and the high bits of the exponent of the first.
@@ -133,9 +137,15 @@ const fn order(g: usize, high: usize, i: usize) -> usize {
 }
 
 impl Automorphism {
-    /// Tabulates the permutation.
+    /// Tabulates the permutation for the fastest ISA of this machine.
     #[must_use]
     pub fn new(element: GaloisElement) -> Self {
+        Self::with_isa(element, Isa::detect())
+    }
+
+    /// Tabulates the permutation for a given ISA.
+    #[must_use]
+    pub fn with_isa(element: GaloisElement, isa: Isa) -> Self {
         let GaloisElement { g, log_n } = element;
         let reverse = |i: u32, bits: u32| i.reverse_bits() >> (u32::BITS - bits);
         let (low, mask) = (log_n - 3, (2u32 << log_n) - 1);
@@ -144,8 +154,8 @@ impl Automorphism {
             let rest = exponent & ((2 << low) - 1);
             reverse(rest >> 1, low) << 3 | exponent >> (low + 1)
         };
-        let order = |high| core::array::from_fn(|i| order(g as usize, high, i) as u8);
-        Self { element, blocks: (0..1 << low).map(block).collect(), orders: core::array::from_fn(order) }
+        let order = |high| core::array::from_fn(|i| lane(order(g as usize, high, i)));
+        Self { element, isa, blocks: (0..1 << low).map(block).collect(), orders: core::array::from_fn(order) }
     }
 
     /// The Galois element.
@@ -161,11 +171,7 @@ impl Automorphism {
     pub fn limb_into(&self, a: &[f64], out: &mut [f64]) {
         let n = 1 << self.element.log_n;
         assert!(a.len() == n && out.len() == n, "lengths differ from the ring degree");
-        let (a, out) = (a.as_chunks::<BLOCK>().0, out.as_chunks_mut::<BLOCK>().0);
-        for (out, &block) in out.iter_mut().zip(&self.blocks) {
-            let (from, order) = (&a[block as usize / BLOCK], &self.orders[block as usize % BLOCK]);
-            *out = order.map(|i| from[usize::from(i) % BLOCK]);
-        }
+        self.isa.run(Permute { automorphism: self, a, out });
     }
 
     /// Applies the automorphism to every limb.
@@ -175,6 +181,29 @@ impl Automorphism {
     pub fn apply_into(&self, a: RnsPolyRef<'_, Eval>, out: &mut RnsPolyMut<'_, Eval>) {
         assert!(a.limbs() == out.limbs(), "{} and {} limbs", a.limbs(), out.limbs());
         (0..a.limbs()).for_each(|i| self.limb_into(a.limb(i), out.limb_mut(i)));
+    }
+}
+
+/// A limb under an automorphism. A register of L values of the result is made from one of the source: aligned runs stay together.
+struct Permute<'a> {
+    automorphism: &'a Automorphism,
+    a: &'a [f64],
+    out: &'a mut [f64],
+}
+
+impl Task for Permute<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const L: usize, S: Lanes<L>>(self, simd: S) {
+        let (a, out) = (self.a.as_chunks::<BLOCK>().0, self.out.as_chunks_mut::<BLOCK>().0);
+        let orders = &self.automorphism.orders;
+        for (out, &block) in out.iter_mut().zip(&self.automorphism.blocks) {
+            let (from, order) = (a[block as usize / BLOCK].as_chunks::<L>().0, &orders[block as usize % BLOCK]);
+            for (out, lanes) in out.as_chunks_mut::<L>().0.iter_mut().zip(order.as_chunks::<L>().0) {
+                simd.store(out, simd.permute(simd.load(&from[lane_index(lanes[0]) / L]), lanes));
+            }
+        }
     }
 }
 

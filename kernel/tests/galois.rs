@@ -51,7 +51,7 @@ fn check(basis: &RnsBasis, g: GaloisElement, rng: &mut impl Rng) {
     let values = a.into_eval(basis);
     let mut permuted = RnsPoly::<Eval>::zero(n, limbs);
     permuted.limbs_mut().for_each(|limb| limb.fill(f64::NAN));
-    let automorphism = Automorphism::new(g);
+    let automorphism = Automorphism::with_isa(g, basis.isa());
     assert_eq!(automorphism.element(), g);
     automorphism.apply_into(values.view(), &mut permuted.view_mut());
     let expected = limb_residues(basis, out.clone().into_eval(basis).view());
@@ -113,10 +113,12 @@ fn permutations_follow_the_exponents() {
         let n = 1usize << log_n;
         let exponents: Vec<_> = (0..n).map(|i| (2 * reverse(i, log_n) + 1) as f64).collect();
         for g in (1..2 * n).step_by(2) {
-            let mut out = vec![0.0; n];
-            Automorphism::new(element(g as u64, log_n)).limb_into(&exponents, &mut out);
             let expected: Vec<_> = exponents.iter().map(|&e| ((g * e as usize) % (2 * n)) as f64).collect();
-            assert_eq!(out, expected, "g = {g}, N = {n}");
+            for isa in isas() {
+                let mut out = vec![0.0; n];
+                Automorphism::with_isa(element(g as u64, log_n), isa).limb_into(&exponents, &mut out);
+                assert_eq!(out, expected, "g = {g}, N = {n}, {isa}");
+            }
         }
     }
 }

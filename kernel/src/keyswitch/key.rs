@@ -95,7 +95,7 @@ impl KeySwitchKey {
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Self {
         let mut to = RnsPoly::zero(secret.n(), secret.limbs());
-        Automorphism::new(g.inverse()).apply_into(secret, &mut to.view_mut());
+        Automorphism::with_isa(g.inverse(), gadget.q().isa()).apply_into(secret, &mut to.view_mut());
         let key = Self::generate(gadget, secret.range(0, gadget.q().len()), to.view(), rng);
         to.zeroize();
         key

@@ -4,6 +4,7 @@ use pulp::aarch64::Neon as Token;
 use pulp::{Simd, cast, f64x2};
 
 use super::float::{FloatLanes, pulp_call, pulp_float_ops};
+use super::lane_index;
 
 #[derive(Clone, Copy)]
 pub(super) struct Neon(Token);
@@ -28,5 +29,11 @@ impl FloatLanes<2> for Neon {
     fn transpose(self, [a, b]: [f64x2; 2]) -> [f64x2; 2] {
         let neon = self.0.neon;
         [cast(neon.vzip1q_f64(cast(a), cast(b))), cast(neon.vzip2q_f64(cast(a), cast(b)))]
+    }
+
+    #[inline(always)]
+    fn permute(self, v: f64x2, lanes: &[u64; 2]) -> f64x2 {
+        let v: [f64; 2] = cast(v);
+        cast(lanes.map(|lane| v[lane_index(lane) % 2]))
     }
 }

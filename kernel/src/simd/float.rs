@@ -27,6 +27,8 @@ pub(crate) trait FloatLanes<const L: usize>: Copy {
     /// The bits of a moved n to the right.
     fn shift_bits_right(self, a: Self::V, n: u32) -> Self::V;
     fn transpose(self, v: [Self::V; L]) -> [Self::V; L];
+    /// As [`Lanes::permute`].
+    fn permute(self, v: Self::V, lanes: &[u64; L]) -> Self::V;
 }
 
 /// Residues over [`FloatLanes`].
@@ -156,6 +158,11 @@ impl<const L: usize, P: FloatLanes<L>> Lanes<L> for Fma<P> {
     #[inline(always)]
     fn transpose(self, v: [P::V; L]) -> [P::V; L] {
         self.0.transpose(v)
+    }
+
+    #[inline(always)]
+    fn permute(self, v: P::V, lanes: &[u64; L]) -> P::V {
+        self.0.permute(v, lanes)
     }
 
     #[inline(always)]

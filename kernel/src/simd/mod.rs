@@ -251,6 +251,8 @@ pub(crate) trait Lanes<const L: usize>: Copy {
 
     /// Transposes an L×L block.
     fn transpose(self, v: [Self::V; L]) -> [Self::V; L];
+    /// Lane i of the result is lane [`lane_index`]\(lanes\[i\]) mod L of v.
+    fn permute(self, v: Self::V, lanes: &[u64; L]) -> Self::V;
 
     /// a·b, the first of a sum.
     fn acc_first(self, a: Self::V, b: Self::V) -> Self::Acc;
@@ -288,6 +290,16 @@ impl<A: Copy> Sums<A> {
     pub(crate) fn new<const L: usize, S: Lanes<L, Acc = A>>(simd: S) -> Self {
         Self([simd.acc_first(simd.splat(0.0), simd.splat(0.0)); SUMS])
     }
+}
+
+/// Lane i in a list for [`Lanes::permute`]: the numbers of its two halves, as x86 permutes these.
+pub(crate) const fn lane(i: usize) -> u64 {
+    ((2 * i) | ((2 * i + 1) << 32)) as u64
+}
+
+/// The i of [`lane`].
+pub(crate) const fn lane_index(lane: u64) -> usize {
+    lane as u32 as usize / 2
 }
 
 /// High bits of each of `chunks` words of a [packed](crate::packed) limb that hold a part of one more residue.

@@ -2,6 +2,7 @@
 //! the fused multiply-add. For tests, Miri and as the readable model: never chosen by itself.
 
 use super::float::FloatLanes;
+use super::lane_index;
 
 #[derive(Clone, Copy)]
 pub(super) struct Portable;
@@ -79,5 +80,9 @@ impl FloatLanes<8> for Portable {
     #[inline(never)]
     fn transpose(self, v: [V; 8]) -> [V; 8] {
         core::array::from_fn(|i| core::array::from_fn(|j| v[j][i]))
+    }
+    #[inline(never)]
+    fn permute(self, v: V, lanes: &[u64; 8]) -> V {
+        lanes.map(|lane| v[lane_index(lane) % 8])
     }
 }

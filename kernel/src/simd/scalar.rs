@@ -87,6 +87,10 @@ impl Lanes<1> for Scalar {
         v
     }
     #[inline(always)]
+    fn permute(self, v: i64, _lanes: &[u64; 1]) -> i64 {
+        v
+    }
+    #[inline(always)]
     fn acc_first(self, a: i64, b: i64) -> i128 {
         i128::from(a) * i128::from(b)
     }

@@ -40,6 +40,11 @@ impl FloatLanes<4> for Avx2 {
             cast(avx._mm256_permute2f128_pd::<0x31>(ab_odd, cd_odd)),
         ]
     }
+
+    #[inline(always)]
+    fn permute(self, v: f64x4, lanes: &[u64; 4]) -> f64x4 {
+        cast(self.0.avx2._mm256_permutevar8x32_epi32(cast(v), cast(*lanes)))
+    }
 }
 
 impl FloatLanes<8> for Avx512 {
@@ -80,5 +85,10 @@ impl FloatLanes<8> for Avx512 {
         let ((c0, c4), (c2, c6)) = (lanes!(a04, b04), lanes!(a26, b26));
         let ((c1, c5), (c3, c7)) = (lanes!(a15, b15), lanes!(a37, b37));
         [cast(c0), cast(c1), cast(c2), cast(c3), cast(c4), cast(c5), cast(c6), cast(c7)]
+    }
+
+    #[inline(always)]
+    fn permute(self, v: f64x8, lanes: &[u64; 8]) -> f64x8 {
+        cast(self.0.avx512f._mm512_permutexvar_epi32(cast(*lanes), cast(v)))
     }
 }
