@@ -1,9 +1,14 @@
 //! What the evaluator works on: plaintexts and ciphertexts with their level and scale.
 
+use std::ops::{Deref, DerefMut};
+use std::sync::Weak;
+
 use hetal_kernel::{Eval, RnsPoly};
 
 use crate::error::{Error, Result};
+use crate::eval::Spares;
 use crate::keys::check_hash;
+use crate::parallel::for_each_limb;
 use crate::params::{Parameters, ParametersHash};
 
 /// Relative difference below which two scales count as equal. Rounding of the tracked scales stays below it over 2^10
@@ -28,9 +33,67 @@ pub struct Plaintext {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ciphertext {
     pub(crate) hash: ParametersHash,
-    pub(crate) parts: Vec<RnsPoly<Eval>>,
+    pub(crate) parts: Parts,
     pub(crate) scale: f64,
     pub(crate) log_slots: u32,
+}
+
+/// The polynomials of a ciphertext. Their memory goes back to the evaluator that made them, for results to come: faster than to free it.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    polys: Vec<RnsPoly<Eval>>,
+    spares: Weak<Spares>,
+}
+
+impl Parts {
+    /// Of an evaluator's memory.
+    pub(crate) const fn new(polys: Vec<RnsPoly<Eval>>, spares: Weak<Spares>) -> Self {
+        Self { polys, spares }
+    }
+}
+
+impl From<Vec<RnsPoly<Eval>>> for Parts {
+    /// Of memory that nobody waits for.
+    fn from(polys: Vec<RnsPoly<Eval>>) -> Self {
+        Self::new(polys, Weak::new())
+    }
+}
+
+impl Deref for Parts {
+    type Target = Vec<RnsPoly<Eval>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.polys
+    }
+}
+
+impl DerefMut for Parts {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.polys
+    }
+}
+
+impl Clone for Parts {
+    fn clone(&self) -> Self {
+        let Some(spares) = self.spares.upgrade() else { return self.polys.clone().into() };
+        let mut polys: Vec<_> = self.iter().map(|part| spares.take(part.n(), part.limbs())).collect();
+        for_each_limb(&mut polys, |k, j, out| out.copy_from_slice(self[k].limb(j)));
+        Self::new(polys, self.spares.clone())
+    }
+}
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        if let Some(spares) = self.spares.upgrade() {
+            spares.give(self.polys.drain(..));
+        }
+    }
+}
+
+impl PartialEq for Parts {
+    fn eq(&self, other: &Self) -> bool {
+        self.polys == other.polys
+    }
 }
 
 macro_rules! accessors {
@@ -87,7 +150,8 @@ impl Ciphertext {
     /// A ciphertext to be overwritten by the `_into` operations, which take over its memory.
     #[must_use]
     pub fn empty(params: &Parameters) -> Self {
-        Self { hash: params.hash(), parts: vec![RnsPoly::zero(params.n(), 1); 2], scale: 1.0, log_slots: 0 }
+        let parts = vec![RnsPoly::zero(params.n(), 1); 2];
+        Self { hash: params.hash(), parts: parts.into(), scale: 1.0, log_slots: 0 }
     }
 
     /// The degree in the secret: 1, or 2 before relinearisation.

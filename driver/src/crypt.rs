@@ -35,7 +35,7 @@ impl SeededCiphertext {
         check_hash(self.hash, params)?;
         let a = expand_seed(params, &self.seed, self.b.limbs(), |i| i);
         let Self { hash, b, scale, log_slots, .. } = self;
-        Ok(Ciphertext { hash, parts: vec![b, a], scale, log_slots })
+        Ok(Ciphertext { hash, parts: vec![b, a].into(), scale, log_slots })
     }
 
     /// The level.

@@ -201,6 +201,7 @@ fn all_forms(seed: u64, levels: [usize; 2], log_slots: [u32; 2]) -> Vec<Cipherte
         assert!(found == x, "rotation by {k}, hoisted for a key of the top level");
         check_assign("rotate", &x, &a, |a| ev.rotate_assign(a, k));
         check_into("rotate", &x, |out| ev.rotate_into(&a, k, out));
+        assert!(ev.rotate_sum(&a, k).expect("rotate_sum") == ev.add(&a, &x).expect("add"), "sum with rotation by {k}");
         assert!(k.rem_euclid(slots) != 0 || x == a, "rotation by {k} is the identity");
         assert!(x == ev.rotate(&a, k.rem_euclid(slots)).expect("rotate"), "rotation by {k}");
         keep("rotate", &x, levels[0], scale, 1);
@@ -445,6 +446,8 @@ fn refusals() {
     check_refused(&lazy, text, degree, |a| ev.mul_assign(a, &b));
     check_refused(&lazy, text, degree, |a| ev.rotate_assign(a, 1));
     check_refused(&lazy, text, degree, |a| ev.rotate_assign(a, 0));
+    check_refused(&lazy, text, degree, |a| ev.rotate_sum(a, 1).map(drop));
+    check_refused(&lazy, text, degree, |a| ev.rotate_sum(a, 0).map(drop));
     check_refused(&lazy, text, degree, |a| ev.conjugate_assign(a));
     check_refused(&lazy, text, degree, |a| ev.hoist(a, 29).map(|_| ()));
     let mut wide = a.clone();

@@ -7,6 +7,7 @@
 use alloc::vec::Vec;
 
 use crate::error::Error;
+use crate::modulus::Modulus;
 use crate::poly::{Coeff, Eval, RnsPolyMut, RnsPolyRef};
 use crate::simd::{Isa, Lanes, Task, lane, lane_index};
 use crate::{MAX_LOG_N, MIN_LOG_N};
@@ -171,7 +172,17 @@ impl Automorphism {
     pub fn limb_into(&self, a: &[f64], out: &mut [f64]) {
         let n = 1 << self.element.log_n;
         assert!(a.len() == n && out.len() == n, "lengths differ from the ring degree");
-        self.isa.run(Permute { automorphism: self, a, out });
+        self.isa.run(Permute { automorphism: self, a, plus: None, out });
+    }
+
+    /// out ← a(X^g) + b for one limb of values, centred: one pass over memory less than one after the other.
+    ///
+    /// # Panics
+    /// If a length is not N.
+    pub fn limb_add_into(&self, modulus: &Modulus, a: &[f64], b: &[f64], out: &mut [f64]) {
+        let n = 1 << self.element.log_n;
+        assert!(a.len() == n && b.len() == n && out.len() == n, "lengths differ from the ring degree");
+        self.isa.run(Permute { automorphism: self, a, plus: Some((modulus, b)), out });
     }
 
     /// Applies the automorphism to every limb.
@@ -188,6 +199,8 @@ impl Automorphism {
 struct Permute<'a> {
     automorphism: &'a Automorphism,
     a: &'a [f64],
+    /// To be added, modulo q.
+    plus: Option<(&'a Modulus, &'a [f64])>,
     out: &'a mut [f64],
 }
 
@@ -197,11 +210,16 @@ impl Task for Permute<'_> {
     #[inline(always)]
     fn run<const L: usize, S: Lanes<L>>(self, simd: S) {
         let (a, out) = (self.a.as_chunks::<BLOCK>().0, self.out.as_chunks_mut::<BLOCK>().0);
+        let plus = self.plus.map(|(q, b)| (simd.modulus(q), b.as_chunks::<BLOCK>().0));
         let orders = &self.automorphism.orders;
-        for (out, &block) in out.iter_mut().zip(&self.automorphism.blocks) {
+        for (i, (out, &block)) in out.iter_mut().zip(&self.automorphism.blocks).enumerate() {
             let (from, order) = (a[block as usize / BLOCK].as_chunks::<L>().0, &orders[block as usize % BLOCK]);
-            for (out, lanes) in out.as_chunks_mut::<L>().0.iter_mut().zip(order.as_chunks::<L>().0) {
-                simd.store(out, simd.permute(simd.load(&from[lane_index(lanes[0]) / L]), lanes));
+            for (r, (out, lanes)) in out.as_chunks_mut::<L>().0.iter_mut().zip(order.as_chunks::<L>().0).enumerate() {
+                let mut v = simd.permute(simd.load(&from[lane_index(lanes[0]) / L]), lanes);
+                if let Some((q, b)) = plus {
+                    [v] = simd.reduce(q, [simd.add(v, simd.load(&b[i].as_chunks::<L>().0[r]))]);
+                }
+                simd.store(out, v);
             }
         }
     }

@@ -60,6 +60,14 @@ fn check(basis: &RnsBasis, g: GaloisElement, rng: &mut impl Rng) {
         let mut limb = vec![f64::NAN; n];
         automorphism.limb_into(values.limb(i), &mut limb);
         assert_eq!(limb, permuted.limb(i));
+        // With the largest residues added, of either sign.
+        let q = basis.modulus(i);
+        let (half, modulus) = ((q.value() / 2) as f64, q.value());
+        let plus: Vec<_> = (0..n).map(|j| if j % 2 == 0 { half } else { -half }).collect();
+        let mut sum = vec![f64::NAN; n];
+        automorphism.limb_add_into(q, values.limb(i), &plus, &mut sum);
+        let expected: Vec<_> = limb.iter().zip(&plus).map(|(x, y)| residue(modulus, x + y)).collect();
+        assert_same(&check_centred(modulus, &sum), &expected, &what);
     }
     assert_same(&limb_residues(basis, permuted.into_coeff(basis).view()), &found, &what);
 }
@@ -260,6 +268,12 @@ fn shapes_are_checked() {
     assert!(panics(|| automorphism.limb_into(&[0.0; 16], &mut [0.0; 32])));
     assert!(panics(|| automorphism.limb_into(&[0.0; 32], &mut [0.0; 16])));
     assert!(panics(|| automorphism.limb_into(&[0.0; 16], &mut [0.0; 16])));
+    let q = &moduli_below(5, 40, 1, 0)[0];
+    assert!(!panics(|| automorphism.limb_add_into(q, &[0.0; 32], &[0.0; 32], &mut [0.0; 32])));
+    for [a, b, c] in [[16, 32, 32], [32, 16, 32], [32, 32, 16], [16; 3]] {
+        let values = [0.0; 32];
+        assert!(panics(|| automorphism.limb_add_into(q, &values[..a], &values[..b], &mut { values }[..c])));
+    }
     let (a, g) = (RnsPoly::<Coeff>::zero(32, 2), element(3, 5));
     for (n, limbs) in [(32, 3), (32, 1), (16, 2), (64, 2)] {
         let mut out = RnsPoly::<Coeff>::zero(n, limbs);

@@ -156,8 +156,7 @@ impl<'a> Circuits<'a> {
         // Operations without an `_into` form take the memory of the last results too.
         let single = matches!(operation, Operation::Rotate | Operation::Multiply | Operation::MultiplyPlain);
         if !(single || matches!(operation, Operation::Add | Operation::Rescale)) {
-            self.out.drain(1..).for_each(|last| evaluator.recycle(last));
-            evaluator.recycle(std::mem::replace(&mut self.out[0], Ciphertext::empty(evaluator.params())));
+            self.out = vec![Ciphertext::empty(evaluator.params())];
         }
         let out = &mut self.out[0];
         match operation {

@@ -205,8 +205,7 @@ impl Evaluator {
         for &scale in &scales[1..] {
             let at = (c.level(), c.scale * c.scale);
             let doubled = self.combination(at, (2, &[(&c, &c)]), &[], -1.0)?;
-            let doubled = self.relinearise_rescale_combination(&doubled)?;
-            self.recycle(std::mem::replace(&mut c, doubled));
+            c = self.relinearise_rescale_combination(&doubled)?;
             c.set_scale(scale)?;
         }
         match &plan.arcsine {

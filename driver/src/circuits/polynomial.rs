@@ -264,7 +264,6 @@ impl Evaluator {
         }
         let scale_before = scale * params.q(last).as_f64();
         let mut out = self.divided(plan, &powers, plan.polynomial.coefficients(), last, scale_before, true)?;
-        powers.into_values().for_each(|power| self.recycle(power));
         out.scale = scale;
         Ok(out)
     }
@@ -296,10 +295,7 @@ impl Evaluator {
                 quotient.scale = inner;
                 let remainder = self.divided(plan, powers, &r, l, scale, false)?;
                 let sum = self.combination((l, scale), (1, &[(&quotient, &powers[&m])]), &[(1.0, &remainder)], 0.0)?;
-                let sum = if rescaled { self.relinearise_rescale_combination(&sum)? } else { self.store(&sum) };
-                self.recycle(quotient);
-                self.recycle(remainder);
-                Ok(sum)
+                if rescaled { self.relinearise_rescale_combination(&sum) } else { Ok(self.store(&sum)) }
             }
         }
     }

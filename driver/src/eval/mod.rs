@@ -22,21 +22,25 @@ mod switch;
 
 use std::sync::Arc;
 
-use crate::ciphertext::Ciphertext;
+use hetal_kernel::{Eval, RnsPoly};
+
+use crate::ciphertext::{Ciphertext, Parts};
 use crate::error::{Error, Result};
 use crate::keys::{EvaluationKey, EvaluationKeys, KeyId, KeySet};
 use crate::params::Parameters;
 
 pub use rotate::Hoisted;
 
-use scratch::{Pool, Spares};
+pub(crate) use scratch::Spares;
+
+use scratch::Pool;
 
 /// Computes on ciphertexts with public keys only.
 pub struct Evaluator {
     params: Parameters,
     keys: Arc<dyn EvaluationKeys>,
     pub(crate) pool: Pool,
-    pub(crate) spares: Spares,
+    pub(crate) spares: Arc<Spares>,
 }
 
 impl std::fmt::Debug for Evaluator {
@@ -49,7 +53,7 @@ impl Evaluator {
     /// An evaluator with these keys.
     #[must_use]
     pub fn new(params: &Parameters, keys: Arc<dyn EvaluationKeys>) -> Self {
-        Self { params: params.clone(), keys, pool: Pool::default(), spares: Spares::default() }
+        Self { params: params.clone(), keys, pool: Pool::default(), spares: Arc::default() }
     }
 
     /// An evaluator for what needs no keys: sums, products with plaintexts, rescaling.
@@ -64,15 +68,15 @@ impl Evaluator {
         &self.params
     }
 
-    /// Takes the memory of a ciphertext that is not needed any more for results to come: faster than to free it.
-    pub fn recycle(&self, a: Ciphertext) {
-        self.spares.give(a.parts);
-    }
-
     /// A ciphertext of this shape, of unspecified values.
     pub(crate) fn blank(&self, parts: usize, level: usize) -> Ciphertext {
-        let part = || self.spares.take(self.params.n(), level + 1);
-        Ciphertext { hash: self.params.hash(), parts: (0..parts).map(|_| part()).collect(), scale: 1.0, log_slots: 0 }
+        let polys = (0..parts).map(|_| self.spares.take(self.params.n(), level + 1)).collect();
+        Ciphertext { hash: self.params.hash(), parts: self.parts(polys), scale: 1.0, log_slots: 0 }
+    }
+
+    /// Polynomials of this evaluator's memory as parts of a ciphertext.
+    pub(crate) fn parts(&self, polys: Vec<RnsPoly<Eval>>) -> Parts {
+        Parts::new(polys, Arc::downgrade(&self.spares))
     }
 
     pub(crate) fn key(&self, id: KeyId, level: usize) -> Result<Arc<EvaluationKey>> {

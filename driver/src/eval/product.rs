@@ -73,7 +73,7 @@ impl Evaluator {
         let [c0, c1, c2] = &a.parts[..] else { unreachable!("degree 2") };
         let addends = [c0, c1].map(|c| Addend::Stored(c.view()));
         self.with_digits(&key.gadget, c2.view(), |digits| {
-            self.switch(digits, addends, kept, vec![Job { key: &key, out: self.two_parts(kept, out) }]);
+            self.switch(digits, addends, kept, vec![Job { key: &key, plus: None, out: self.two_parts(kept, out) }]);
         });
         (out.scale, out.log_slots) = (self.rescaled(a.scale, a.level(), kept), a.log_slots);
         Ok(())
@@ -86,7 +86,7 @@ impl Evaluator {
         let addends = [0, 1].map(|part| Addend::Computed(a, part));
         let compute = |j: usize, limb: &mut [f64]| a.limb_into(2, j, limb);
         self.with_computed_digits(&key.gadget, &mut c2, compute, |digits| {
-            self.switch(digits, addends, kept, vec![Job { key: &key, out: self.two_parts(kept, out) }]);
+            self.switch(digits, addends, kept, vec![Job { key: &key, plus: None, out: self.two_parts(kept, out) }]);
         });
         self.spares.give([c2]);
         (out.scale, out.log_slots) = (self.rescaled(a.scale, a.level, kept), a.log_slots);
@@ -171,8 +171,7 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::mul`].
     pub fn mul_assign(&self, a: &mut Ciphertext, b: &Ciphertext) -> Result<()> {
-        let product = self.mul(a, b)?;
-        self.recycle(std::mem::replace(a, product));
+        *a = self.mul(a, b)?;
         Ok(())
     }
 
@@ -197,8 +196,7 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::mul_rescale`].
     pub fn mul_rescale_assign(&self, a: &mut Ciphertext, b: &Ciphertext) -> Result<()> {
-        let product = self.mul_rescale(a, b)?;
-        self.recycle(std::mem::replace(a, product));
+        *a = self.mul_rescale(a, b)?;
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! Rotations, conjugation, sums over slots.
 
+use std::borrow::Cow;
+
 use hetal_kernel::{Eval, GaloisElement, RnsPoly};
 
 use super::Evaluator;
@@ -39,10 +41,21 @@ impl Evaluator {
             copy(a, a.level(), out);
             return Ok(());
         }
+        self.switched_into(a, element, None, out)
+    }
+
+    /// out ← a(X^g) + plus for g other than 1.
+    fn switched_into(
+        &self,
+        a: &Ciphertext,
+        element: GaloisElement,
+        plus: Option<&Ciphertext>,
+        out: &mut Ciphertext,
+    ) -> Result<()> {
         let key = self.key(KeyId::Galois(element), a.level())?;
         let [b, a_out] = prepare(&self.params, a, out);
         self.with_digits(&key.gadget, a.parts[1].view(), |digits| {
-            let jobs = vec![Job { key: &key, out: [b, a_out] }];
+            let jobs = vec![Job { key: &key, plus, out: [b, a_out] }];
             self.switch(digits, [Addend::Stored(a.parts[0].view()), Addend::None], a.level() + 1, jobs);
         });
         Ok(())
@@ -79,13 +92,35 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::automorphism_into`].
     pub fn rotate_assign(&self, a: &mut Ciphertext, k: i64) -> Result<()> {
-        let out = self.rotate(a, k)?;
-        self.recycle(std::mem::replace(a, out));
+        *a = self.rotate(a, k)?;
         Ok(())
     }
 
     fn rotation(&self, k: i64) -> GaloisElement {
         GaloisElement::rotation(k, self.params.log_n())
+    }
+
+    /// a + a(X^g): cheaper than one after the other.
+    ///
+    /// # Errors
+    /// As [`Evaluator::automorphism_into`].
+    pub fn automorphism_sum(&self, a: &Ciphertext, element: GaloisElement) -> Result<Ciphertext> {
+        a.check(&self.params)?;
+        a.check_degree(1)?;
+        if element.value() == 1 {
+            return self.add(a, a);
+        }
+        let mut out = self.blank(2, a.level());
+        self.switched_into(a, element, Some(a), &mut out)?;
+        Ok(out)
+    }
+
+    /// a + a rotated by k: cheaper than one after the other.
+    ///
+    /// # Errors
+    /// As [`Evaluator::automorphism_into`].
+    pub fn rotate_sum(&self, a: &Ciphertext, k: i64) -> Result<Ciphertext> {
+        self.automorphism_sum(a, self.rotation(k))
     }
 
     /// Every slot conjugated.
@@ -101,8 +136,7 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::automorphism_into`].
     pub fn conjugate_assign(&self, a: &mut Ciphertext) -> Result<()> {
-        let out = self.conjugate(a)?;
-        self.recycle(std::mem::replace(a, out));
+        *a = self.conjugate(a)?;
         Ok(())
     }
 
@@ -143,7 +177,7 @@ impl Evaluator {
         for ((out, key), &element) in out.iter_mut().zip(&keys).zip(elements) {
             match key {
                 Some(key) if self.params.gadget_shape(key.level) == a.shape => {
-                    jobs.push(Job { key, out: prepare(&self.params, ciphertext, out) });
+                    jobs.push(Job { key, plus: None, out: prepare(&self.params, ciphertext, out) });
                 }
                 _ => self.automorphism_into(ciphertext, element, out)?,
             }
@@ -181,14 +215,11 @@ impl Evaluator {
     /// # Errors
     /// [`Error::Slots`](crate::Error::Slots) if `count` is not a power of two up to N/2, and those of [`Evaluator::automorphism_into`].
     pub fn sum_slots(&self, a: &Ciphertext, count: usize, stride: i64) -> Result<Ciphertext> {
-        let mut sum = a.clone();
-        let mut rotated = self.blank(2, a.level());
+        let mut sum = Cow::Borrowed(a);
         for i in 0..self.params.log_slots(count)? {
-            self.rotate_into(&sum, stride << i, &mut rotated)?;
-            self.add_assign(&mut sum, &rotated)?;
+            sum = Cow::Owned(self.rotate_sum(&sum, stride << i)?);
         }
-        self.recycle(rotated);
-        Ok(sum)
+        Ok(sum.into_owned())
     }
 }
 

@@ -34,7 +34,7 @@ impl Pool {
 
 /// Polynomials that were given up, for new ones to be made of. A page that is new from the system costs as much time as several passes over
 /// it, and the system's allocator hands blocks of this size back to it again and again.
-#[derive(Default)]
+#[derive(Default, Debug)]
 pub(crate) struct Spares(Mutex<Vec<RnsPoly<Eval>>>);
 
 impl Spares {

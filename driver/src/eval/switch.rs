@@ -16,6 +16,7 @@ use hetal_kernel::{Coeff, Eval, Gadget, ModDown, RnsPoly, RnsPolyMut, RnsPolyRef
 
 use super::Evaluator;
 use super::combination::Combination;
+use crate::ciphertext::Ciphertext;
 use crate::keys::EvaluationKey;
 use crate::parallel::{for_each, for_each_shared};
 
@@ -174,6 +175,8 @@ impl Addend<'_> {
 /// One of several switches of the same digits.
 pub(super) struct Job<'a> {
     pub(super) key: &'a EvaluationKey,
+    /// Added to the result, after the automorphism.
+    pub(super) plus: Option<&'a Ciphertext>,
     pub(super) out: [&'a mut RnsPoly<Eval>; 2],
 }
 
@@ -297,7 +300,7 @@ impl Evaluator {
         });
     }
 
-    /// For each job, out ← round((Σ digits·key + P·addends) / (P·q_kept ⋯ q_{l−1})), under the key's automorphism. All keys have the same
+    /// For each job, out ← round((Σ digits·key + P·addends) / (P·q_kept ⋯ q_{l−1})), under the key's automorphism, + plus. All keys have the same
     /// digits and special primes, and `out` has `kept` limbs. A group of limbs of the digits is used for all jobs while it is in the cache.
     pub(super) fn switch(&self, digits: &Digits<'_>, addends: [Addend<'_>; 2], kept: usize, jobs: Vec<Job<'_>>) {
         let Some(first) = jobs.first() else { return };
@@ -315,7 +318,7 @@ impl Evaluator {
         let (kept_groups, dropped_groups) = (balanced(kept_groups), balanced(dropped_groups));
         let words = GROUP * gadget.digits(limbs) * limb_stride(n);
         let p = |j: usize| gadget.mod_down().dropped().product_mod(gadget.q().modulus(j));
-        let keys: Vec<&EvaluationKey> = jobs.iter().map(|job| job.key).collect();
+        let (keys, plus): (Vec<_>, Vec<_>) = jobs.iter().map(|job| (job.key, job.plus)).unzip();
         self.pool.with(2 * keys.len() * (dropped + 1) * limb_stride(n), |scratch| {
             let (mut overflow, mut rest) = RnsPolyMut::<Coeff>::from_scratch(scratch, n, 2 * keys.len());
             let mut sums: Vec<RnsPolyMut<'_, Eval>> = Vec::new();
@@ -373,12 +376,17 @@ impl Evaluator {
                                     let add = addends[part].limb(j, computed).map(|x| (x, p(j)));
                                     let converted = converted.limb_mut(at_part * group.len() + i);
                                     let finish = Finish { add, divide: Some(divider.division(j, converted)) };
-                                    match &key.automorphism {
-                                        None => at.sum(key, j, part, finish, out.limb_mut(i)),
-                                        Some(automorphism) => {
-                                            at.sum(key, j, part, finish, sum);
-                                            automorphism.limb_into(sum, out.limb_mut(i));
-                                        }
+                                    let (out, plus) = (out.limb_mut(i), plus[*k / 2].map(|c| c.parts[part].limb(j)));
+                                    let table = gadget.q().table(j);
+                                    let Some(automorphism) = &key.automorphism else {
+                                        at.sum(key, j, part, finish, out);
+                                        plus.into_iter().for_each(|plus| table.add_assign(out, plus));
+                                        continue;
+                                    };
+                                    at.sum(key, j, part, finish, sum);
+                                    match plus {
+                                        None => automorphism.limb_into(sum, out),
+                                        Some(plus) => automorphism.limb_add_into(table.modulus(), sum, plus, out),
                                     }
                                 }
                             }

@@ -114,7 +114,8 @@ impl PublicKey {
             })
             .collect();
         v.zeroize();
-        let mut out = Ciphertext { hash: self.hash, parts, scale: plaintext.scale, log_slots: plaintext.log_slots };
+        let Plaintext { scale, log_slots, .. } = *plaintext;
+        let mut out = Ciphertext { hash: self.hash, parts: parts.into(), scale, log_slots };
         out.parts[0].view_mut().add_assign(params.qp(), plaintext.poly.view());
         Ok(out)
     }

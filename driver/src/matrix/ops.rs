@@ -36,8 +36,7 @@ pub fn indicator<S: Slots>(
 pub fn fold<S: Slots>(slots: &S, mut v: S::Vector, count: usize, stride: i64) -> Result<S::Vector> {
     debug_assert!(count.is_power_of_two(), "{count} terms");
     for i in 0..count.ilog2() {
-        let rotated = slots.rotate(&v, stride << i)?;
-        slots.add_assign(&mut v, rotated)?;
+        v = slots.rotate_sum(&v, stride << i)?;
     }
     Ok(v)
 }

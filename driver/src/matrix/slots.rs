@@ -92,6 +92,14 @@ pub trait Slots: Sync {
     /// [`Error::MissingKey`].
     fn rotate(&self, a: &Self::Vector, k: i64) -> Result<Self::Vector>;
 
+    /// a plus a rotated by k.
+    ///
+    /// # Errors
+    /// As [`Slots::rotate`].
+    fn rotate_sum(&self, a: &Self::Vector, k: i64) -> Result<Self::Vector> {
+        self.add(a, &self.rotate(a, k)?)
+    }
+
     /// Many rotations of one vector, decomposed once.
     ///
     /// # Errors
@@ -155,9 +163,7 @@ impl Slots for Encrypted<'_> {
 
     fn add_assign(&self, a: &mut Ciphertext, b: Ciphertext) -> Result<()> {
         same_level(a.level(), b.level())?;
-        self.evaluator.add_assign(a, &b)?;
-        self.evaluator.recycle(b);
-        Ok(())
+        self.evaluator.add_assign(a, &b)
     }
 
     fn sub(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext> {
@@ -199,6 +205,10 @@ impl Slots for Encrypted<'_> {
 
     fn rotate(&self, a: &Ciphertext, k: i64) -> Result<Ciphertext> {
         self.evaluator.rotate(a, k)
+    }
+
+    fn rotate_sum(&self, a: &Ciphertext, k: i64) -> Result<Ciphertext> {
+        self.evaluator.rotate_sum(a, k)
     }
 
     fn rotate_many(&self, a: &Ciphertext, ks: &[i64]) -> Result<Vec<Ciphertext>> {
@@ -567,6 +577,11 @@ impl<S: Slots> Slots for Recorded<S> {
     fn rotate(&self, a: &S::Vector, k: i64) -> Result<S::Vector> {
         self.note_rotation(self.level(a), k);
         self.inner.rotate(a, k)
+    }
+
+    fn rotate_sum(&self, a: &S::Vector, k: i64) -> Result<S::Vector> {
+        self.note_rotation(self.level(a), k);
+        self.inner.rotate_sum(a, k)
     }
 
     fn rotate_many(&self, a: &S::Vector, ks: &[i64]) -> Result<Vec<S::Vector>> {

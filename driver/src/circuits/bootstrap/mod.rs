@@ -552,20 +552,13 @@ impl Bootstrapper {
         let mut x = evaluator.raise(&x, &self.keys)?;
         x.set_scale(plan.raised_scale)?;
         for &k in &plan.trace {
-            let rotated = evaluator.rotate(&x, k)?;
-            evaluator.add_assign(&mut x, &rotated)?;
-            evaluator.recycle(rotated);
+            x = evaluator.rotate_sum(&x, k)?;
         }
         x.log_slots = plan.config.log_slots;
         lap(&mut times.raise);
 
         let (last, others) = self.cts.split_last().expect("at least one factor");
-        let step = |x: Ciphertext, factor| {
-            let out = evaluator.transform(&x, factor)?;
-            evaluator.recycle(x);
-            Ok::<_, Error>(out)
-        };
-        let x = others.iter().try_fold(x, step)?;
+        let x = others.iter().try_fold(x, |x, factor| evaluator.transform(&x, factor))?;
         // Conjugated before it is rescaled: the noise of that is then divided as well.
         let x = evaluator.transform_lazy(&x, last)?;
         let conjugate = evaluator.conjugate(&x)?;
@@ -578,7 +571,7 @@ impl Bootstrapper {
             Ok::<_, Error>(out)
         };
         let imaginary = (plan.reductions() == 2).then(imaginary).transpose()?;
-        [x, conjugate].into_iter().for_each(|x| evaluator.recycle(x));
+        drop((x, conjugate));
         lap(&mut times.cts);
         let reduce = |x: &Ciphertext| {
             // The factor from the sine to the message is one of the scale.

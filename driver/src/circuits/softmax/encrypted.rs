@@ -1,5 +1,6 @@
 //! Ciphertexts.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 
 use super::{Layout, Softmax, SoftmaxPlan, Vectors, log_bound};
@@ -38,11 +39,15 @@ impl<'a> Encrypted<'a> {
         variant.run(&Self { evaluator, encoder, bootstrap, plan, passed: Cell::new(0) }, x)
     }
 
-    /// Both at the lower one of their levels.
-    fn aligned(&self, a: &Ciphertext, b: &Ciphertext) -> Result<[Ciphertext; 2]> {
+    /// Both at the lower one of their levels, copied only if it is not theirs.
+    fn aligned<'b>(&self, a: &'b Ciphertext, b: &'b Ciphertext) -> Result<[Cow<'b, Ciphertext>; 2]> {
         let level = a.level().min(b.level());
         let scale = self.evaluator.params().scale(level);
-        Ok([self.evaluator.adjust(a, level, scale)?, self.evaluator.adjust(b, level, scale)?])
+        let at_level = |x: &'b Ciphertext| match x.level() == level {
+            true => Ok(Cow::Borrowed(x)),
+            false => self.evaluator.adjust(x, level, scale).map(Cow::Owned),
+        };
+        Ok([at_level(a)?, at_level(b)?])
     }
 
     /// Rescaled, and its scale, right up to rounding, made exactly the nominal one.
@@ -106,6 +111,10 @@ impl Vectors for Encrypted<'_> {
 
     fn rotate(&self, a: &Ciphertext, k: i64) -> Result<Ciphertext> {
         self.evaluator.rotate(a, k * self.layout().stride() as i64)
+    }
+
+    fn rotate_sum(&self, a: &Ciphertext, k: i64) -> Result<Ciphertext> {
+        self.evaluator.rotate_sum(a, k * self.layout().stride() as i64)
     }
 
     fn checkpoint_amplified(&self, live: &mut [(&mut Ciphertext, f64)], log_gain: u32) -> Result<()> {

@@ -279,6 +279,14 @@ pub trait Vectors {
     /// As [`Vectors::add`].
     fn rotate(&self, a: &Self::Vector, k: i64) -> Result<Self::Vector>;
 
+    /// a plus a rotated by k classes, as [`Vectors::rotate`].
+    ///
+    /// # Errors
+    /// As [`Vectors::add`].
+    fn rotate_sum(&self, a: &Self::Vector, k: i64) -> Result<Self::Vector> {
+        self.add(a, &self.rotate(a, k)?)
+    }
+
     /// A place where all that is still needed may be bootstrapped, each with a bound on its magnitude: taken if the plan says so, but
     /// for what has the output level of the bootstrapping, or a higher one. Up to the next such place all consume the same levels as if they came from one
     /// level.
@@ -314,7 +322,7 @@ pub trait Vectors {
     /// As [`Vectors::add`].
     fn fold(&self, mut a: Self::Vector, direction: i64) -> Result<Self::Vector> {
         for k in powers(self.layout().padded_classes()) {
-            a = self.add(&a, &self.rotate(&a, direction * k)?)?;
+            a = self.rotate_sum(&a, direction * k)?;
         }
         Ok(a)
     }

@@ -102,7 +102,8 @@ impl Stored for Ciphertext {
         let wanted = 1 + Shape::LEN + (u64::from(degree) + 1) * poly_len(params, level + 1, |i| i);
         body.check_len(wanted, format_args!("degree {degree} and level {level}"))?;
         let parts = (0..=degree).map(|i| body.poly(params, level + 1, |i| i, &format!("part {i}")));
-        Ok(Self { hash: params.hash(), parts: parts.collect::<Result<_>>()?, scale, log_slots })
+        let parts = parts.collect::<Result<Vec<_>>>()?.into();
+        Ok(Self { hash: params.hash(), parts, scale, log_slots })
     }
 }
 
