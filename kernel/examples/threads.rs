@@ -36,7 +36,7 @@ fn main() -> Result<(), Error> {
     scope(|s| {
         for (d, v) in overflow.limbs_mut().enumerate() {
             let (gadget, prepared) = (&gadget, prepared.view());
-            s.spawn(move || gadget.overflow_limb(prepared, d, v));
+            s.spawn(move || gadget.overflow_limb(prepared, d, 0, v));
         }
     });
 
@@ -81,7 +81,7 @@ fn main() -> Result<(), Error> {
         });
         let dropped = dropped.assume_domain::<Coeff>();
         let mut v = vec![0.0; n];
-        down.overflow_into(dropped.view(), &mut v);
+        down.overflow_into(dropped.view(), 0, &mut v);
         scope(|s| {
             for (first, mut group) in kept.groups_mut(GROUP) {
                 let (dropped, v) = (dropped.view(), &v);

@@ -6,6 +6,7 @@
 
 use core::fmt;
 use core::marker::PhantomData;
+use core::ops::Range;
 
 use aligned_vec::{AVec, ConstAlign};
 use zeroize::Zeroize;
@@ -61,13 +62,13 @@ pub struct RnsPolyMut<'a, D: Domain> {
 }
 
 /// Where the data of limbs `from..to` are, pads included.
-fn range_of(n: usize, limbs: usize, from: usize, to: usize) -> core::ops::Range<usize> {
+fn range_of(n: usize, limbs: usize, from: usize, to: usize) -> Range<usize> {
     assert!(from <= to && to <= limbs, "limbs {from}..{to} of a polynomial of {limbs} limbs");
     from * limb_stride(n)..to * limb_stride(n)
 }
 
 /// Where the residues of limb i are.
-fn limb_of(n: usize, limbs: usize, i: usize) -> core::ops::Range<usize> {
+fn limb_of(n: usize, limbs: usize, i: usize) -> Range<usize> {
     let from = range_of(n, limbs, i, i + 1).start;
     from..from + n
 }
@@ -275,6 +276,16 @@ impl<'a, D: Domain> RnsPolyRef<'a, D> {
             list[self.limbs] = extra;
         }
         f(&list[..self.limbs + usize::from(extra.is_some())])
+    }
+
+    /// Calls `f` with some coefficients or values of all limbs; the list lives on the stack.
+    ///
+    /// # Panics
+    /// If there are more than [`MAX_DIGIT`] limbs, or they are shorter.
+    pub(crate) fn with_pieces<R>(&self, at: Range<usize>, f: impl FnOnce(&[&[f64]]) -> R) -> R {
+        let mut list = [&[][..]; MAX_DIGIT];
+        (0..self.limbs).for_each(|i| list[i] = &self.limb(i)[at.clone()]);
+        f(&list[..self.limbs])
     }
 
     /// A polynomial of its own with the same limbs.

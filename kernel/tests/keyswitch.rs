@@ -607,7 +607,9 @@ fn limbs_in_threads() {
             let mut overflow = RnsPoly::<Coeff>::zero(n, digits);
             std::thread::scope(|scope| {
                 for (d, limb) in overflow.limbs_mut().enumerate() {
-                    scope.spawn(move || gadget.overflow_limb(prepared, d, limb));
+                    let (low, high) = limb.split_at_mut(n / 2);
+                    scope.spawn(move || gadget.overflow_limb(prepared, d, 0, low));
+                    scope.spawn(move || gadget.overflow_limb(prepared, d, n / 2, high));
                 }
             });
             let overflow = &overflow;
@@ -656,7 +658,9 @@ fn limbs_in_threads() {
                 let dropped = dropped.assume_domain::<Coeff>();
                 let prepared = dropped.view();
                 let mut v = vec![f64::NAN; n];
-                mod_down.overflow_into(prepared, &mut v);
+                for (i, v) in v.chunks_mut(8).enumerate() {
+                    mod_down.overflow_into(prepared, 8 * i, v);
+                }
                 let v = &v;
                 std::thread::scope(|scope| {
                     for (first, mut group) in kept.groups_mut(2) {
@@ -909,8 +913,9 @@ fn shapes_are_checked() {
     assert!(panics(|| digit(0, 2, (1, 32), 24)));
     assert!(panics(|| digit(0, 2, (1, 16), 32)));
     let (c, mut limb) = ([0.0; 32], [0.0; 32]);
-    assert!(panics(|| gadget.overflow_limb(prepared.view(), 2, &mut limb)));
-    assert!(panics(|| gadget.overflow_limb(prepared.view(), 0, &mut limb[..16])));
+    assert!(panics(|| gadget.overflow_limb(prepared.view(), 2, 0, &mut limb)));
+    assert!(panics(|| gadget.overflow_limb(prepared.view(), 0, 8, &mut limb)));
+    assert!(panics(|| gadget.overflow_limb(prepared.view(), 0, 0, &mut limb[..12])));
     gadget.prepare_limb(3, 2, &c, &mut limb);
     assert!(panics(|| gadget.prepare_limb(3, 3, &c, &mut limb)));
     assert!(panics(|| gadget.prepare_limb(5, 4, &c, &mut limb)));

@@ -523,7 +523,7 @@ fn division_step_by_step() {
             }
             let prepared = tail.assume_domain::<Coeff>();
             let mut v = vec![f64::NAN; 128];
-            mod_down.overflow_into(prepared.view(), &mut v);
+            mod_down.overflow_into(prepared.view(), 0, &mut v);
             let mut at_once = original.view().range(kept.len(), all.len()).to_owned();
             let mut overflow = vec![f64::NAN; 128];
             assert_eq!(
@@ -577,8 +577,9 @@ fn divisions_are_checked() {
     assert!(panics(|| mod_down.prepare_limb(0, &mut [0.0; 16])));
     let prepared = RnsPoly::<Coeff>::zero(32, 2);
     let mut x = [0.0; 32];
-    assert!(panics(|| mod_down.overflow_into(prepared.prefix(1), &mut x)));
-    assert!(panics(|| mod_down.overflow_into(prepared.view(), &mut x[..16])));
+    assert!(panics(|| mod_down.overflow_into(prepared.prefix(1), 0, &mut x)));
+    assert!(panics(|| mod_down.overflow_into(prepared.view(), 8, &mut x)));
+    assert!(panics(|| mod_down.overflow_into(prepared.view(), 0, &mut x[..12])));
     // Limbs, degree, length of the overflow.
     let prepare = |limbs: usize, n: usize, v: usize| {
         let mut dropped = RnsPoly::<Eval>::zero(n, limbs);

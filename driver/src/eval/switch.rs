@@ -36,7 +36,7 @@ impl<'a> Digits<'a> {
         prepared: RnsPolyMut<'a, Coeff>,
         mut overflow: RnsPolyMut<'a, Coeff>,
     ) -> Self {
-        for_each(overflow.reborrow().into_limbs_mut(), |d, v| gadget.overflow_limb(prepared.view(), d, v));
+        for_each_piece(overflow.reborrow(), |d, from, v| gadget.overflow_limb(prepared.view(), d, from, v));
         Self::Prepared { c, prepared, overflow }
     }
 
@@ -178,6 +178,16 @@ pub(super) struct Job<'a> {
     /// Added to the result, after the automorphism.
     pub(super) plus: Option<&'a Ciphertext>,
     pub(super) out: [&'a mut RnsPoly<Eval>; 2],
+}
+
+/// Calls `f` with number, first coefficient and coefficients of each limb, or, if the threads cannot have as many limbs each, of their pieces.
+fn for_each_piece(poly: RnsPolyMut<'_, Coeff>, f: impl Fn(usize, usize, &mut [f64]) + Sync + Send) {
+    let (n, threads) = (poly.n(), rayon::current_num_threads());
+    let piece = if poly.limbs().is_multiple_of(threads) { n } else { n.div_ceil(threads).next_multiple_of(8) };
+    let limbs = poly.into_limbs_mut().enumerate();
+    let pieces: Vec<_> =
+        limbs.flat_map(|(k, limb)| limb.chunks_mut(piece).enumerate().map(move |(i, v)| (k, i, v))).collect();
+    for_each(pieces.into_iter(), |_, (k, i, v)| f(k, i * piece, v));
 }
 
 /// From the groups of each polynomial to the polynomials' parts of each group.
@@ -346,9 +356,7 @@ impl Evaluator {
                 });
             });
             let dropped: Vec<_> = sums.into_iter().map(RnsPolyMut::assume_domain::<Coeff>).collect();
-            for_each(overflow.reborrow().into_limbs_mut().zip(&dropped), |_, (v, dropped)| {
-                divider.overflow_into(dropped.view(), v)
-            });
+            for_each_piece(overflow.reborrow(), |k, from, v| divider.overflow_into(dropped[k].view(), from, v));
 
             let parts = jobs.into_iter().flat_map(|job| job.out).map(|out| split(out.view_mut(), &kept_groups));
             for_each(by_group(parts, &kept_groups).into_iter(), |_, (group, parts)| {
@@ -408,9 +416,7 @@ impl Evaluator {
             for_each(tasks.into_iter(), |_, (i, limb)| divider.prepare_limb(i, limb));
             let (kept, dropped): (Vec<_>, Vec<_>) =
                 cut.into_iter().map(|(kept, dropped)| (kept, dropped.assume_domain::<Coeff>())).unzip();
-            for_each(overflow.reborrow().into_limbs_mut().zip(&dropped), |_, (v, dropped)| {
-                divider.overflow_into(dropped.view(), v)
-            });
+            for_each_piece(overflow.reborrow(), |k, from, v| divider.overflow_into(dropped[k].view(), from, v));
             let limbs = kept[0].limbs();
             let groups = balanced((0..limbs).step_by(GROUP).map(|from| from..limbs.min(from + GROUP)).collect());
             let parts = kept.into_iter().map(|kept| split(kept, &groups).into_iter().zip(&groups));

@@ -157,13 +157,14 @@ impl Gadget {
         self.q.table(i).inverse_scaled_into(c, out, &digit.scales[i - range.start]);
     }
 
-    /// Overflow of digit d of the prepared polynomial.
+    /// Overflow of digit d of the prepared polynomial, at the coefficients `from`, `from` + 1, …, as many as v has: threads can share a limb.
     ///
     /// # Panics
-    /// If d or a length is wrong.
-    pub fn overflow_limb(&self, prepared: RnsPolyRef<'_, Coeff>, d: usize, v: &mut [f64]) {
+    /// If d is wrong, there are no such coefficients, or the length is not a multiple of 8.
+    pub fn overflow_limb(&self, prepared: RnsPolyRef<'_, Coeff>, d: usize, from: usize, v: &mut [f64]) {
         let (range, digit) = self.digit(prepared.limbs(), d);
-        prepared.range(range.start, range.end).with_limbs(None, |y| digit.converter.overflow_into(y, v));
+        let prepared = prepared.range(range.start, range.end);
+        prepared.with_pieces(from..from + v.len(), |y| digit.converter.overflow_into(y, v));
     }
 
     /// The limbs modulo QP of a polynomial of `limbs` limbs, cut into runs of at most [`GROUP`] that [`Gadget::digit_limbs`] can
@@ -223,7 +224,7 @@ impl Gadget {
         for i in 0..limbs {
             self.prepare_limb(limbs, i, c.limb(i), prepared.limb_mut(i));
         }
-        (0..self.digits(limbs)).for_each(|d| self.overflow_limb(prepared.view(), d, overflow.limb_mut(d)));
+        (0..self.digits(limbs)).for_each(|d| self.overflow_limb(prepared.view(), d, 0, overflow.limb_mut(d)));
     }
 
     /// Length of the workspace of [`Gadget::decompose`] for a polynomial of `limbs` limbs.

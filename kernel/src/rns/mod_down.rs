@@ -67,12 +67,12 @@ impl ModDown {
         self.dropped.table(i).inverse_scaled(limb, &self.scales[i]);
     }
 
-    /// Step 2: the overflow of the prepared limbs.
+    /// Step 2: the overflow of the prepared limbs, at the coefficients `from`, `from` + 1, …, as many as v has: threads can share a limb.
     ///
     /// # Panics
-    /// If the number of limbs or the length is wrong.
-    pub fn overflow_into(&self, prepared: RnsPolyRef<'_, Coeff>, v: &mut [f64]) {
-        prepared.with_limbs(None, |y| self.converter.overflow_into(y, v));
+    /// If the number of limbs is wrong, there are no such coefficients, or the length is not a multiple of 8.
+    pub fn overflow_into(&self, prepared: RnsPolyRef<'_, Coeff>, from: usize, v: &mut [f64]) {
+        prepared.with_pieces(from..from + v.len(), |y| self.converter.overflow_into(y, v));
     }
 
     /// Steps 1 and 2 on one thread: all dropped limbs are prepared in place, v becomes their overflow.
@@ -81,9 +81,10 @@ impl ModDown {
     /// If the number of limbs or a length is wrong.
     #[must_use]
     pub fn prepare<'a>(&self, mut dropped: RnsPolyMut<'a, Eval>, v: &mut [f64]) -> RnsPolyMut<'a, Coeff> {
+        assert!(v.len() == dropped.n(), "{} coefficients of the overflow of {}", v.len(), dropped.n());
         (0..dropped.limbs()).for_each(|i| self.prepare_limb(i, dropped.limb_mut(i)));
         let prepared = dropped.assume_domain();
-        self.overflow_into(prepared.view(), v);
+        self.overflow_into(prepared.view(), 0, v);
         prepared
     }
 
