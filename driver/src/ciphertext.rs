@@ -179,3 +179,34 @@ impl Ciphertext {
         if degree == wanted { Ok(()) } else { Err(Error::Degree { degree, wanted }) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eval::Evaluator;
+
+    /// Results and clones are made of the memory of what was dropped, as long as the evaluator lives.
+    #[test]
+    fn memory_comes_back() {
+        let evaluator = Evaluator::without_keys(&Parameters::preset("test-10").expect("a preset"));
+        let places = |a: &Ciphertext| {
+            let mut places: Vec<_> = a.parts.iter().map(|part| part.limb(0).as_ptr()).collect();
+            places.sort();
+            places
+        };
+        let first = evaluator.blank(2, 3);
+        let wanted = places(&first);
+        drop(first);
+        // Would take what had gone to the system's allocator.
+        let _others = [(); 4].map(|()| RnsPoly::<Eval>::zero(evaluator.params().n(), 4));
+        let second = evaluator.blank(2, 3);
+        assert_eq!(places(&second), wanted);
+        let copy = second.clone();
+        assert_eq!(copy, second);
+        drop(second);
+        let third = copy.clone();
+        assert_eq!((places(&third), &third), (wanted, &copy));
+        drop(evaluator);
+        assert_eq!(third.clone(), copy);
+    }
+}

@@ -36,33 +36,6 @@ impl Evaluator {
         Ok(())
     }
 
-    /// [`Evaluator::combine_assign`] to a third ciphertext, limb by limb: what is copied is in the cache when it is combined.
-    fn combine_into(
-        &self,
-        a: &Ciphertext,
-        b: &Ciphertext,
-        op: impl Fn(&NttTable, &mut [f64], &[f64]) + Sync,
-        negate: bool,
-        out: &mut Ciphertext,
-    ) -> Result<()> {
-        a.check(&self.params)?;
-        b.check(&self.params)?;
-        check_scales(a.scale, b.scale)?;
-        out.reshape(&self.params, a.parts.len().max(b.parts.len()), a.level().min(b.level()) + 1);
-        (out.scale, out.log_slots) = (a.scale, a.log_slots.max(b.log_slots));
-        for_each_limb(&mut out.parts, |k, i, x| {
-            let table = self.params.qp().table(i);
-            let [a, b] = [a, b].map(|c| c.parts.get(k).map(|part| part.limb(i)));
-            x.copy_from_slice(a.or(b).expect("one of them has the part"));
-            match (a, b) {
-                (Some(_), Some(b)) => op(table, x, b),
-                (None, _) if negate => table.neg_assign(x),
-                _ => {}
-            }
-        });
-        Ok(())
-    }
-
     /// a ← a + b. Degrees may differ.
     ///
     /// # Errors
@@ -76,8 +49,8 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::add_assign`].
     pub fn add(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext> {
-        let mut out = self.blank(a.parts.len().max(b.parts.len()), a.level().min(b.level()));
-        self.add_into(a, b, &mut out)?;
+        let mut out = self.at_level_of(a, b.level());
+        self.add_assign(&mut out, b)?;
         Ok(out)
     }
 
@@ -86,7 +59,8 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::add_assign`].
     pub fn add_into(&self, a: &Ciphertext, b: &Ciphertext, out: &mut Ciphertext) -> Result<()> {
-        self.combine_into(a, b, NttTable::add_assign, false, out)
+        copy(a, a.level().min(b.level()), out);
+        self.add_assign(out, b)
     }
 
     /// a ← a − b. Degrees may differ.
@@ -102,8 +76,8 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::add_assign`].
     pub fn sub(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext> {
-        let mut out = self.blank(a.parts.len().max(b.parts.len()), a.level().min(b.level()));
-        self.sub_into(a, b, &mut out)?;
+        let mut out = self.at_level_of(a, b.level());
+        self.sub_assign(&mut out, b)?;
         Ok(out)
     }
 
@@ -112,7 +86,8 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::add_assign`].
     pub fn sub_into(&self, a: &Ciphertext, b: &Ciphertext, out: &mut Ciphertext) -> Result<()> {
-        self.combine_into(a, b, NttTable::sub_assign, true, out)
+        copy(a, a.level().min(b.level()), out);
+        self.sub_assign(out, b)
     }
 
     /// a at the lower one of its own level and another.

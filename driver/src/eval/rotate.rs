@@ -100,11 +100,12 @@ impl Evaluator {
         GaloisElement::rotation(k, self.params.log_n())
     }
 
-    /// a + a(X^g): cheaper than one after the other.
+    /// a + a rotated by k: cheaper than one after the other.
     ///
     /// # Errors
     /// As [`Evaluator::automorphism_into`].
-    pub fn automorphism_sum(&self, a: &Ciphertext, element: GaloisElement) -> Result<Ciphertext> {
+    pub fn rotate_sum(&self, a: &Ciphertext, k: i64) -> Result<Ciphertext> {
+        let element = self.rotation(k);
         a.check(&self.params)?;
         a.check_degree(1)?;
         if element.value() == 1 {
@@ -113,14 +114,6 @@ impl Evaluator {
         let mut out = self.blank(2, a.level());
         self.switched_into(a, element, Some(a), &mut out)?;
         Ok(out)
-    }
-
-    /// a + a rotated by k: cheaper than one after the other.
-    ///
-    /// # Errors
-    /// As [`Evaluator::automorphism_into`].
-    pub fn rotate_sum(&self, a: &Ciphertext, k: i64) -> Result<Ciphertext> {
-        self.automorphism_sum(a, self.rotation(k))
     }
 
     /// Every slot conjugated.

@@ -175,7 +175,7 @@ impl Addend<'_> {
 /// One of several switches of the same digits.
 pub(super) struct Job<'a> {
     pub(super) key: &'a EvaluationKey,
-    /// Added to the result, after the automorphism.
+    /// Added to what the automorphism of a Galois key makes.
     pub(super) plus: Option<&'a Ciphertext>,
     pub(super) out: [&'a mut RnsPoly<Eval>; 2],
 }
@@ -385,16 +385,15 @@ impl Evaluator {
                                     let converted = converted.limb_mut(at_part * group.len() + i);
                                     let finish = Finish { add, divide: Some(divider.division(j, converted)) };
                                     let (out, plus) = (out.limb_mut(i), plus[*k / 2].map(|c| c.parts[part].limb(j)));
-                                    let table = gadget.q().table(j);
                                     let Some(automorphism) = &key.automorphism else {
+                                        debug_assert!(plus.is_none(), "added to a switch without automorphism");
                                         at.sum(key, j, part, finish, out);
-                                        plus.into_iter().for_each(|plus| table.add_assign(out, plus));
                                         continue;
                                     };
                                     at.sum(key, j, part, finish, sum);
                                     match plus {
                                         None => automorphism.limb_into(sum, out),
-                                        Some(plus) => automorphism.limb_add_into(table.modulus(), sum, plus, out),
+                                        Some(plus) => automorphism.limb_add_into(gadget.q().modulus(j), sum, plus, out),
                                     }
                                 }
                             }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 
 use super::{Layout, Softmax, SoftmaxPlan, Vectors, log_bound};
-use crate::ciphertext::Ciphertext;
+use crate::ciphertext::{Ciphertext, check_scales};
 use crate::circuits::{Bootstrap, Chebyshev, PolynomialPlan};
 use crate::encoding::Encoder;
 use crate::error::{Error, Result};
@@ -44,7 +44,7 @@ impl<'a> Encrypted<'a> {
         let level = a.level().min(b.level());
         let scale = self.evaluator.params().scale(level);
         let at_level = |x: &'b Ciphertext| match x.level() == level {
-            true => Ok(Cow::Borrowed(x)),
+            true => check_scales(x.scale(), scale).map(|()| Cow::Borrowed(x)),
             false => self.evaluator.adjust(x, level, scale).map(Cow::Owned),
         };
         Ok([at_level(a)?, at_level(b)?])
