@@ -5,6 +5,7 @@
 
 use crate::error::Error;
 use crate::modulus::Modulus;
+use crate::scratch::total;
 
 /// Bytes of one residue: 1 to 7.
 const fn residue_len(q: &Modulus) -> usize {
@@ -12,9 +13,12 @@ const fn residue_len(q: &Modulus) -> usize {
 }
 
 /// Bytes of a limb of n residues modulo q.
+///
+/// # Panics
+/// If they are more than `usize::MAX`.
 #[must_use]
 pub const fn limb_len(q: &Modulus, n: usize) -> usize {
-    n * residue_len(q)
+    total(n, residue_len(q))
 }
 
 /// Calls `$f::<W>($args)` with W the bytes of one residue, so that the compiler sees copies of known length.

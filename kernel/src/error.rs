@@ -24,6 +24,11 @@ pub enum Error {
         /// log2 of the refused degree.
         log_n: u32,
     },
+    /// A search for primes was to start above 2^50, where there are no moduli.
+    PrimeSize {
+        /// The refused size, a value.
+        size: u64,
+    },
     /// Fewer primes of the wanted form exist than were asked for.
     NotEnoughPrimes {
         /// How many were found.
@@ -36,9 +41,9 @@ pub enum Error {
         /// The repeated prime.
         modulus: u64,
     },
-    /// A number of limbs or digits is outside its range.
+    /// A number of limbs, digits or bits is outside its range.
     Count {
-        /// What was counted: "limbs", "limbs in a digit", "digits", "dropped limbs".
+        /// What was counted: "limbs", "limbs in a digit", "digits", "dropped limbs", "bits of a prime".
         what: &'static str,
         /// The refused count.
         value: usize,
@@ -101,6 +106,7 @@ impl fmt::Display for Error {
                 write!(f, "prime {modulus} is not 1 modulo 2^{}: the NTT of degree 2^{log_n} needs that", log_n + 1)
             }
             Self::RingDegree { log_n } => write!(f, "ring degree 2^{log_n} is outside 2^4 to 2^17"),
+            Self::PrimeSize { size } => write!(f, "primes near {size}: all moduli are below 2^50, start there"),
             Self::NotEnoughPrimes { found, wanted } => {
                 write!(f, "only {found} of {wanted} primes exist in the wanted range: choose another size")
             }

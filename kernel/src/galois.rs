@@ -37,7 +37,8 @@ impl GaloisElement {
         }
     }
 
-    /// The element 5^k mod 2N: rotates the slots of the canonical embedding by k (to the left for k > 0).
+    /// The element 5^k mod 2N: rotates the slots of the canonical embedding by k (to the left for k > 0). There are N/2
+    /// slots, and 5 has that order: k counts modulo N/2.
     ///
     /// # Panics
     /// If log_n is outside 4 … 17.
@@ -45,7 +46,6 @@ impl GaloisElement {
     #[track_caller]
     pub fn rotation(k: i64, log_n: u32) -> Self {
         check_degree(log_n);
-        // 5 has order N/2.
         let mut e = k.rem_euclid(1 << (log_n - 1));
         let mask = (2u32 << log_n) - 1;
         let (mut g, mut base) = (1u32, 5u32);

@@ -1,7 +1,9 @@
 //! One NTT-friendly prime below 2^50 and its scalar reference arithmetic.
 //!
 //! Scalars here are canonical residues in [0, q). These functions run at set-up, in samplers, at the public boundary
-//! and as the peers that the vector code is tested against; the hot loops are in [`crate::ntt`].
+//! and as the peers that the vector code is tested against; the hot loops are in [`crate::ntt`]. Where a function says
+//! that an argument is canonical or below a bound, it is not checked: beyond it the result is unspecified, and a build
+//! with overflow checks may panic.
 
 use crate::error::Error;
 use crate::{MAX_LOG_N, primes};
@@ -126,10 +128,10 @@ impl Modulus {
         a as i64 - (self.q & above) as i64
     }
 
-    /// a^e mod q. Its time depends on e: for public exponents.
+    /// a^e mod q for any a. Its time depends on e: for public exponents.
     #[must_use]
     pub const fn pow_vartime(&self, a: u64, mut e: u64) -> u64 {
-        let (mut base, mut r) = (a, 1);
+        let (mut base, mut r) = (self.reduce(a), 1);
         while e != 0 {
             if e & 1 == 1 {
                 r = self.mul(r, base);
@@ -140,10 +142,10 @@ impl Modulus {
         r
     }
 
-    /// a^−1 mod q (Fermat). `None` for 0.
+    /// a^−1 mod q (Fermat) for any a. `None` for multiples of q.
     #[must_use]
     pub const fn inv(&self, a: u64) -> Option<u64> {
-        if a == 0 { None } else { Some(self.pow_vartime(a, self.q - 2)) }
+        if self.reduce(a) == 0 { None } else { Some(self.pow_vartime(a, self.q - 2)) }
     }
 
     /// The smallest-base primitive 2N-th root of unity: the first g = 2, 3, … with g^((q−1)/2N) of order 2N.

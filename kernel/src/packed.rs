@@ -29,6 +29,7 @@ use crate::modulus::Modulus;
 use crate::ntt::NttTable;
 use crate::poly::{Eval, RnsPoly};
 use crate::rns::RnsBasis;
+use crate::scratch::total;
 use crate::simd::{Lanes, SUMS, Sums, Task, array, chunk_bits, fetch};
 
 /// Residues that are packed together. A limb of fewer takes the words of so many.
@@ -76,14 +77,14 @@ impl PackedPolys {
         for j in 0..basis.len() {
             starts.push(starts[j] + packed_len(basis.modulus(j), basis.n()) + PAD);
         }
-        let words = AVec::from_iter(64, core::iter::repeat_n(0, count * starts[basis.len()]));
+        let words = AVec::from_iter(64, core::iter::repeat_n(0, total(count, starts[basis.len()])));
         Self { n: basis.n(), starts, words }
     }
 
     /// Bytes of memory of as many polynomials, pads included.
     pub(crate) fn bytes(basis: &RnsBasis, count: usize) -> usize {
         let words: usize = basis.moduli().iter().map(|q| packed_len(q, basis.n()) + PAD).sum();
-        count * words * size_of::<u64>()
+        total(total(count, words), size_of::<u64>())
     }
 
     /// Number of limbs.

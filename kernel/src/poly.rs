@@ -12,7 +12,7 @@ use aligned_vec::{AVec, ConstAlign};
 use zeroize::Zeroize;
 
 use crate::rns::{GROUP, MAX_DIGIT, RnsBasis};
-use crate::scratch::limb_stride;
+use crate::scratch::{limb_stride, total};
 
 mod private {
     pub trait Sealed {}
@@ -81,16 +81,22 @@ impl<D: Domain> fmt::Debug for RnsPoly<D> {
 
 impl<D: Domain> RnsPoly<D> {
     /// Zero, in N coefficients and `limbs` limbs.
+    ///
+    /// # Panics
+    /// If it is larger than the address space.
     #[must_use]
     pub fn zero(n: usize, limbs: usize) -> Self {
-        let data = AVec::from_iter(64, core::iter::repeat_n(0.0, limbs * limb_stride(n)));
+        let data = AVec::from_iter(64, core::iter::repeat_n(0.0, total(limbs, limb_stride(n))));
         Self { n, limbs, data, domain: PhantomData }
     }
 
     /// Bytes of memory that a polynomial of this shape takes, pads included.
+    ///
+    /// # Panics
+    /// If they are more than `usize::MAX`.
     #[must_use]
     pub const fn bytes(n: usize, limbs: usize) -> usize {
-        limbs * limb_stride(n) * size_of::<f64>()
+        total(total(limbs, limb_stride(n)), size_of::<f64>())
     }
 
     /// All limbs.
@@ -123,8 +129,8 @@ impl<D: Domain> RnsPoly<D> {
         self.view_mut().split_at(limbs).0
     }
 
-    /// Forgets all limbs but the first `limbs`: the polynomial modulo fewer primes. The memory is kept; the forgotten limbs
-    /// are overwritten with zeros, since a later `zeroize` will not reach them.
+    /// Forgets all limbs but the first `limbs`: the polynomial modulo fewer primes. Does nothing if there are no more. The
+    /// memory is kept; the forgotten limbs are overwritten with zeros, since a later `zeroize` will not reach them.
     pub fn truncate(&mut self, limbs: usize) {
         self.limbs = self.limbs.min(limbs);
         self.data[self.limbs * limb_stride(self.n)..].zeroize();
@@ -140,9 +146,12 @@ impl<D: Domain> RnsPoly<D> {
     /// Keeps the first `limbs` limbs, or appends limbs of zeros until there are as many. Where the memory suffices it is kept:
     /// a polynomial that was made or resized for the most limbs allocates no more. Where it does not, the limbs move, and
     /// what they leave is not overwritten.
+    ///
+    /// # Panics
+    /// If it becomes larger than the address space.
     pub fn resize(&mut self, limbs: usize) {
+        let len = total(limbs, limb_stride(self.n));
         self.truncate(limbs);
-        let len = limbs * limb_stride(self.n);
         self.data.reserve_exact(len - self.data.len());
         self.data.resize(len, 0.0);
         self.limbs = limbs;
@@ -150,8 +159,11 @@ impl<D: Domain> RnsPoly<D> {
 
     /// Keeps the first limbs as they are and takes any number of limbs, further ones of unspecified residues: where the memory suffices nothing
     /// is written at all. For public polynomials, whose memory serves one result after another: nothing is wiped.
+    ///
+    /// # Panics
+    /// As [`RnsPoly::resize`].
     pub fn reshape(&mut self, limbs: usize) {
-        let len = limbs * limb_stride(self.n);
+        let len = total(limbs, limb_stride(self.n));
         if len > self.data.len() {
             self.data.reserve_exact(len - self.data.len());
             self.data.resize(len, 0.0);
@@ -302,7 +314,7 @@ impl<'a, D: Domain> RnsPolyMut<'a, D> {
     /// If the workspace is shorter than `limbs` times [`limb_stride`].
     #[must_use]
     pub fn from_scratch(scratch: &'a mut [f64], n: usize, limbs: usize) -> (Self, &'a mut [f64]) {
-        let len = limbs * limb_stride(n);
+        let len = total(limbs, limb_stride(n));
         assert!(len <= scratch.len(), "{} words of workspace where {len} are needed", scratch.len());
         let (data, rest) = scratch.split_at_mut(len);
         (Self { n, limbs, data, domain: PhantomData }, rest)
@@ -374,7 +386,7 @@ impl<'a, D: Domain> RnsPolyMut<'a, D> {
     pub fn groups_mut(&mut self, size: usize) -> impl ExactSizeIterator<Item = (usize, RnsPolyMut<'_, D>)> {
         let (n, stride) = (self.n, limb_stride(self.n));
         self.data
-            .chunks_mut(size * stride)
+            .chunks_mut(size.saturating_mul(stride))
             .enumerate()
             .map(move |(i, data)| (i * size, RnsPolyMut { n, limbs: data.len() / stride, data, domain: PhantomData }))
     }
@@ -471,7 +483,7 @@ impl RnsPoly<Coeff> {
     /// The polynomial with small signed coefficients, modulo the first `limbs` primes of any basis: secrets and errors.
     ///
     /// # Panics
-    /// If the number of coefficients is not a power of two.
+    /// If the number of coefficients is not a power of two, or the polynomial larger than the address space.
     #[must_use]
     pub fn from_small(coefficients: &[i8], limbs: usize) -> Self {
         assert!(coefficients.len().is_power_of_two(), "{} coefficients", coefficients.len());

@@ -18,8 +18,9 @@ pub enum Direction {
 ///
 /// ```
 /// use hetal_kernel::primes::{Direction, NttPrimes};
-/// let q: Vec<u64> = NttPrimes::new(16, 1 << 40, Direction::Descending).take(2).map(|q| q.value()).collect();
+/// let q: Vec<u64> = NttPrimes::new(16, 1 << 40, Direction::Descending)?.take(2).map(|q| q.value()).collect();
 /// assert!(q[0] > q[1] && q[0] < 1 << 40 && q.iter().all(|q| q % (1 << 17) == 1));
+/// # Ok::<(), hetal_kernel::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct NttPrimes {
@@ -32,19 +33,22 @@ impl NttPrimes {
     /// Starts at `size` (a value, not a number of bits) for ring degree 2^log_n. Ascending yields primes ≥ size,
     /// descending yields primes < size, so that the two directions never meet.
     ///
-    /// # Panics
-    /// If log_n > 17.
-    #[must_use]
-    pub fn new(log_n: u32, size: u64, direction: Direction) -> Self {
-        assert!(log_n <= crate::MAX_LOG_N, "ring degree 2^{log_n} is above 2^17");
+    /// # Errors
+    /// [`Error::RingDegree`] if log_n > 17, [`Error::PrimeSize`] if size > 2^50.
+    pub fn new(log_n: u32, size: u64, direction: Direction) -> Result<Self, Error> {
+        if log_n > crate::MAX_LOG_N {
+            return Err(Error::RingDegree { log_n });
+        }
+        if size > 1 << Modulus::MAX_BITS {
+            return Err(Error::PrimeSize { size });
+        }
         let step = 2u64 << log_n;
-        let size = size.min(1 << Modulus::MAX_BITS);
         let above = size.saturating_sub(1).div_ceil(step) * step + 1;
         let next = match direction {
             Direction::Ascending => Some(above),
             Direction::Descending => above.checked_sub(step),
         };
-        Self { step, next, direction }
+        Ok(Self { step, next, direction })
     }
 }
 
@@ -69,13 +73,18 @@ impl Iterator for NttPrimes {
 /// The `count` primes q = 1 mod 2N nearest below 2^bits, in descending order.
 ///
 /// # Errors
-/// [`Error::NotEnoughPrimes`] if fewer exist.
-///
-/// # Panics
-/// If log_n > 17.
+/// [`Error::RingDegree`] if log_n > 17, [`Error::Count`] for bits outside log_n + 2 … 50: smaller primes are not 1 modulo
+/// 2N, larger ones are not moduli; [`Error::NotEnoughPrimes`] if fewer exist.
 pub fn below_bits(log_n: u32, bits: u32, count: usize) -> Result<Vec<Modulus>, Error> {
-    let found: Vec<_> =
-        NttPrimes::new(log_n, 1 << bits.min(Modulus::MAX_BITS), Direction::Descending).take(count).collect();
+    if log_n > crate::MAX_LOG_N {
+        return Err(Error::RingDegree { log_n });
+    }
+    let (min, max) = (log_n + 2, Modulus::MAX_BITS);
+    if !(min..=max).contains(&bits) {
+        let [value, min, max] = [bits, min, max].map(|bits| bits as usize);
+        return Err(Error::Count { what: "bits of a prime", value, min, max });
+    }
+    let found: Vec<_> = NttPrimes::new(log_n, 1 << bits, Direction::Descending)?.take(count).collect();
     if found.len() < count {
         return Err(Error::NotEnoughPrimes { found: found.len(), wanted: count });
     }

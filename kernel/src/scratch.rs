@@ -6,9 +6,17 @@ use core::ops::{Deref, DerefMut};
 /// Distance, in `f64`, between the limbs of a polynomial or of a workspace: N plus a pad of 17 cache lines. Without the
 /// pad, limbs of 2^k coefficients would start at the same cache sets, and loops over many limbs would evict their own
 /// operands (measured: twice the time in the inner product of a key-switch).
+///
+/// # Panics
+/// If it is above `usize::MAX`.
 #[must_use]
 pub const fn limb_stride(n: usize) -> usize {
-    if n >= 512 { n + 136 } else { n + 8 }
+    n.checked_add(if n >= 512 { 136 } else { 8 }).expect("a limb beyond the address space")
+}
+
+/// `count` times `size`, for lengths: they must not wrap around, which on 32-bit targets is not far.
+pub(crate) const fn total(count: usize, size: usize) -> usize {
+    count.checked_mul(size).expect("a length beyond the address space")
 }
 
 /// A cache-line aligned buffer of `f64`, zero at first. Functions with a `scratch: &mut [f64]` argument name the length
@@ -18,6 +26,9 @@ pub struct Scratch(AVec<f64, ConstAlign<64>>);
 
 impl Scratch {
     /// `len` zeros.
+    ///
+    /// # Panics
+    /// If they are larger than the address space.
     #[must_use]
     pub fn new(len: usize) -> Self {
         Self(AVec::from_iter(64, core::iter::repeat_n(0.0, len)))

@@ -28,7 +28,7 @@ struct Shape {
 impl Shape {
     /// Ciphertext primes just below 2^bits, special primes just above it.
     fn tight(log_n: u32, bits: u32, limbs: usize, special: usize, alpha: usize) -> Self {
-        let next = NttPrimes::new(log_n, 1 << bits, Direction::Ascending);
+        let next = NttPrimes::new(log_n, 1 << bits, Direction::Ascending).expect("a size");
         Self { log_n, q: moduli_below(log_n, bits, limbs, 0), p: next.take(special).collect(), alpha }
     }
 
@@ -45,7 +45,8 @@ fn shapes(log_n: u32) -> Vec<Shape> {
     let largest = |limbs: usize, special: usize, alpha| {
         of(moduli_below(log_n, 50, limbs, special), moduli_below(log_n, 50, special, 0), alpha)
     };
-    let below_two_thirds = NttPrimes::new(log_n, (1 << 48) / 3, Direction::Descending).take(3).collect();
+    let below_two_thirds =
+        NttPrimes::new(log_n, (1 << 48) / 3, Direction::Descending).expect("a size").take(3).collect();
     let mut shapes = vec![
         Shape::tight(log_n, 45, 1, 1, 1),
         Shape::tight(log_n, 40, 5, 2, 2),

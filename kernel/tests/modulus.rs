@@ -124,7 +124,7 @@ proptest! {
 fn roots_of_unity_have_their_order_and_are_the_first() {
     for log_n in [0, 1, 4, 10, 16, 17] {
         let two_n = 2u64 << log_n;
-        for m in NttPrimes::new(log_n, 1 << 40, Direction::Descending).take(3) {
+        for m in NttPrimes::new(log_n, 1 << 40, Direction::Descending).expect("a size").take(3) {
             let psi = m.root_of_unity(log_n).expect("1 mod 2N");
             assert_eq!(m.pow_vartime(psi, two_n), 1);
             assert_ne!(m.pow_vartime(psi, two_n / 2), 1);
@@ -204,8 +204,10 @@ fn primality_of_the_known_hard_cases() {
 fn prime_search_walks_in_order_and_misses_none() {
     for (log_n, size) in [(4, 0), (4, 1), (4, 97), (4, 98), (10, 12289), (10, 12290), (16, 1 << 40), (0, 3), (0, 4)] {
         let step = 2u64 << log_n;
-        let up: Vec<_> = NttPrimes::new(log_n, size, Direction::Ascending).map(|q| q.value()).take(20).collect();
-        let down: Vec<_> = NttPrimes::new(log_n, size, Direction::Descending).map(|q| q.value()).take(20).collect();
+        let up: Vec<_> =
+            NttPrimes::new(log_n, size, Direction::Ascending).expect("a size").map(|q| q.value()).take(20).collect();
+        let down: Vec<_> =
+            NttPrimes::new(log_n, size, Direction::Descending).expect("a size").map(|q| q.value()).take(20).collect();
         let wanted = |&n: &u64| n % step == 1 && n > 2 && is_prime(n);
         assert_eq!(up, (size..).filter(wanted).take(20).collect::<Vec<_>>(), "up from {size}");
         assert_eq!(down, (0..size).rev().filter(wanted).take(20).collect::<Vec<_>>(), "down from {size}");
@@ -215,16 +217,15 @@ fn prime_search_walks_in_order_and_misses_none() {
 #[test]
 fn prime_search_ends() {
     // All primes 1 mod 2^18 below 2^23, downwards to the bottom of the range.
-    let down: Vec<_> = NttPrimes::new(17, 1 << 23, Direction::Descending).map(|q| q.value()).collect();
+    let down: Vec<_> = NttPrimes::new(17, 1 << 23, Direction::Descending).expect("a size").map(|q| q.value()).collect();
     assert_eq!(down, [7_340_033, 5_767_169, 786_433]);
-    // Upwards the search stops at 2^50, also when it starts there or beyond.
-    for size in [1 << 50, (1 << 50) + 1, u64::MAX] {
-        let mut up = NttPrimes::new(4, size, Direction::Ascending);
-        assert_eq!((up.next(), up.next()), (None, None));
-        let first = NttPrimes::new(4, size, Direction::Descending).next().map(|q| q.value());
-        assert_eq!(first, (1..1 << 50).rev().find(|&n| n % 32 == 1 && is_prime(n)));
-    }
-    let last: Vec<_> = NttPrimes::new(17, (1 << 50) - (1 << 26), Direction::Ascending).map(|q| q.value()).collect();
+    // Upwards the search stops at 2^50, also when it starts there.
+    let mut up = NttPrimes::new(4, 1 << 50, Direction::Ascending).expect("a size");
+    assert_eq!((up.next(), up.next()), (None, None));
+    let first = NttPrimes::new(4, 1 << 50, Direction::Descending).expect("a size").next().map(|q| q.value());
+    assert_eq!(first, (1..1 << 50).rev().find(|&n| n % 32 == 1 && is_prime(n)));
+    let last: Vec<_> =
+        NttPrimes::new(17, (1 << 50) - (1 << 26), Direction::Ascending).expect("a size").map(|q| q.value()).collect();
     assert!(!last.is_empty() && last.iter().all(|&q| q < 1 << 50) && last.is_sorted());
 }
 
@@ -236,13 +237,52 @@ fn primes_below_a_size() {
     assert!(primes[0].value() < 1 << 45 && primes.iter().all(|q| q.value() % (1 << 17) == 1));
     assert_eq!(below_bits(17, 23, 3).map(|primes| primes.len()), Ok(3));
     assert_eq!(below_bits(17, 23, 4), Err(Error::NotEnoughPrimes { found: 3, wanted: 4 }));
-    assert_eq!(below_bits(4, 0, 1), Err(Error::NotEnoughPrimes { found: 0, wanted: 1 }));
-    // Sizes above 50 bits mean 50 bits.
-    assert_eq!(below_bits(16, 64, 5), below_bits(16, 50, 5));
+    // 97 = 1 mod 32 has 7 bits, and nothing that is 1 mod 32 is below 2^5 and a prime: 6 bits are the fewest to ask for.
+    assert_eq!(below_bits(4, 6, 1), Err(Error::NotEnoughPrimes { found: 0, wanted: 1 }));
+    assert_eq!(below_bits(4, 7, 1).map(|primes| primes[0].value()), Ok(97));
+    // 3 = 1 mod 2 is the smallest of all, with 2 bits.
+    assert_eq!(below_bits(0, 2, 1).map(|primes| primes[0].value()), Ok(3));
+    let largest = (1..1 << 50).rev().find(|&n| n % (1 << 15) == 1 && is_prime(n));
+    assert_eq!(below_bits(14, 50, 1).ok().map(|primes| primes[0].value()), largest);
 }
 
+/// Numbers outside a search are refused by their name and range, and not brought to the nearest that would do.
 #[test]
-#[should_panic(expected = "above 2^17")]
-fn prime_search_refuses_large_degrees() {
-    let _ = NttPrimes::new(18, 1 << 40, Direction::Ascending);
+fn prime_search_refuses_other_sizes_and_degrees() {
+    for (log_n, bits, count) in
+        [(14, 51, 1), (14, 60, 1), (14, 63, 1), (14, 64, 1), (16, u32::MAX, 0), (14, 15, 1), (4, 5, 1)]
+            .into_iter()
+            .chain([(4, 0, 1), (0, 1, 1), (17, 18, 0)])
+    {
+        let (value, min) = (bits as usize, log_n as usize + 2);
+        let error = below_bits(log_n, bits, count).expect_err("no such primes");
+        assert_eq!(error, Error::Count { what: "bits of a prime", value, min, max: 50 });
+        assert_eq!(error.to_string(), format!("{bits} bits of a prime: must be from {min} to 50"));
+    }
+    for direction in [Direction::Ascending, Direction::Descending] {
+        for size in [(1 << 50) + 1, 1 << 60, u64::MAX] {
+            let error = NttPrimes::new(14, size, direction).expect_err("no such moduli");
+            assert_eq!(error, Error::PrimeSize { size });
+            assert_eq!(error.to_string(), format!("primes near {size}: all moduli are below 2^50, start there"));
+        }
+        for log_n in [18, 62, 63, u32::MAX] {
+            assert_eq!(NttPrimes::new(log_n, 1 << 40, direction).map(|_| ()), Err(Error::RingDegree { log_n }));
+            assert_eq!(below_bits(log_n, 40, 1), Err(Error::RingDegree { log_n }));
+        }
+    }
+}
+
+/// Powers and inverses of what is not below q are those of its residue.
+#[test]
+fn powers_of_any_number() {
+    for q in [3, 97, (1 << 50) - 27] {
+        let m = Modulus::new(q).expect("prime");
+        for a in edges(q).into_iter().chain([q, q + 1, 2 * q, 2 * q + 2, u64::MAX - u64::MAX % q, u64::MAX]) {
+            for e in [0, 1, 2, 3, q - 2, q - 1] {
+                assert_eq!(m.pow_vartime(a, e), m.pow_vartime(a % q, e), "{a}^{e} mod {q}");
+            }
+            let product = m.inv(a).map(|inverse| u128::from(inverse) * u128::from(a % q) % u128::from(q));
+            assert_eq!(product, (!a.is_multiple_of(q)).then_some(1), "1/{a} mod {q}");
+        }
+    }
 }

@@ -604,7 +604,7 @@ fn degrees_and_primes_are_checked() {
 #[test]
 fn tables_say_what_they_are() {
     for log_n in [4, 9, 12] {
-        let q = NttPrimes::new(log_n, 1 << 45, Direction::Descending).next().expect("a prime");
+        let q = NttPrimes::new(log_n, 1 << 45, Direction::Descending).expect("a size").next().expect("a prime");
         let table = NttTable::new(q, log_n).expect("a table");
         assert_eq!((table.modulus(), table.log_n(), table.n()), (&q, log_n, 1 << log_n));
         assert_eq!(NttTable::with_isa(q, log_n, Isa::detect()).map(|table| table.isa()), Ok(table.isa()));

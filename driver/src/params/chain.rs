@@ -48,9 +48,11 @@ pub(super) fn choose(log_n: u32, q_bits: &[u32], p_bits: &[u32]) -> Result<Chain
 
 /// The unused prime nearest to `target`.
 fn take_nearest(log_n: u32, target: f64, used: &mut Vec<Modulus>) -> Result<Modulus, Error> {
-    let unused = |direction| NttPrimes::new(log_n, target as u64, direction).find(|q| !used.contains(q));
+    // In a run of 50-bit primes targets drift above 2^50, where there are none: the nearest are below it.
+    let size = (target as u64).min(1 << Modulus::MAX_BITS);
+    let unused = |direction| Ok(NttPrimes::new(log_n, size, direction)?.find(|q| !used.contains(q)));
     let distance = |q: &Modulus| (q.as_f64() - target).abs();
-    let candidates = [unused(Direction::Descending), unused(Direction::Ascending)];
+    let candidates = [unused(Direction::Descending)?, unused(Direction::Ascending)?];
     let nearest = candidates.into_iter().flatten().min_by(|a, b| distance(a).total_cmp(&distance(b)));
     let nearest = nearest.ok_or(Error::NotEnoughPrimes { found: used.len(), wanted: used.len() + 1 })?;
     used.push(nearest);

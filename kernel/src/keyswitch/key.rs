@@ -14,7 +14,7 @@ use crate::packed::{Finish, PackedPolys};
 use crate::poly::{Eval, RnsPoly, RnsPolyMut, RnsPolyRef};
 use crate::rns::MAX_DIGIT;
 use crate::sampler::{self, Seed};
-use crate::scratch::Scratch;
+use crate::scratch::{Scratch, total};
 
 /// A key that switches from s to s′ under one [`Gadget`]: for each digit d a pair (b_d, a_d) modulo QP with
 /// b_d + a_d·s′ = e_d + P·s·\[limb in digit d\]. Public.
@@ -107,6 +107,7 @@ impl KeySwitchKey {
     /// If there is no digit d, or the key has not the shape of the gadget.
     #[must_use]
     pub fn part(&self, gadget: &Gadget, d: usize) -> [RnsPoly<Eval>; 2] {
+        assert!(d < self.parts.len() / 2, "digit {d} of {}", self.parts.len() / 2);
         [2 * d, 2 * d + 1].map(|i| self.parts.unpack(gadget.qp(), i))
     }
 
@@ -117,6 +118,9 @@ impl KeySwitchKey {
     }
 
     /// Bytes of memory of a key under this gadget.
+    ///
+    /// # Panics
+    /// If they are more than `usize::MAX`: no such key can be made.
     #[must_use]
     pub fn memory_bytes(gadget: &Gadget) -> usize {
         PackedPolys::bytes(gadget.qp(), 2 * gadget.digits(gadget.q().len()))
@@ -173,11 +177,15 @@ impl KeySwitchKey {
     }
 
     /// Length of the compressed bytes under this gadget.
+    ///
+    /// # Panics
+    /// As [`KeySwitchKey::memory_bytes`].
     #[must_use]
     pub fn encoded_len(gadget: &Gadget) -> usize {
         let qp = gadget.qp();
         let limbs: usize = (0..qp.len()).map(|j| bytes::limb_len(qp.modulus(j), qp.n())).sum();
-        Seed::LEN + gadget.digits(gadget.q().len()) * limbs
+        let parts = total(gadget.digits(gadget.q().len()), limbs);
+        parts.checked_add(Seed::LEN).expect("a length beyond the address space")
     }
 
     /// Writes the compressed form: the seed of the a parts, then the limbs of every b part ([`bytes::encode_limb`]). The form
@@ -204,6 +212,9 @@ impl KeySwitchKey {
     ///
     /// # Errors
     /// [`Error::Length`], before anything is allocated, and [`Error::Residue`].
+    ///
+    /// # Panics
+    /// As [`KeySwitchKey::memory_bytes`].
     pub fn decode(gadget: &Gadget, encoded: &[u8]) -> Result<Self, Error> {
         let wanted = Self::encoded_len(gadget);
         if encoded.len() != wanted {

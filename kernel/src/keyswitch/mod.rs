@@ -142,7 +142,13 @@ impl Gadget {
         if j < limbs { j } else { j - limbs + self.q.len() }
     }
 
+    #[track_caller]
     fn digit(&self, limbs: usize, d: usize) -> (Range<usize>, &Digit) {
+        assert!(
+            limbs <= self.q.len() && d < self.digits(limbs),
+            "digit {d} of {limbs} limbs, of a gadget of {}",
+            self.q.len()
+        );
         let range = d * self.alpha..limbs.min((d + 1) * self.alpha);
         let digit = &self.digits[d][range.len() - 1];
         (range, digit)
@@ -151,7 +157,7 @@ impl Gadget {
     /// Prepare, for each limb i of c at `limbs` limbs: from values to coefficients ready for conversion.
     ///
     /// # Panics
-    /// If i or a length is wrong.
+    /// If `limbs`, i or a length is wrong.
     pub fn prepare_limb(&self, limbs: usize, i: usize, c: &[f64], out: &mut [f64]) {
         let (range, digit) = self.digit(limbs, i / self.alpha);
         self.q.table(i).inverse_scaled_into(c, out, &digit.scales[i - range.start]);
@@ -169,7 +175,11 @@ impl Gadget {
 
     /// The limbs modulo QP of a polynomial of `limbs` limbs, cut into runs of at most [`GROUP`] that [`Gadget::digit_limbs`] can
     /// compute at once: no run crosses the border of a digit, or that between q and the special primes.
+    ///
+    /// # Panics
+    /// If q has fewer limbs.
     pub fn groups(&self, limbs: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        assert!(limbs <= self.q.len(), "{limbs} limbs of a gadget of {}", self.q.len());
         let (alpha, special) = (self.alpha, self.special());
         let runs = |run: Range<usize>| {
             // Of equal length: 3 + 2, not 4 + 1.
@@ -228,8 +238,12 @@ impl Gadget {
     }
 
     /// Length of the workspace of [`Gadget::decompose`] for a polynomial of `limbs` limbs.
+    ///
+    /// # Panics
+    /// If q has fewer limbs.
     #[must_use]
     pub fn decompose_scratch_len(&self, limbs: usize) -> usize {
+        assert!(limbs <= self.q.len(), "{limbs} limbs of a gadget of {}", self.q.len());
         (limbs + self.digits(limbs)) * limb_stride(self.q.n())
     }
 
@@ -260,8 +274,12 @@ impl Gadget {
     }
 
     /// Length of the workspace of [`Gadget::switch_lazy`] and [`Gadget::switch`] for a polynomial of `limbs` limbs.
+    ///
+    /// # Panics
+    /// If q has fewer limbs.
     #[must_use]
     pub fn switch_scratch_len(&self, limbs: usize) -> usize {
+        assert!(limbs <= self.q.len(), "{limbs} limbs of a gadget of {}", self.q.len());
         (limbs + (1 + GROUP) * self.digits(limbs) + 2 + GROUP) * limb_stride(self.q.n())
     }
 

@@ -135,7 +135,7 @@ impl NttTable {
         assert!(len.is_multiple_of(run.max(8)), "sums of {len} values, not of a multiple of {}", run.max(8));
         for b in b {
             assert!(a.len() == b.len(), "{} and {} operands", a.len(), b.len());
-            let wrong = b.iter().find(|b| b.len() != len).or(a.iter().find(|a| a.len() * run != len));
+            let wrong = b.iter().find(|b| b.len() != len).or(a.iter().find(|a| a.len() != len / run));
             assert!(wrong.is_none(), "{} values for sums of {len}", wrong.map_or(0, |x| x.len()));
         }
         assert!(out.iter().all(|out| out.len() == len), "sums of unequal length");

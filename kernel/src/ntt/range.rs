@@ -246,7 +246,7 @@ mod tests {
             let below = (44..=50).map(|bits| (1 << bits, Direction::Descending));
             let above = (44..=49).map(|bits| ((1 << bits) + (1 << (bits - 6)), Direction::Ascending));
             for (size, direction) in below.chain(above).chain([(0, Direction::Ascending)]) {
-                let modulus = NttPrimes::new(log_n, size, direction).next().expect("a prime");
+                let modulus = NttPrimes::new(log_n, size, direction).expect("a size").next().expect("a prime");
                 let q = u128::from(modulus.value());
                 for lanes in [1usize, 2, 4, 8].into_iter().filter(|lanes| 1 << log_n >= 2 * lanes * lanes) {
                     let plan = Plan::new(&modulus, log_n, lanes);
@@ -261,10 +261,10 @@ mod tests {
     #[test]
     fn small_primes_are_hardly_reduced() {
         for lanes in [1, 2, 4, 8] {
-            let modulus = NttPrimes::new(17, 1 << 46, Direction::Descending).next().expect("a prime");
+            let modulus = NttPrimes::new(17, 1 << 46, Direction::Descending).expect("a size").next().expect("a prime");
             let plan = Plan::new(&modulus, 17, lanes);
             assert!(plan.passes.iter().all(|pass| !pass.reduce_forward) && plan.reduce_group == [false; 2]);
-            let modulus = NttPrimes::new(17, 1 << 36, Direction::Descending).next().expect("a prime");
+            let modulus = NttPrimes::new(17, 1 << 36, Direction::Descending).expect("a size").next().expect("a prime");
             let plan = Plan::new(&modulus, 17, lanes);
             assert!(plan.passes.iter().all(|pass| !pass.reduce_inverse) && !plan.reduce_group_inverse);
         }

@@ -76,6 +76,9 @@ impl BaseConverter {
 
     /// (Q/qᵢ)^−1 mod qᵢ: what limb i has to be multiplied by to become the yᵢ that the conversions take. Folding it
     /// into an inverse NTT ([`NttTable::inverse_scaled`](crate::NttTable::inverse_scaled)) makes it free.
+    ///
+    /// # Panics
+    /// If there is no source prime number i.
     #[must_use]
     pub fn cofactor(&self, i: usize) -> u64 {
         self.cofactors[i]
@@ -127,7 +130,8 @@ impl BaseConverter {
             "{} limbs where {inputs}, or these and the overflow, are converted",
             y.len()
         );
-        assert!(first + out.len() <= self.to.len(), "targets {first}.. of {}", self.to.len());
+        let left = self.to.len().checked_sub(first);
+        assert!(left.is_some_and(|left| out.len() <= left), "targets {first}.. of {}", self.to.len());
         out.iter().for_each(|out| check_lengths(y, out.len()));
         // The overflow is so small that it fits beside MAX_TERMS products.
         let mut from = 0;

@@ -21,7 +21,8 @@ use crate::rns::check_moduli;
 /// Composes residues modulo a set of distinct primes into integers, exactly or rounded, and takes integers apart.
 ///
 /// Multi-word integers are slices of `u64`, least significant word first. Residues are canonical, in the order of the
-/// moduli. A composition takes O(L²) word operations for L moduli and does not allocate.
+/// moduli; a residue that is not below its modulus is detected with debug assertions only, and gives an unspecified
+/// integer or a panic otherwise. A composition takes O(L²) word operations for L moduli and does not allocate.
 #[derive(Clone, Debug)]
 pub struct CrtComposer {
     moduli: Vec<Modulus>,

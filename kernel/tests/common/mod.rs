@@ -68,12 +68,12 @@ pub(crate) fn panics<R>(f: impl FnOnce() -> R) -> bool {
 
 /// The largest prime below 2^bits for degree 2^log_n.
 pub(crate) fn below(log_n: u32, bits: u32) -> Modulus {
-    NttPrimes::new(log_n, 1 << bits, Direction::Descending).next().expect("a prime")
+    NttPrimes::new(log_n, 1 << bits, Direction::Descending).expect("a size").next().expect("a prime")
 }
 
 /// The smallest prime above `size` for degree 2^log_n.
 pub(crate) fn above(log_n: u32, size: u64) -> Modulus {
-    NttPrimes::new(log_n, size, Direction::Ascending).next().expect("a prime")
+    NttPrimes::new(log_n, size, Direction::Ascending).expect("a size").next().expect("a prime")
 }
 
 /// The smallest prime there is, the largest of several sizes and the smallest of 50 bits.
@@ -87,13 +87,14 @@ pub(crate) fn moduli(log_n: u32) -> Vec<Modulus> {
 /// `count` distinct primes that go around the sizes 20, 30, 40 and 50 bits, from number `start` of these on; `skip` leaves
 /// out so many of each size.
 pub(crate) fn mixed_moduli(log_n: u32, count: usize, start: usize, skip: usize) -> Vec<Modulus> {
-    let mut searches = [20, 30, 40, 50].map(|bits| NttPrimes::new(log_n, 1 << bits, Direction::Descending).skip(skip));
+    let mut searches = [20, 30, 40, 50]
+        .map(|bits| NttPrimes::new(log_n, 1 << bits, Direction::Descending).expect("a size").skip(skip));
     (0..count).map(|i| searches[(start + i) % 4].next().expect("a prime")).collect()
 }
 
 /// `count` primes below 2^bits, after `skip` others.
 pub(crate) fn moduli_below(log_n: u32, bits: u32, count: usize, skip: usize) -> Vec<Modulus> {
-    NttPrimes::new(log_n, 1 << bits, Direction::Descending).skip(skip).take(count).collect()
+    NttPrimes::new(log_n, 1 << bits, Direction::Descending).expect("a size").skip(skip).take(count).collect()
 }
 
 // ---- residues ----
