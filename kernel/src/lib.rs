@@ -57,6 +57,22 @@
 //! [`simd`] has the table. [`Isa::detect`] chooses when a table is built; [`Isa::by_name`] and the `with_isa` constructors force
 //! one. The vector backends agree bit for bit with each other, the integer fallback agrees with them modulo q.
 //!
+//! # Targets
+//!
+//! Any target with `alloc` whose `usize` has 32 or 64 bits and whose `f64` has the arithmetic of IEEE 754: results are the
+//! same everywhere. Checked in CI:
+//!
+//! | target | how |
+//! |---|---|
+//! | x86_64-unknown-linux-gnu | all tests, with AVX2 and AVX-512; a program without std |
+//! | aarch64-unknown-linux-gnu | all tests, with NEON |
+//! | wasm32-wasip1 | all tests, in node (scalar and portable: WebAssembly's vectors are not used) |
+//! | aarch64-unknown-none, wasm32-unknown-unknown, i686-unknown-linux-gnu, thumbv7em-none-eabihf | built without std |
+//!
+//! Not supported: x86-64 without SSE2 in its calling convention, such as x86_64-unknown-none and the UEFI targets (the
+//! compiler cannot pass vectors there, and stops at the AVX code); kernels and firmware on x86-64 build for a target
+//! with the ordinary convention and save its registers. Where `f64` is emulated, as on thumbv7em, everything works, slowly.
+//!
 //! # Numbers and ranges
 //!
 //! Between operations, a residue is a signed integer stored as `f64`: *centred* means |x| ≤ q/2 + 2, and every public
@@ -112,6 +128,11 @@
 //! `rand_core` 0.10 and its traits are part of the public interface: a new major version of it is a breaking change here.
 #![no_std]
 #![forbid(unsafe_code)]
+
+#[cfg(all(target_arch = "x86_64", not(target_feature = "sse2")))]
+compile_error!(
+    "hetal-kernel needs an x86-64 target with SSE2: soft-float ones such as x86_64-unknown-none cannot pass vectors"
+);
 
 extern crate alloc;
 

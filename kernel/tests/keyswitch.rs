@@ -583,6 +583,8 @@ fn one_decomposition_serves_all_keys() {
 
 // ---- limb by limb, in threads ----
 
+// There are no threads on wasm.
+#[cfg(not(target_family = "wasm"))]
 #[test]
 fn limbs_in_threads() {
     for isa in isas() {

@@ -294,7 +294,8 @@ impl<A: Copy> Sums<A> {
 
 /// Lane i in a list for [`Lanes::permute`]: the numbers of its two halves, as x86 permutes these.
 pub(crate) const fn lane(i: usize) -> u64 {
-    ((2 * i) | ((2 * i + 1) << 32)) as u64
+    let low = 2 * i as u64;
+    low | (low + 1) << 32
 }
 
 /// The i of [`lane`].
