@@ -29,18 +29,17 @@ pub enum Error {
         known: String,
     },
     /// The modulus is too large for 128-bit security.
-    #[error(
-        "parameters {name}: log QP = {log_qp:.1} bits exceeds {bound} bits, the limit for 128-bit security at N = 2^{log_n}: \
-             drop levels or special primes, or raise N"
-    )]
+    #[error("parameters {name}: {}", insecure(*log_n, *weight, *log_qp, *bound))]
     Insecure {
         /// The literal's name.
         name: String,
         /// log2 of the ring degree.
         log_n: u32,
-        /// log2 of the product of all primes.
+        /// The weight of the sparse secret of a bootstrapping; `None` for the secret of the parameters.
+        weight: Option<usize>,
+        /// log2 of the product of all primes under which that secret has keys.
         log_qp: f64,
-        /// The largest secure log2.
+        /// The largest secure log2; 0 where none is known to be secure.
         bound: u32,
     },
     /// A number of slots that the ring does not have.
@@ -208,6 +207,24 @@ pub enum Error {
     /// The operating system gave no random bytes.
     #[error("no randomness from the operating system: {0}")]
     Randomness(String),
+}
+
+/// Why a modulus is refused.
+fn insecure(log_n: u32, weight: Option<usize>, log_qp: f64, bound: u32) -> String {
+    match (weight, bound) {
+        (None, _) => format!(
+            "log QP = {log_qp:.1} bits exceeds {bound} bits, the limit for 128-bit security at N = 2^{log_n}: \
+             drop levels or special primes, or raise N"
+        ),
+        (Some(weight), 0) => format!(
+            "the secret of weight {weight} that bootstrapping needs has a modulus q_0·p_0 of {log_qp:.1} bits, and none is \
+             known to be 128-bit secure at N = 2^{log_n}: use N = 2^15 or 2^16"
+        ),
+        (Some(weight), _) => format!(
+            "the secret of weight {weight} that bootstrapping needs has a modulus q_0·p_0 of {log_qp:.1} bits, which exceeds \
+             {bound} bits, the limit for 128-bit security at N = 2^{log_n}: make q_0 or p_0 smaller"
+        ),
+    }
 }
 
 impl Error {

@@ -56,11 +56,13 @@
 //! * **Model.** The server is honest but curious: it computes what it was asked to and learns nothing from what it sees. CKKS ciphertexts are malleable, and
 //!   nothing here proves that a computation was done as asked.
 //! * **Parameters** are refused above the modulus for 128 bits at their ring degree ([`params::max_log_qp`], uniform ternary secrets, σ = 3.2), all special
-//!   primes counted, unless their literal says that they are insecure, as must their name. The one sparse secret, that of bootstrapping, has a key
-//!   only modulo q_0·p_0 ([`keys::EncapsulationKeys`]).
+//!   primes counted, unless their literal says that they are insecure, as must their name. The 128 bits are gates of the best classical attack
+//!   (2^129.3 at the preset `n16`); in core-SVP, which counts less, `n16` has 95. The one sparse secret, that of bootstrapping, has a key
+//!   only modulo q_0·p_0 ([`keys::EncapsulationKeys`]), refused above [`params::max_sparse_log_qp`], at N = 2^15 and 2^16 only.
 //! * **Decryptions.** A decrypted value holds the noise of its ciphertext. Whoever gets such values and the ciphertexts can compute the secret (IND-CPA-D; Li and
 //!   Micciancio, [EUROCRYPT 2021](https://eprint.iacr.org/2020/1533)). Never hand out what [`SecretKey::decrypt`] returns, nor numbers computed from it:
-//!   [`Encoder::decode_public`] rounds and floods, and states its bound. A single bit per query, such as whether to go on, is an oracle too, if a small one: limit their number.
+//!   [`Encoder::decode_public`] rounds and floods; [`crypt::flooding_bound`] says up to which noise that hides it, for so many slots and
+//!   queries, and what to take for noise whose tails are heavy. A single bit per query, such as whether to go on, is an oracle too, if a small one: limit their number.
 //! * **Circular security.** Evaluation keys encrypt functions of the secret under itself: the usual assumption, on which all schemes of this kind rest.
 //! * **Time.** Secrets and errors are sampled, encrypted with and decrypted in constant time; decoding, and everything on public data, is not.
 //! * **Memory.** Secrets, errors and what is computed from them on the way are wiped; keys of generators may stay in memory that was freed.

@@ -7,6 +7,7 @@ use hetal::circuits::bootstrap::{InsecureRefresh, Order, Packing};
 use hetal::circuits::{Bootstrap, BootstrapConfig, BootstrapPlan, Bootstrapper};
 use hetal::io::wire;
 use hetal::keys::{EncapsulationKeys, KeySet};
+use hetal::params::{ParametersLiteral, SecretDistribution, Security};
 use hetal::{Ciphertext, Complex64, Encoder, Error, Evaluator, Parameters, SecretKey};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -292,9 +293,48 @@ fn the_sparse_modulus() {
     for name in hetal::params::preset::NAMES {
         let params = Parameters::preset(name).expect("a preset");
         let bits = EncapsulationKeys::sparse_log_modulus(&params).expect("small enough");
-        assert!(bits <= f64::from(hetal::params::SPARSE_32_BITS), "{name}: {bits} bits");
-        assert!(bits > 99.9, "{name}: {bits} bits: not q_0·p_0");
+        assert!((99.9..=100.0).contains(&bits), "{name}: {bits} bits: not q_0·p_0");
     }
+}
+
+/// Keys under the sparse secret are made where an estimate says that they are secure, at 2^15 and 2^16, and for literals
+/// that promise nothing.
+#[test]
+fn the_sparse_secret_is_refused_where_it_is_not_secure() {
+    let make = |log_n, security, name: &str| {
+        let literal = ParametersLiteral {
+            name: name.to_owned(),
+            log_n,
+            q_bits: vec![50, 40],
+            p_bits: vec![50],
+            secret: SecretDistribution::Ternary,
+            security,
+        };
+        Parameters::new(literal).expect("the dense secret is secure")
+    };
+    let keys = |params: &Parameters| {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        SecretKey::generate(params, &mut rng).expect("a secret").encapsulation_keys(&mut rng).map(|_| ())
+    };
+    for (log_n, bound) in [(15, 100.0), (16, 121.0)] {
+        let params = make(log_n, Security::Bits128, "mine");
+        let bits = EncapsulationKeys::sparse_log_modulus(&params).expect("secure");
+        assert!(bits <= bound && bits > 99.9, "{bits} bits at N = 2^{log_n}");
+        keys(&params).expect("secure");
+    }
+    for log_n in [13, 14, 17] {
+        let params = make(log_n, Security::Bits128, "mine");
+        for error in [keys(&params), EncapsulationKeys::sparse_log_modulus(&params).map(|_| ())] {
+            let error = error.expect_err("no estimate says that it is secure");
+            assert!(matches!(&error, Error::Insecure { bound: 0, .. }), "{error:?}");
+            let wanted = format!(
+                "parameters mine: the secret of weight 32 that bootstrapping needs has a modulus q_0·p_0 of 100.0 bits, \
+                 and none is known to be 128-bit secure at N = 2^{log_n}: use N = 2^15 or 2^16"
+            );
+            assert_eq!(error.to_string(), wanted);
+        }
+    }
+    keys(&make(14, Security::Insecure, "insecure-14")).expect("nothing was promised");
 }
 
 #[test]

@@ -91,7 +91,9 @@ fn the_security_bound() {
         assert!(params.log_qp() <= f64::from(bound) && params.log_qp() > f64::from(bound) - 1.1, "{}", params.log_qp());
         assert!(!params.is_insecure());
         let error = make(bound + 1).expect_err("above the bound");
-        let Error::Insecure { name, log_n: found, log_qp, bound: limit } = &error else { panic!("{error:?}") };
+        let Error::Insecure { name, log_n: found, log_qp, bound: limit, weight: None } = &error else {
+            panic!("{error:?}")
+        };
         assert_eq!((name.as_str(), *found, *limit), ("mine", log_n, bound));
         assert!(*log_qp > f64::from(bound) && *log_qp < f64::from(bound) + 1.1);
         let text = error.to_string();

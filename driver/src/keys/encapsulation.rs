@@ -2,7 +2,7 @@
 //!
 //! The overflow I of a raised ciphertext, m + q_0·I, grows with the weight of the secret. So the ciphertext is switched to a sparse secret s′
 //! before it is raised, where its modulus is only q_0, and back to the dense s afterwards. A key under s′ exists only modulo q_0·p_0, at
-//! most [`SPARSE_32_BITS`]: at that size 32 nonzero coefficients are as secure as anything else here. The key back is under s.
+//! most [`max_sparse_log_qp`] bits: at that size 32 nonzero coefficients are as secure as anything else here. The key back is under s.
 
 use hetal_kernel::sampler::{self, Seed};
 use hetal_kernel::{Coeff, Eval, Gadget, KeySwitchKey, RnsPoly};
@@ -13,7 +13,7 @@ use super::SecretKey;
 use super::public::{expand_seed, gaussian};
 use crate::error::{Error, Result};
 use crate::parallel::for_each;
-use crate::params::{Parameters, ParametersHash, SPARSE_32_BITS};
+use crate::params::{Parameters, ParametersHash, max_sparse_log_qp};
 
 /// Weight of the sparse secret.
 pub const SPARSE_WEIGHT: usize = 32;
@@ -35,24 +35,20 @@ impl EncapsulationKeys {
     /// The gadget of the key to the sparse secret: one limb, one special prime.
     ///
     /// # Errors
-    /// [`Error::Parameters`] if q_0·p_0 is too large for a sparse secret.
+    /// [`Error::Insecure`] if q_0·p_0 is above [`max_sparse_log_qp`] and the parameters do not say that they are insecure.
     pub(crate) fn gadget(params: &Parameters) -> Result<Gadget> {
         let special = params.max_level() + 1;
         let gadget = Gadget::new(&params.qp().range(0..1), &params.qp().range(special..special + 1), 1)?;
-        let bits = gadget.qp().log2_product();
-        if bits <= f64::from(SPARSE_32_BITS) {
-            return Ok(gadget);
+        if !params.is_insecure() {
+            check_modulus(&params.literal().name, params.log_n(), gadget.qp().log2_product())?;
         }
-        let reason = format!(
-            "the sparse secret of a bootstrapping has a modulus q_0·p_0 of {bits:.1} bits: it may have {SPARSE_32_BITS}, make q_0 or p_0 smaller"
-        );
-        Err(Error::Parameters { name: params.literal().name.clone(), reason })
+        Ok(gadget)
     }
 
     /// log2 of the modulus under which the sparse secret has a key.
     ///
     /// # Errors
-    /// [`Error::Parameters`] if it is too large.
+    /// [`Error::Insecure`] if it is too large.
     pub fn sparse_log_modulus(params: &Parameters) -> Result<f64> {
         Ok(Self::gadget(params)?.qp().log2_product())
     }
@@ -65,11 +61,20 @@ impl EncapsulationKeys {
     }
 }
 
+/// Refuses a modulus of the sparse secret that is not known to be secure.
+fn check_modulus(name: &str, log_n: u32, log_qp: f64) -> Result<()> {
+    let bound = max_sparse_log_qp(log_n).unwrap_or(0);
+    if log_qp <= f64::from(bound) {
+        return Ok(());
+    }
+    Err(Error::Insecure { name: name.to_owned(), log_n, weight: Some(SPARSE_WEIGHT), log_qp, bound })
+}
+
 impl SecretKey {
     /// Draws a sparse secret, makes the keys to it and back, and wipes it.
     ///
     /// # Errors
-    /// [`Error::Parameters`] if q_0·p_0 is too large for a sparse secret.
+    /// [`Error::Insecure`] if q_0·p_0 is above [`max_sparse_log_qp`] and the parameters do not say that they are insecure.
     pub fn encapsulation_keys(&self, rng: &mut (impl CryptoRng + ?Sized)) -> Result<EncapsulationKeys> {
         let params = self.params();
         let gadget = EncapsulationKeys::gadget(params)?;
@@ -93,5 +98,34 @@ impl SecretKey {
         });
         [&mut sparse, &mut target, &mut dense].into_iter().for_each(Zeroize::zeroize);
         Ok(EncapsulationKeys { hash: params.hash(), to_sparse, seed, b, a })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No prime is above 2^50, so that q_0·p_0 cannot exceed 100 bits: above that only the numbers can be tried.
+    #[test]
+    fn both_sides_of_the_limits() {
+        for (log_n, bound) in [(15, 100), (16, 121)] {
+            let limit = f64::from(bound);
+            assert_eq!((check_modulus("mine", log_n, 50.0), check_modulus("mine", log_n, limit)), (Ok(()), Ok(())));
+            for log_qp in [limit + 1e-9, limit + 1.0, 200.0] {
+                let error = check_modulus("mine", log_n, log_qp).expect_err("above the limit");
+                let wanted = Error::Insecure { name: "mine".to_owned(), log_n, weight: Some(32), log_qp, bound };
+                assert_eq!(error, wanted);
+                let text = error.to_string();
+                assert!(
+                    [&format!("{log_qp:.1} bits"), &format!("{bound} bits")].iter().all(|part| text.contains(*part)),
+                    "{text}"
+                );
+            }
+        }
+        for log_n in (4..15).chain([17]) {
+            let error = check_modulus("mine", log_n, 50.0).expect_err("no estimate");
+            assert!(matches!(error, Error::Insecure { bound: 0, weight: Some(32), .. }), "{error:?}");
+            assert!(error.to_string().contains(&format!("N = 2^{log_n}: use N = 2^15 or 2^16")), "{error}");
+        }
     }
 }

@@ -170,7 +170,7 @@ impl BootstrapPlan {
     /// Plans a bootstrapping from the top level of these parameters.
     ///
     /// # Errors
-    /// [`Error::Slots`]; [`Error::NoLevelsLeft`] if the chain is too short, [`Error::Range`] for a wrong setting, [`Error::Parameters`] if q_0·p_0 is
+    /// [`Error::Slots`]; [`Error::NoLevelsLeft`] if the chain is too short, [`Error::Range`] for a wrong setting, [`Error::Insecure`] if q_0·p_0 is
     /// too large for the sparse secret.
     pub fn new(params: &Parameters, config: BootstrapConfig) -> Result<Self> {
         let BootstrapConfig { log_slots, packing, order, .. } = config;
