@@ -119,10 +119,9 @@ impl Encoder {
     /// part, and the sum is rounded to a multiple of 2^−bits.
     ///
     /// A decrypted value is m + e, and whoever also holds the ciphertext and the circuit can compute the noise e, hence the secret (Li and
-    /// Micciancio, [EUROCRYPT 2021](https://eprint.iacr.org/2020/1533)). Flooding hides it: if the noise in the slots has a standard
-    /// deviation of at most [`flooding_bound`]`(bits, queries, security)`, then that many decryptions tell nothing more than an adversary
-    /// with an advantage of 2^−(security/2) gets (Li, Micciancio, Schultz and Sorrell,
-    /// [CRYPTO 2022](https://eprint.iacr.org/2022/816)). A few bits more than the message needs is the right choice of `bits`.
+    /// Micciancio, [EUROCRYPT 2021](https://eprint.iacr.org/2020/1533)). Flooding hides it: if the noise in the real and imaginary parts
+    /// is at most [`flooding_bound`]`(bits, slots, queries, security)`, then that many decryptions of that many slots give an
+    /// adversary an advantage of at most 2^−(security/2). A few bits more than the message needs is the right choice of `bits`.
     ///
     /// # Errors
     /// [`Error::OtherParameters`](crate::Error::OtherParameters); [`Error::Range`](crate::Error::Range) for more than 60 bits.
@@ -147,9 +146,26 @@ impl Encoder {
     }
 }
 
-/// The standard deviation of the noise in the slots up to which [`Encoder::decode_public`] with `bits` hides it over `queries`
-/// decryptions, with `security` bits of statistical security (30 is customary): 2^−bits / (√(12·queries)·2^(security/2)).
+/// The noise up to which [`Encoder::decode_public`] with `bits` hides it over `queries` decryptions of `slots` slots, with
+/// `security` bits of statistical security (30 is customary): 2^−bits / (√(24·slots·queries)·2^(security/2)). It is the root
+/// mean square over the real and imaginary parts, each by itself: 1/√2 of √E|e|², which [`noise`](crate::noise) gives.
+///
+/// **Derivation** (Li, Micciancio, Schultz and Sorrell, [CRYPTO 2022](https://eprint.iacr.org/2022/816)). Given away are
+/// n = 2·slots·queries real numbers, to each of which a Gaussian of deviation σ = 2^−bits is added; that they are rounded
+/// afterwards tells nothing more. With the noise, a vector e of n numbers, or with none, their distributions have the
+/// divergence ‖e‖²/(2σ²) (Kullback and Leibler, of two Gaussians; it adds up over queries, also if later ones depend on
+/// earlier answers). The norm is the Euclidean one, of the whole vector: noise of root mean square t has ‖e‖² = n·t².
+/// At t = σ/(√(12·n)·2^(security/2)) the divergence is 2^−security/24, and so (Pinsker) no test tells the two apart with
+/// an advantage above 2^−(security/2)/√48. The factor 12 is that paper's.
+///
+/// **Heavy tails.** What counts is the mean square that occurs, under the one secret in use. After a key-switch, a rescaling
+/// or a bootstrapping, the noise of a slot is a product of which one factor is the secret's value there, the same in every
+/// query ([`SlotError::product`](crate::noise::SlotError::product)): its square varies exponentially from slot to slot, and
+/// further queries do not average it. Over 2^15 slots the mean square is still within a few percent of the expected one, over one
+/// slot it is 100 times as much with probability 2^−26. [`SlotError::bound`](crate::noise::SlotError::bound)`(slots·queries)`, over √2, holds
+/// for every slot, and is the noise to compare where slots are few or errors are not those of these formulas alone.
 #[must_use]
-pub fn flooding_bound(bits: u32, queries: u64, security: u32) -> f64 {
-    (-f64::from(bits)).exp2() / ((12.0 * queries as f64).sqrt() * (f64::from(security) / 2.0).exp2())
+pub fn flooding_bound(bits: u32, slots: usize, queries: u64, security: u32) -> f64 {
+    let numbers = 2.0 * slots as f64 * queries as f64;
+    (-f64::from(bits)).exp2() / ((12.0 * numbers).sqrt() * (f64::from(security) / 2.0).exp2())
 }

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::f64::consts::TAU;
+
 use common::model::FRESH;
 use common::*;
 use hetal::crypt::flooding_bound;
@@ -179,13 +181,55 @@ fn public_values() {
 
 #[test]
 fn bound_of_the_flooding() {
-    // 2^-20/(√12·2^15).
-    let wanted = 2f64.powi(-35) / 12f64.sqrt();
-    assert!((flooding_bound(20, 1, 30) / wanted - 1.0).abs() < 1e-12);
-    assert!((flooding_bound(20, 1 << 20, 30) / (wanted / 1024.0) - 1.0).abs() < 1e-12, "queries count by their root");
-    assert!((flooding_bound(21, 1, 30) / (wanted / 2.0) - 1.0).abs() < 1e-12, "a bit");
-    assert!((flooding_bound(20, 1, 32) / (wanted / 2.0) - 1.0).abs() < 1e-12, "two bits of security");
-    assert!(flooding_bound(0, 1, 0) < 1.0 && flooding_bound(60, u64::MAX, 128) > 0.0);
+    // 2^-20/(√24·2^15).
+    let wanted = 2f64.powi(-35) / 24f64.sqrt();
+    let is = |found: f64, wanted: f64| (found / wanted - 1.0).abs() < 1e-12;
+    assert!(is(flooding_bound(20, 1, 1, 30), wanted));
+    assert!(is(flooding_bound(20, 1, 1 << 20, 30), wanted / 1024.0), "queries count by their root");
+    assert!(is(flooding_bound(20, 1 << 14, 1, 30), wanted / 128.0), "slots count by their root");
+    assert!(is(flooding_bound(21, 1, 1, 30), wanted / 2.0), "a bit");
+    assert!(is(flooding_bound(20, 1, 1, 32), wanted / 2.0), "two bits of security");
+    assert!(flooding_bound(0, 1, 1, 0) < 1.0 && flooding_bound(60, 1 << 16, u64::MAX, 128) > 0.0);
+}
+
+/// The integral of f from a to b, by Simpson's rule.
+fn integral(a: f64, b: f64, f: impl Fn(f64) -> f64) -> f64 {
+    const STEPS: usize = 2000;
+    let h = (b - a) / STEPS as f64;
+    let sum = |from: usize| (from..STEPS).step_by(2).map(|i| f(a + i as f64 * h)).sum::<f64>();
+    (f(a) + f(b) + 4.0 * sum(1) + 2.0 * sum(2)) * h / 3.0
+}
+
+/// The density of a normal number.
+fn density(x: f64) -> f64 {
+    (-x * x / 2.0).exp() / TAU.sqrt()
+}
+
+/// The best adversary against noise at the bound, over all coordinates of all queries: to tell Gaussians around e from
+/// Gaussians around 0 it projects to the line through both (Neyman and Pearson), on which their distance is ‖e‖₂ deviations,
+/// and its advantage is the mass within half of that around the middle. ‖e‖₂ is summed number by number.
+#[test]
+fn advantage_against_noise_at_the_bound() {
+    for (slots, queries) in [(1usize, 1u64), (1, 100), (64, 7), (1 << 10, 50), (1 << 15, 1), (1 << 15, 20)] {
+        for (bits, security) in [(0, 0), (5, 10), (20, 20), (20, 30), (40, 40)] {
+            let noise = flooding_bound(bits, slots, queries, security);
+            // Unequal numbers whose root mean square that is: 1/5 and 7/5 of it by turns.
+            let parts = [noise / 5.0, noise * 7.0 / 5.0];
+            let square: f64 = (0..queries).map(|_| (0..2 * slots).map(|i| parts[i % 2].powi(2)).sum::<f64>()).sum();
+            let distance = square.sqrt() * f64::from(bits).exp2();
+            let advantage = integral(-distance / 2.0, distance / 2.0, density);
+            let claimed = 2f64.powf(-f64::from(security) / 2.0);
+            let what = format!("{slots} slots, {queries} queries, {bits} bits, security {security}: {advantage:e}");
+            assert!(advantage <= claimed, "{what}, claimed {claimed:e}");
+            // Nor is the bound needlessly strict: 4 bits.
+            assert!(advantage >= claimed / 16.0, "{what}, claimed {claimed:e}");
+            // The divergence of one number moved by this many deviations, from its definition; they add up.
+            let divergence = |moved: f64| integral(-12.0, 12.0, |x| density(x) * (moved * moved / 2.0 - moved * x));
+            let each = parts.map(|part| divergence(part * f64::from(bits).exp2()));
+            let sum = (each[0] + each[1]) * slots as f64 * queries as f64;
+            assert!((sum * 24.0 / claimed.powi(2) - 1.0).abs() < 1e-6, "{what}: divergence {sum:e}");
+        }
+    }
 }
 
 #[test]
