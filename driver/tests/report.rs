@@ -313,6 +313,61 @@ fn hostile_strings() {
     assert!(page.contains(r#"<span class="bad">INSECURE</span>"#));
 }
 
+fn has_fact(document: &Document, name: &str) -> bool {
+    elements(document, "dt").any(|dt| text(dt) == name)
+}
+
+#[test]
+fn best_epoch_is_one_within_the_range() {
+    let mut client = client(18);
+    let mut loss = 0.1;
+    for event in &mut client {
+        if let ClientEvent::Validation { epoch, encrypted, .. } = event {
+            // The range is 32.
+            (encrypted.loss, encrypted.max_logit) = (loss, [0.0, 31.5, 32.0, 32.01][*epoch]);
+            loss /= 2.0;
+        }
+    }
+    let page = report(&server(18, true), &client);
+    checked(&page, |document| assert_eq!(fact(document, "Best epoch"), "2least validation loss"));
+    assert!(page.contains("2 (best)") && !page.contains("3 (best)"));
+    for event in &mut client {
+        if let ClientEvent::Validation { encrypted, .. } = event {
+            encrypted.max_logit = 33.0;
+        }
+    }
+    let page = report(&server(18, true), &client);
+    checked(&page, |document| assert!(!has_fact(document, "Best epoch")));
+    assert!(!page.contains("(best)"));
+}
+
+#[test]
+fn run_without_validation() {
+    let mut server = server(12, true);
+    for event in &mut server {
+        if let ServerEvent::Epoch { validation_seconds, .. } = event {
+            *validation_seconds = 1e-5;
+        }
+    }
+    let mut client = client(12);
+    client.retain(|event| !matches!(event, ClientEvent::Validation { .. }));
+    let end = server.last().cloned().expect("an end");
+    let resumed = [&server[..], &[start("n16", 12), end]].concat();
+    for (server, client) in [(&server, &client), (&resumed, &client), (&server, &Vec::new())] {
+        checked(&report(server, client), |document| {
+            assert!(!has_fact(document, "Best epoch"));
+            assert_eq!(fact(document, "Steps"), "12in 2 epochs");
+            assert_eq!(fact(document, "Total time"), "1 h 06 min");
+            assert_eq!(fact(document, "End"), "stopped by the client");
+            if client.is_empty() {
+                assert!(!has_fact(document, "Result"));
+            } else {
+                assert_eq!(fact(document, "Result"), "epoch 2the last one, as there was no validation");
+            }
+        });
+    }
+}
+
 #[test]
 fn logs_are_read_as_written() {
     let file = Scratch::new("written");

@@ -57,6 +57,7 @@ struct Run<'a> {
     /// A [`ServerEvent::End`] that nothing follows.
     end: Option<&'a ServerEvent>,
     weights: Vec<Weights>,
+    /// By epoch.
     validations: Vec<Validation>,
     /// The last [`ClientEvent::Test`].
     test: Option<&'a ClientEvent>,
@@ -114,6 +115,7 @@ impl<'a> Run<'a> {
                 ClientEvent::Test { .. } => run.test = Some(event),
             }
         }
+        run.validations.sort_by_key(|validation| validation.epoch);
         run
     }
 
@@ -136,9 +138,18 @@ impl<'a> Run<'a> {
         self.steps.iter().map(|step| step.memory_bytes).fold(end, usize::max)
     }
 
+    /// The first epoch with the smallest loss of those whose logits stayed within the range of the softmax, beyond
+    /// which it is wrong.
     fn best_epoch(&self) -> Option<usize> {
-        let best = self.validations.iter().min_by(|a, b| a.encrypted.loss.total_cmp(&b.encrypted.loss));
-        best.map(|validation| validation.epoch)
+        let Some(&ServerEvent::Start { logit_range, .. }) = self.start else { return None };
+        let right = |v: &&Validation| v.epoch > 0 && v.encrypted.max_logit <= logit_range && !v.encrypted.loss.is_nan();
+        let right = self.validations.iter().filter(right);
+        right.min_by(|a, b| a.encrypted.loss.total_cmp(&b.encrypted.loss)).map(|validation| validation.epoch)
+    }
+
+    /// Whether the client followed the run and had nothing to validate with.
+    fn has_no_validation(&self) -> bool {
+        self.validations.is_empty() && !(self.weights.is_empty() && self.test.is_none())
     }
 
     /// Title, warnings, facts.
@@ -183,7 +194,10 @@ impl<'a> Run<'a> {
                 (done, epochs, total) = (*steps, *all, *seconds);
             }
             facts.push(("Steps", thousands(done), format!("in {}", counted(epochs, "epoch"))));
-            facts.push(("Total time", duration(total), format!("validation {}", duration(self.validation_seconds))));
+            let none = self.validations.is_empty() && self.validation_seconds <= 1e-3 * total;
+            let validation =
+                if none { String::new() } else { format!("validation {}", duration(self.validation_seconds)) };
+            facts.push(("Total time", duration(total), validation));
         }
         if let Some(median) = self.median_step() {
             let steps = format!("median; all steps {}", duration(self.step_seconds()));
@@ -192,6 +206,11 @@ impl<'a> Run<'a> {
         if let Some(best) = self.best_epoch() {
             let by = if self.end.is_some() { "least validation loss" } else { "so far" };
             facts.push(("Best epoch", best.to_string(), by.to_owned()));
+        }
+        if let Some(&ServerEvent::End { epochs: last @ 1.., .. }) = self.end
+            && self.has_no_validation()
+        {
+            facts.push(("Result", format!("epoch {last}"), "the last one, as there was no validation".to_owned()));
         }
         if let Some(ClientEvent::Test { encrypted, .. }) = self.test {
             let loss = format!("loss {:.4}", encrypted.loss);
@@ -252,8 +271,9 @@ impl<'a> Run<'a> {
             chart("Validation loss", "cross-entropy", loss).lines(Scale::Near, lines(|q| q.loss)),
             chart("Validation accuracy", "%", accuracy).lines(Scale::Near, lines(|q| 100.0 * q.accuracy)),
         ];
+        let best = self.best_epoch();
         let row = |v: &Validation| {
-            let mark = if self.best_epoch() == Some(v.epoch) { " (best)" } else { "" };
+            let mark = if best == Some(v.epoch) { " (best)" } else { "" };
             let mut row = vec![format!("{}{mark}", v.epoch), v.step.to_string()];
             for quality in [Some(v.encrypted), v.twin, v.exact] {
                 row.extend(quality_cells(quality).into_iter().take(2));
