@@ -4,9 +4,13 @@ use std::fs;
 use std::path::PathBuf;
 
 use hetal::Error;
-use hetal::train::log::{ClientEvent, Phase, Quality, ServerEvent, Writer, latest, read};
+use hetal::train::log::{ClientEvent, Event, Phase, Quality, ServerEvent, Writer, latest, read};
 use hetal::train::report;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
 use roxmltree::{Document, Node, ParsingOptions};
+use serde_json::{Value, json};
 
 const STEPS_PER_EPOCH: usize = 6;
 
@@ -313,8 +317,291 @@ fn hostile_strings() {
     assert!(page.contains(r#"<span class="bad">INSECURE</span>"#));
 }
 
+/// Bytes that no page has more of.
+const MOST: usize = 2 << 20;
+
+/// The events with all numbers that are not whole, or all that are, replaced.
+fn filled<E: Event>(events: &[E], float: Option<f64>, count: Option<usize>) -> Vec<E> {
+    fn fill(value: &mut Value, float: Option<f64>, count: Option<usize>) {
+        match value {
+            Value::Number(number) => {
+                let new = if number.is_f64() { float.map(Value::from) } else { count.map(Value::from) };
+                *value = new.unwrap_or_else(|| number.clone().into());
+            }
+            Value::Array(values) => values.iter_mut().for_each(|value| fill(value, float, count)),
+            Value::Object(fields) => fields.values_mut().for_each(|value| fill(value, float, count)),
+            _ => (),
+        }
+    }
+    let mut value = serde_json::to_value(events).expect("events");
+    fill(&mut value, float, count);
+    serde_json::from_value(value).expect("events")
+}
+
+/// The chart of a title.
+fn chart<'a>(document: &'a Document, title: &str) -> Node<'a, 'a> {
+    let own = |svg: &Node| svg.first_element_child().is_some_and(|child| text(child) == title);
+    elements(document, "svg").find(own).expect("the chart")
+}
+
+/// What stands beside its vertical axis.
+fn labels(chart: Node) -> Vec<String> {
+    let beside = chart.children().filter(|node| node.has_tag_name((SVG, "text")) && node.attribute("x") == Some("47"));
+    beside.map(text).collect()
+}
+
+/// The heights, from above, that its first line goes through.
+fn heights(chart: Node) -> Vec<f64> {
+    let line = chart.children().find(|node| node.attribute("class").is_some_and(|class| class.starts_with("line")));
+    let path = line.and_then(|line| line.attribute("d")).expect("a line");
+    path[1..].split('L').map(|point| point.split_once(' ').expect("x and y").1.parse().expect("a number")).collect()
+}
+
 fn has_fact(document: &Document, name: &str) -> bool {
     elements(document, "dt").any(|dt| text(dt) == name)
+}
+
+#[test]
+fn smallest_numbers() {
+    let tiny = Some(5e-324);
+    let page = report(&filled(&server(6, true), tiny, None), &filled(&client(6), tiny, None));
+    checked(&page, |document| {
+        assert_eq!(fact(document, "Seconds per step"), "4.94e-324 smedian; all steps 2.96e-323 s");
+        assert_eq!(fact(document, "Test accuracy"), "0.00 %loss 0.0000");
+        // 5e-324 is a name of 2^-1074 = 4.94…e-324.
+        let logits = chart(document, "Largest magnitude of a logit");
+        assert_eq!(labels(logits), ["0", "1e-324", "2e-324", "3e-324", "4e-324", "5e-324"]);
+        assert_eq!(heights(logits), [30.4; 6]);
+        let difference = chart(document, "Largest difference of a weight from the twin");
+        assert_eq!(labels(difference), ["10⁻³²⁴", "10⁻³²³"]);
+        assert_eq!(heights(difference), [91.1; 6]);
+    });
+    assert!(page.contains("A step was predicted to take 4.94e-324 s and took 4.94e-324 s in the median: 100.00 %"));
+    assert!(page.contains("100.00 % of the softmax's domain of ±4.94e-324, which leaves a margin of 0."));
+}
+
+#[test]
+fn largest_numbers() {
+    let mut client = filled(&client(6), Some(1e308), None);
+    for event in client.iter_mut().skip(1).step_by(2) {
+        if let ClientEvent::Weights { loss, .. } = event {
+            *loss = -1e308;
+        }
+    }
+    let page = report(&filled(&server(6, true), Some(1e308), None), &client);
+    checked(&page, |document| {
+        assert_eq!(fact(document, "Total time"), "1.00e308 svalidation 1.00e308 s");
+        // Twice as much is more than a number can be.
+        assert_eq!(fact(document, "Seconds per step"), "1.00e308 smedian; all steps ∞ s");
+        assert_eq!(fact(document, "Test accuracy"), "1e310 %loss 1.00e308");
+        let loss = chart(document, "Loss on the batch, plain twin");
+        assert_eq!(labels(loss), ["-1e308", "-5e307", "0", "5e307", "1e308"]);
+        assert_eq!(heights(loss), [28.0, 234.0, 28.0, 234.0, 28.0, 234.0]);
+        let logits = chart(document, "Largest magnitude of a logit");
+        assert_eq!(labels(logits), ["0", "5e307", "1e308", "1.5e308"]);
+        assert_eq!(heights(logits), [96.7; 6]);
+    });
+    assert!(page.contains("1.00e308 at step 1, -1.00e308 at step 6"));
+    assert!(page.contains("100.00 % of the softmax's domain of ±1.00e308, which leaves a margin of 0."));
+}
+
+#[test]
+fn largest_counts() {
+    let most = Some(usize::MAX);
+    let page = report(&filled(&server(6, true), None, most), &filled(&client(6), None, most));
+    let grouped = "18\u{202f}446\u{202f}744\u{202f}073\u{202f}709\u{202f}551\u{202f}615";
+    checked(&page, |document| {
+        let shape = format!("{grouped} × 18446744073709551615rows × features, 18446744073709551615 classes");
+        assert_eq!(fact(document, "Training set"), shape);
+        assert_eq!(fact(document, "Steps"), format!("{grouped}in {grouped} epochs"));
+        assert_eq!(fact(document, "Best epoch"), "18446744073709551615least validation loss");
+        assert_eq!(fact(document, "Peak memory"), "17179869184.00 GiBof the server");
+        assert_eq!(fact(document, "Resumed"), "1 timeafter step 18446744073709551615");
+        let tables: Vec<_> = elements(document, "table").map(text).collect();
+        // Four times as many rows of each class, of which a fourth is right.
+        let row = "073\u{202f}786\u{202f}976\u{202f}294\u{202f}838\u{202f}206\u{202f}46025.00 %25.00 %";
+        assert!(tables[4].contains(row), "{}", tables[4]);
+        let time = chart(document, "Time of every step");
+        let told = time.descendants().find(|node| node.attribute("class") == Some("hover")).map(text);
+        assert!(told.is_some_and(|told| told.starts_with("step 18446744073709551615: ")));
+        let logits = chart(document, "Largest magnitude of a logit");
+        assert!(logits.children().map(text).any(|label| label == "18446744073709551615"));
+    });
+    assert!(page.contains("Begun 584554051223-11-09 07:00 UTC"));
+}
+
+#[test]
+fn counts_next_to_each_other() {
+    // All are the same number in 53 bits.
+    let ends = [0, usize::MAX - 2, usize::MAX - 1, usize::MAX];
+    for ends in [&ends[..], &ends[1..], &ends[2..]] {
+        let mut events = vec![start("n16", 0)];
+        let mut weights = client(ends.len());
+        for (i, &number) in ends.iter().enumerate() {
+            let mut event = step(i + 1);
+            if let ServerEvent::Step { step, memory_bytes, .. } = &mut event {
+                (*step, *memory_bytes) = (number, number);
+            }
+            events.push(event);
+            if let ClientEvent::Weights { step, .. } = &mut weights[i] {
+                *step = number;
+            }
+        }
+        checked(&report(&events, &weights), |document| {
+            let time = chart(document, "Time of every step");
+            let hovers = time.descendants().filter(|node| node.attribute("class") == Some("hover"));
+            let told: Vec<_> = hovers.map(|hover| text(hover)).collect();
+            assert_eq!(told.len(), ends.len());
+            assert!(told.iter().zip(ends).all(|(told, end)| told.starts_with(&format!("step {end}: "))), "{told:?}");
+        });
+    }
+}
+
+#[test]
+fn what_is_no_number() {
+    for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let mut server = server(6, true);
+        let mut client = client(6);
+        for event in &mut server {
+            match event {
+                ServerEvent::Start { logit_range, predicted_step_seconds, .. } => {
+                    (*logit_range, *predicted_step_seconds) = (value, value);
+                }
+                ServerEvent::Step { seconds, phases, .. } => {
+                    *seconds = value;
+                    (phases[0].seconds, phases[1].log_scale, phases[2].bootstrap_seconds) = (value, value, value);
+                }
+                ServerEvent::Epoch { validation_seconds, .. } => *validation_seconds = value,
+                ServerEvent::Checkpoint { seconds, .. } | ServerEvent::End { seconds, .. } => *seconds = value,
+            }
+        }
+        for event in &mut client {
+            match event {
+                ClientEvent::Weights { difference, max_logit, loss, .. } => {
+                    (*difference, *max_logit, *loss) = (value, value, value);
+                }
+                ClientEvent::Validation { encrypted, twin, .. } | ClientEvent::Test { encrypted, twin, .. } => {
+                    *encrypted = Quality { loss: value, accuracy: value, max_logit: value };
+                    *twin = Some(*encrypted);
+                }
+            }
+        }
+        checked(&report(&server, &client), |_| ());
+    }
+}
+
+#[test]
+fn many_steps() {
+    const STEPS: usize = 50_000;
+    let mut server = server(STEPS, true);
+    let mut client = client(STEPS);
+    for event in &mut server {
+        if let ServerEvent::Step { step: 33_333, seconds, .. } = event {
+            *seconds = 1000.0;
+        }
+    }
+    for (i, value) in [(12_344, 100.0), (43_210, -100.0)] {
+        let weights = client.iter_mut().filter_map(|event| match event {
+            ClientEvent::Weights { step, loss, .. } if *step == i => Some(loss),
+            _ => None,
+        });
+        weights.for_each(|loss| *loss = value);
+    }
+    let page = report(&server, &client);
+    assert!(page.len() < MOST / 4, "{}", page.len());
+    checked(&page, |document| {
+        let heights = heights(chart(document, "Loss on the batch, plain twin"));
+        assert!(heights.len() <= 1920 && heights.contains(&28.0) && heights.contains(&234.0), "{}", heights.len());
+        // 480 stretches of 105 steps at most.
+        let time = chart(document, "Time of the longest of every 105 steps");
+        let hovers = time.descendants().filter(|node| node.attribute("class") == Some("hover"));
+        let told: Vec<_> = hovers.map(|hover| text(hover)).collect();
+        assert_eq!(told.len(), 477);
+        let longest = "step 33333, the longest from 33286 to 33390: 1000 seconds";
+        assert!(told.iter().any(|told| told == longest), "{told:?}");
+        assert_eq!(fact(document, "Steps"), "50\u{202f}000in 8\u{202f}334 epochs");
+    });
+    // The first and last hundred of 8333 epochs are told, and the best one.
+    assert!(page.contains("Left out here: 8\u{202f}132 of 8\u{202f}333 epochs."));
+}
+
+#[test]
+fn best_epoch_of_a_long_run() {
+    let mut client = client(6 * 1000);
+    for event in &mut client {
+        if let ClientEvent::Validation { epoch: 500, encrypted, .. } = event {
+            encrypted.loss = 0.01;
+        }
+    }
+    let page = report(&server(6000, true), &client);
+    checked(&page, |document| assert_eq!(fact(document, "Best epoch"), "500least validation loss"));
+    assert!(page.contains("500 (best)") && page.contains("Left out here: 799 of 1\u{202f}000 epochs."));
+}
+
+#[test]
+fn many_names() {
+    let mut events = vec![start("n16", 0), step(1)];
+    let ServerEvent::Step { phases, .. } = &mut events[1] else { unreachable!("a step") };
+    let phase = phases[0].clone();
+    phases.extend((0..100_000).map(|i| Phase { name: format!("phase {i}"), seconds: 1e-4, ..phase.clone() }));
+    phases[2].name = "x".repeat(1 << 20);
+    let page = report(&events, &[]);
+    assert!(page.len() < MOST / 8, "{}", page.len());
+    checked(&page, |document| {
+        let rows: Vec<_> = elements(document, "tr").map(text).collect();
+        // 8 and the first 11 of equal ones have rows of their own.
+        assert!(rows.iter().any(|row| row.starts_with("99\u{202f}989 other phases10.")), "{rows:?}");
+        assert!(rows.iter().any(|row| row.starts_with(&format!("{}…", "x".repeat(80)))));
+        assert_eq!(rows.len(), 1 + 20 + 1);
+    });
+    assert!(page.contains("Left out here: 99\u{202f}976 of 100\u{202f}008 phases."));
+}
+
+#[test]
+fn confusions_of_any_shape() {
+    let shapes: [(Vec<Vec<usize>>, _); 5] = [
+        // Of class 0 two rows, one of them taken for class 2, of which there are none.
+        (vec![vec![1, 0, 1], vec![0, 3]], Some("0101")),
+        (vec![vec![], vec![], vec![7]], Some("27–0.00 %")),
+        (vec![vec![]], Some("00––")),
+        (vec![], None),
+        (vec![vec![1; 1000]; 1000], Some("991\u{202f}0000.10 %0.10 %")),
+    ];
+    for (shape, wanted) in shapes {
+        let mut client = client(0);
+        if let Some(ClientEvent::Test { confusion, .. }) = client.last_mut() {
+            *confusion = shape.clone();
+        }
+        let page = report(&[], &client);
+        assert!(page.len() < MOST / 2, "{}", page.len());
+        checked(&page, |document| {
+            let rows: Vec<_> = elements(document, "tr").map(text).collect();
+            assert!(wanted.is_none_or(|wanted| rows.iter().any(|row| row.contains(wanted))), "{shape:?}: {rows:?}");
+        });
+        assert_eq!(
+            page.matches("Left out here: 900 of 1\u{202f}000 classes.").count(),
+            if shape.len() > 3 { 2 } else { 0 }
+        );
+    }
+}
+
+#[test]
+fn names_do_not_act_on_the_page() {
+    let name = "a\u{202e}b\u{2066}c\u{9b}31m\u{7f}\r\u{61c}";
+    let mut events = server(1, true);
+    for event in &mut events {
+        match event {
+            ServerEvent::Start { preset, mode, .. } => (*preset, *mode) = (name.to_owned(), "m".repeat(1 << 20)),
+            ServerEvent::Step { phases, .. } => phases[0].name = name.to_owned(),
+            ServerEvent::End { reason, .. } => *reason = "ü".repeat(1 << 20),
+            _ => (),
+        }
+    }
+    let page = report(&events, &[]);
+    checked(&page, |document| assert_eq!(fact(document, "End"), "ü".repeat(80) + "…"));
+    assert!(page.contains("preset a\u{fffd}b\u{fffd}c\u{fffd}31m\u{fffd}\u{fffd}\u{fffd}</span>"));
+    assert!(page.contains(&format!("mode {}…</span>", "m".repeat(80))));
+    assert!(!page.contains(|c: char| c.is_control() && c != '\n' || "\u{202e}\u{2066}\u{61c}".contains(c)));
 }
 
 #[test]
@@ -365,6 +652,169 @@ fn run_without_validation() {
                 assert_eq!(fact(document, "Result"), "epoch 2the last one, as there was no validation");
             }
         });
+    }
+}
+
+#[test]
+fn killed_again_after_a_resumption() {
+    let mut events = server(20, false);
+    // Steps 11 to 20 were lost; the client's log has them.
+    events.extend([start("n16", 8), step(9), step(10)]);
+    checked(&report(&events, &client(20)), |document| {
+        assert_eq!(fact(document, "Steps"), "10in 2 epochs");
+        assert_eq!(fact(document, "Resumed"), "1 timeafter step 8");
+        let time = chart(document, "Time of every step");
+        let hovers = time.descendants().filter(|node| node.attribute("class") == Some("hover"));
+        let places: Vec<f64> = hovers.filter_map(|hover| hover.attribute("x")?.parse().ok()).collect();
+        assert!(places.len() == 10 && places.is_sorted() && places[0] >= 54.0 && places[9] < 468.0, "{places:?}");
+    });
+    let again = [server(3, false), server(2, false)].concat();
+    checked(&report(&again, &[]), |document| {
+        assert_eq!(fact(document, "Resumed"), "1 timeafter step 0");
+        assert_eq!(fact(document, "Steps"), "2in 1 epoch");
+    });
+}
+
+#[test]
+fn largest_page() {
+    // As many of the longest of everything as are shown.
+    let name = |i: usize| format!("{i:02}{}", "\"".repeat(1000));
+    let mut server = filled(&server(2000, true), Some(-1.234_567e-300), None);
+    let mut client = filled(&client(6 * 2000), Some(-1.234_567e-300), None);
+    for event in &mut server {
+        match event {
+            ServerEvent::Start { preset, mode, first_step, .. } => {
+                (*preset, *mode, *first_step) = (name(0), name(1), usize::MAX);
+            }
+            ServerEvent::Step { phases, step, seconds, memory_bytes, .. } => {
+                let phase = phases[0].clone();
+                let many =
+                    (0..50).map(|i| Phase { name: name(i), bootstraps: usize::MAX, seconds: 1.0, ..phase.clone() });
+                *phases = many.collect();
+                *seconds = 1e5 * noise(*step);
+                *memory_bytes = usize::MAX / *step;
+                *step = usize::MAX - 2000 * *step;
+            }
+            ServerEvent::End { reason, .. } => *reason = name(2),
+            _ => (),
+        }
+    }
+    for event in &mut client {
+        match event {
+            ClientEvent::Weights { step, difference, .. } => (*step, *difference) = (usize::MAX - *step, 1e-300),
+            ClientEvent::Validation { epoch, step, .. } => {
+                (*epoch, *step) = (usize::MAX - *epoch, usize::MAX - *step);
+            }
+            ClientEvent::Test { confusion, .. } => *confusion = vec![vec![usize::MAX; 200]; 200],
+        }
+    }
+    let page = report(&server, &client);
+    checked(&page, |document| assert_eq!(elements(document, "figure").count(), 9));
+    assert!((MOST / 2..MOST).contains(&page.len()), "{}", page.len());
+}
+
+/// Numbers at the edges, and others.
+fn float() -> impl Strategy<Value = f64> {
+    let edges =
+        [0.0, -0.0, 5e-324, -5e-324, f64::MIN_POSITIVE, 1e-300, 1.0, -1.0, 1e15, 1e308, -1e308, f64::MAX, f64::MIN];
+    let any = any::<f64>().prop_map(|value| if value.is_finite() { value } else { 1e307 });
+    prop_oneof![4 => select(edges.to_vec()), 1 => any, 1 => -100.0..100.0]
+}
+
+fn count() -> impl Strategy<Value = usize> {
+    let edges = [0, 1, 2, 1 << 31, 1 << 53, (1 << 53) + 1, usize::MAX / 2, usize::MAX - 1, usize::MAX];
+    prop_oneof![3 => select(edges.to_vec()), 1 => any::<usize>(), 3 => 0usize..12]
+}
+
+fn name() -> impl Strategy<Value = String> {
+    let hostile =
+        ["", "load", "]]>", "<script>", "\u{202e}\u{0}\u{1b}[31m\u{fffe}\r\n", "&amp;\"'", "∞"].map(str::to_owned);
+    prop_oneof![3 => select(hostile.to_vec()), 1 => ".{0,200}"]
+}
+
+fn server_event() -> impl Strategy<Value = ServerEvent> {
+    let phase = (name(), float(), float(), count(), count(), float()).prop_map(|(name, seconds, within, n, level, log)| {
+        json!({"name": name, "seconds": seconds, "bootstrap_seconds": within, "bootstraps": n, "level": level, "log_scale": log})
+    });
+    let start = (vec(count(), 10), vec(float(), 2), name(), name(), any::<bool>()).prop_map(
+        |(n, x, preset, mode, insecure)| {
+            json!({
+                "event": "start", "unix_time": n[0], "preset": preset, "insecure": insecure, "mode": mode, "rows": n[1],
+                "features": n[2], "classes": n[3], "batch": n[4], "steps_per_epoch": n[5], "epochs": n[6],
+                "logit_range": x[0], "key_bytes": n[7], "predicted_step_seconds": x[1],
+                "predicted_memory_bytes": n[8], "first_step": n[9], "threads": n[0],
+            })
+        },
+    );
+    let step = (vec(count(), 6), float(), float(), vec(phase, 0..4)).prop_map(|(n, seconds, log_scale, phases)| {
+        json!({
+            "event": "step", "epoch": n[0], "step": n[1], "rows": n[2], "seconds": seconds, "phases": phases,
+            "bootstraps": n[3], "level": n[4], "log_scale": log_scale, "memory_bytes": n[5],
+        })
+    });
+    let epoch = (count(), float(), float(), any::<bool>()).prop_map(|(epoch, seconds, validation, go_on)| {
+        json!({
+            "event": "epoch", "epoch": epoch, "seconds": seconds, "validation_seconds": validation, "go_on": go_on,
+        })
+    });
+    let checkpoint = (count(), float(), count()).prop_map(
+        |(step, seconds, bytes)| json!({"event": "checkpoint", "step": step, "seconds": seconds, "bytes": bytes}),
+    );
+    let end = (count(), count(), float(), count(), name()).prop_map(|(steps, epochs, seconds, peak, reason)| {
+        json!({
+            "event": "end", "steps": steps, "epochs": epochs, "seconds": seconds, "peak_memory_bytes": peak,
+            "reason": reason,
+        })
+    });
+    prop_oneof![2 => start, 8 => step, 2 => epoch, 1 => checkpoint, 1 => end]
+        .prop_map(|event| serde_json::from_value(event).expect("an event"))
+}
+
+fn client_event() -> impl Strategy<Value = ClientEvent> {
+    fn quality() -> impl Strategy<Value = Value> {
+        vec(float(), 3).prop_map(|x| json!({"loss": x[0], "accuracy": x[1], "max_logit": x[2]}))
+    }
+    fn plain() -> impl Strategy<Value = Value> {
+        prop_oneof![1 => Just(Value::Null), 2 => quality()]
+    }
+    let weights = (count(), vec(float(), 4)).prop_map(|(step, x)| {
+        json!({
+            "event": "weights", "step": step, "difference": x[0], "max_weight": x[1], "max_logit": x[2], "loss": x[3],
+        })
+    });
+    let validation =
+        (count(), count(), quality(), plain(), plain()).prop_map(|(epoch, step, encrypted, twin, exact)| {
+            json!({
+                "event": "validation", "epoch": epoch, "step": step, "encrypted": encrypted, "twin": twin,
+                "exact": exact, "go_on": true,
+            })
+        });
+    let test = (quality(), plain(), plain(), vec(vec(count(), 0..5), 0..5)).prop_map(
+        |(encrypted, twin, exact, confusion)| {
+            json!({"event": "test", "encrypted": encrypted, "twin": twin, "exact": exact, "confusion": confusion})
+        },
+    );
+    prop_oneof![4 => weights, 4 => validation, 1 => test]
+        .prop_map(|event| serde_json::from_value(event).expect("an event"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_events_make_a_page(server in vec(server_event(), 0..16), client in vec(client_event(), 0..16)) {
+        let page = report(&server, &client);
+        checked(&page, |document| {
+            // All that is drawn is within its chart.
+            for svg in elements(document, "svg").filter(|svg| svg.attribute("role") == Some("img")) {
+                for path in svg.descendants().filter_map(|node| node.attribute("d")) {
+                    let numbers = path.split(|c: char| c != '.' && c != '-' && !c.is_ascii_digit());
+                    let numbers: Vec<f64> = numbers.filter(|text| !text.is_empty()).map(|n| n.parse().expect(n)).collect();
+                    assert!(numbers.iter().all(|number| (-12.0..=480.0).contains(number)), "{path}");
+                }
+            }
+        });
+        prop_assert!(page.len() < MOST / 4, "{}", page.len());
     }
 }
 

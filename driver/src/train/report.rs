@@ -2,15 +2,39 @@
 
 mod chart;
 
-use chart::{Chart, Limit, Line, Scale, Stroke};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt::Display;
+
+use chart::{Chart, Limit, Line, Scale, Stroke, steps_per_bar};
 
 use super::log::{ClientEvent, Phase, Quality, ServerEvent, latest};
 use crate::cli::table::bytes;
 
 const STYLE: &str = include_str!("report/style.css");
 
-/// The page. What there are no events for is left out: the client's, for one, stay with the client. Of steps that were done again after a
-/// resumption the later ones count.
+/// Phases, by name, that are told one by one; the rest of them together.
+const PHASES: usize = 20;
+
+/// Rows of a table of epochs.
+const ROWS: usize = 200;
+
+/// Classes in tables.
+const CLASSES: usize = 100;
+
+/// Phases of the step whose levels are drawn.
+const STAIRS: usize = 32;
+
+/// Characters of a name or a reason.
+const CHARACTERS: usize = 80;
+
+/// The page. What there are no events for is left out: the client's, for one, stay with the client.
+/// Of steps that were done again after a resumption the later ones count; those that were lost with
+/// it do not.
+///
+/// It is well-formed XML of at most 2 MiB for any events, also of a damaged log or one that another
+/// party wrote. Charts show what can be seen of many steps; tables and names that are too long are
+/// cut, and say so.
 #[must_use]
 pub fn report(server: &[ServerEvent], client: &[ClientEvent]) -> String {
     let run = Run::new(server, client);
@@ -50,12 +74,14 @@ struct Run<'a> {
     start: Option<&'a ServerEvent>,
     /// Steps done before each continuation.
     resumed: Vec<usize>,
+    /// By number.
     steps: Vec<Step<'a>>,
     validation_seconds: f64,
     /// Seconds and bytes.
     checkpoints: Vec<(f64, u64)>,
     /// A [`ServerEvent::End`] that nothing follows.
     end: Option<&'a ServerEvent>,
+    /// By step.
     weights: Vec<Weights>,
     /// By epoch.
     validations: Vec<Validation>,
@@ -86,19 +112,38 @@ struct Validation {
     exact: Option<Quality>,
 }
 
+/// The phases of a name, with a value for every step.
+struct Series<'a> {
+    name: Cow<'a, str>,
+    seconds: Vec<f64>,
+    bootstraps: Vec<f64>,
+    bootstrap_seconds: Vec<f64>,
+}
+
 impl<'a> Run<'a> {
     fn new(server: &'a [ServerEvent], client: &'a [ClientEvent]) -> Self {
         let mut run = Self::default();
-        for event in latest(server) {
-            match event {
-                &ServerEvent::Start { unix_time, first_step, .. } => {
-                    run.begun = run.begun.or(Some(unix_time));
-                    (run.start, run.end) = (Some(event), None);
-                    run.resumed.extend((first_step > 0).then_some(first_step));
-                }
-                &ServerEvent::Step { epoch, step, seconds, ref phases, memory_bytes, .. } => {
+        let server = latest(server);
+        // Steps beyond the checkpoint at which a later event resumes the run are lost.
+        let mut kept = usize::MAX;
+        for event in server.iter().rev() {
+            match **event {
+                ServerEvent::Start { first_step, .. } => kept = kept.min(first_step),
+                ServerEvent::Step { epoch, step, seconds, ref phases, memory_bytes, .. } if step <= kept => {
                     run.steps.push(Step { epoch, step, seconds, phases, memory_bytes });
                 }
+                _ => (),
+            }
+        }
+        run.steps.sort_by_key(|step| step.step);
+        for event in server {
+            match event {
+                &ServerEvent::Start { unix_time, first_step, .. } => {
+                    run.resumed.extend((first_step > 0 || run.start.is_some()).then_some(first_step));
+                    run.begun = run.begun.or(Some(unix_time));
+                    (run.start, run.end) = (Some(event), None);
+                }
+                ServerEvent::Step { .. } => (),
                 ServerEvent::Epoch { validation_seconds, .. } => run.validation_seconds += validation_seconds,
                 &ServerEvent::Checkpoint { seconds, bytes, .. } => run.checkpoints.push((seconds, bytes)),
                 ServerEvent::End { .. } => run.end = Some(event),
@@ -115,6 +160,7 @@ impl<'a> Run<'a> {
                 ClientEvent::Test { .. } => run.test = Some(event),
             }
         }
+        run.weights.sort_by_key(|weights| weights.step);
         run.validations.sort_by_key(|validation| validation.epoch);
         run
     }
@@ -138,8 +184,8 @@ impl<'a> Run<'a> {
         self.steps.iter().map(|step| step.memory_bytes).fold(end, usize::max)
     }
 
-    /// The first epoch with the smallest loss of those whose logits stayed within the range of the softmax, beyond
-    /// which it is wrong.
+    /// The first epoch with the smallest loss of those whose logits stayed within the range of the
+    /// softmax, beyond which it is wrong.
     fn best_epoch(&self) -> Option<usize> {
         let Some(&ServerEvent::Start { logit_range, .. }) = self.start else { return None };
         let right = |v: &&Validation| v.epoch > 0 && v.encrypted.max_logit <= logit_range && !v.encrypted.loss.is_nan();
@@ -174,7 +220,7 @@ impl<'a> Run<'a> {
             if *insecure {
                 warning = r#"<p class="bad">The parameters are below 128 bits of security: this run is a test, and protects nothing.</p>"#;
             }
-            let [preset, mode] = [preset, mode].map(|text| escape(text));
+            let [preset, mode] = [preset, mode].map(|text| escape(&cut(text)));
             badges = format!(
                 r#"<div class="badges"><span>preset {preset}</span><span class="{class}">{security}</span><span>mode {mode}</span></div>
 "#
@@ -213,7 +259,7 @@ impl<'a> Run<'a> {
             facts.push(("Result", format!("epoch {last}"), "the last one, as there was no validation".to_owned()));
         }
         if let Some(ClientEvent::Test { encrypted, .. }) = self.test {
-            let loss = format!("loss {:.4}", encrypted.loss);
+            let loss = format!("loss {}", fixed(encrypted.loss, 4));
             facts.push(("Test accuracy", percent(encrypted.accuracy), loss));
         }
         if self.peak_bytes() > 0 {
@@ -230,11 +276,14 @@ impl<'a> Run<'a> {
             facts.push(("Checkpoint", size, format!("{} s to write; {count} written", short(seconds))));
         }
         if !self.resumed.is_empty() {
-            let after: Vec<String> = self.resumed.iter().map(ToString::to_string).collect();
-            facts.push(("Resumed", counted(self.resumed.len(), "time"), format!("after step {}", after.join(", "))));
+            let (earlier, last) = self.resumed.split_at(self.resumed.len().saturating_sub(12));
+            let after: Vec<String> = last.iter().map(ToString::to_string).collect();
+            let lately = if earlier.is_empty() { "" } else { "lately " };
+            let after = format!("{lately}after step {}", after.join(", "));
+            facts.push(("Resumed", counted(self.resumed.len(), "time"), after));
         }
         if let Some(ServerEvent::End { reason, .. }) = self.end {
-            facts.push(("End", reason.clone(), String::new()));
+            facts.push(("End", cut(reason).into_owned(), String::new()));
         } else if self.start.is_some() {
             facts.push(("End", "none yet".to_owned(), "still running, or cut off".to_owned()));
         }
@@ -253,7 +302,7 @@ impl<'a> Run<'a> {
         let Some(last) = self.validations.last() else { return String::new() };
         let lines = |value: fn(&Quality) -> f64| {
             let points = |quality: fn(&Validation) -> Option<Quality>| {
-                let point = |v: &Validation| Some((v.epoch as f64, value(&quality(v)?)));
+                let point = |v: &Validation| Some((v.epoch, value(&quality(v)?)));
                 self.validations.iter().filter_map(point).collect()
             };
             let line = |name: &str, colour, stroke, points| Line { name: name.to_owned(), colour, stroke, points };
@@ -265,7 +314,7 @@ impl<'a> Run<'a> {
         };
         let chart = |title, y, description| Chart { title, description, x: "epoch", y, limit: None };
         let after = format!("of the encrypted model after epoch {}", last.epoch);
-        let loss = format!("Validation loss by epoch: {:.4} {after}.", last.encrypted.loss);
+        let loss = format!("Validation loss by epoch: {} {after}.", fixed(last.encrypted.loss, 4));
         let accuracy = format!("Validation accuracy by epoch: {} {after}.", percent(last.encrypted.accuracy));
         let figures = [
             chart("Validation loss", "cross-entropy", loss).lines(Scale::Near, lines(|q| q.loss)),
@@ -282,8 +331,13 @@ impl<'a> Run<'a> {
         };
         let names = ["epoch", "steps", "loss", "accuracy", "twin: loss", "accuracy", "exact: loss", "accuracy"]
             .map(String::from);
-        let rows: Vec<_> = self.validations.iter().map(row).collect();
-        let table = table("Validation by epoch", &names, &rows);
+        // Of a long table the first and last rows, and the best.
+        let all = self.validations.len();
+        let shown =
+            |i: usize, v: &Validation| all <= ROWS || !(ROWS / 2..all - ROWS / 2).contains(&i) || best == Some(v.epoch);
+        let rows: Vec<_> =
+            self.validations.iter().enumerate().filter(|(i, v)| shown(*i, v)).map(|(_, v)| row(v)).collect();
+        let table = table("Validation by epoch", &names, &rows) + &left_out(rows.len(), all, "epochs");
         section(
             "Learning",
             "The encrypted model beside the same training in the clear, once with the same approximations (its twin) and once with exact softmax.",
@@ -295,8 +349,11 @@ impl<'a> Run<'a> {
     fn batches(&self) -> String {
         let (Some(first), Some(last)) = (self.weights.first(), self.weights.last()) else { return String::new() };
         let text = format!(
-            "The plain twin's loss on the batch of each step: {:.4} at step {}, {:.4} at step {}.",
-            first.loss, first.step, last.loss, last.step
+            "The plain twin's loss on the batch of each step: {} at step {}, {} at step {}.",
+            fixed(first.loss, 4),
+            first.step,
+            fixed(last.loss, 4),
+            last.step
         );
         let chart = Chart {
             title: "Loss on the batch, plain twin",
@@ -305,15 +362,15 @@ impl<'a> Run<'a> {
             y: "cross-entropy",
             limit: None,
         };
-        let points = self.weights.iter().map(|w| (w.step as f64, w.loss)).collect();
+        let points = self.weights.iter().map(|w| (w.step, w.loss)).collect();
         let line = Line { name: "loss".to_owned(), colour: 1, stroke: Stroke::Thin, points };
         section("Batches", &text, &grid(&[chart.lines(Scale::Near, vec![line])]))
     }
 
     /// Logits against the domain of the softmax.
     fn logits(&self) -> String {
-        let batch: Vec<_> = self.weights.iter().map(|w| (w.step as f64, w.max_logit)).collect();
-        let validation: Vec<_> = self.validations.iter().map(|v| (v.step as f64, v.encrypted.max_logit)).collect();
+        let batch: Vec<_> = self.weights.iter().map(|w| (w.step, w.max_logit)).collect();
+        let validation: Vec<_> = self.validations.iter().map(|v| (v.step, v.encrypted.max_logit)).collect();
         let all =
             batch.iter().map(|p| (p, "on the batch")).chain(validation.iter().map(|p| (p, "on the validation set")));
         let Some((&(step, largest), place)) = all.max_by(|a, b| a.0.1.total_cmp(&b.0.1)) else { return String::new() };
@@ -330,7 +387,7 @@ impl<'a> Run<'a> {
                 } else {
                     format!(
                         "<p>{seen}: {} of the softmax's domain of ±{}, which leaves a margin of {}.</p>",
-                        percent(largest / range),
+                        share(largest, range),
                         short(range),
                         short(range - largest)
                     )
@@ -351,53 +408,79 @@ impl<'a> Run<'a> {
         section_of("Logits", &text, &grid(&[chart.lines(Scale::Zero, lines)]))
     }
 
-    /// Names of phases in the order of their first appearance, with the seconds in every step; last what is in no phase, if it is
-    /// worth telling.
-    fn phase_seconds(&self) -> Vec<(String, Vec<f64>)> {
-        let mut series: Vec<(String, Vec<f64>)> = Vec::new();
+    /// Phases by name, in the order of their first appearance; then those beyond [`PHASES`], of the
+    /// least seconds, together; last what is in no phase, if it is worth telling.
+    fn series(&self) -> Vec<Series<'a>> {
+        let mut numbers = HashMap::new();
+        let mut named: Vec<(&str, f64)> = Vec::new();
         for phase in self.steps.iter().flat_map(|step| step.phases) {
-            if series.iter().all(|(name, _)| *name != phase.name) {
-                let seconds = |step: &Step| in_phase(step, &phase.name).map(|phase| phase.seconds).sum();
-                series.push((phase.name.clone(), self.steps.iter().map(seconds).collect()));
+            let number = *numbers.entry(phase.name.as_str()).or_insert(named.len());
+            if number == named.len() {
+                named.push((&phase.name, 0.0));
+            }
+            named[number].1 += phase.seconds;
+        }
+        let mut told: Vec<usize> = (0..named.len()).collect();
+        if told.len() > PHASES {
+            told.sort_by(|&i, &j| named[j].1.total_cmp(&named[i].1));
+            told.truncate(PHASES - 1);
+            told.sort_unstable();
+        }
+        let empty = |name| {
+            let [seconds, bootstraps, bootstrap_seconds] = [(); 3].map(|()| vec![0.0; self.steps.len()]);
+            Series { name, seconds, bootstraps, bootstrap_seconds }
+        };
+        let mut all: Vec<Series> = told.iter().map(|&number| empty(cut(named[number].0))).collect();
+        if told.len() < named.len() {
+            all.push(empty(format!("{} other phases", thousands(named.len() - told.len())).into()));
+        }
+        let mut places = vec![told.len(); named.len()];
+        told.iter().enumerate().for_each(|(place, &number)| places[number] = place);
+        for (i, step) in self.steps.iter().enumerate() {
+            for phase in step.phases {
+                let of = &mut all[places[numbers[phase.name.as_str()]]];
+                of.seconds[i] += phase.seconds;
+                of.bootstraps[i] += phase.bootstraps as f64;
+                of.bootstrap_seconds[i] += phase.bootstrap_seconds;
             }
         }
         let rest = |step: &Step| (step.seconds - step.phases.iter().map(|phase| phase.seconds).sum::<f64>()).max(0.0);
         let rest: Vec<f64> = self.steps.iter().map(rest).collect();
         if rest.iter().sum::<f64>() > 1e-3 * self.step_seconds() {
-            series.push(("outside phases".to_owned(), rest));
+            all.push(Series { seconds: rest, ..empty("outside phases".into()) });
         }
-        series
+        all
     }
 
     /// Seconds by phase, predicted and measured.
     fn time(&self) -> String {
         let Some(median_step) = self.median_step() else { return String::new() };
         let predicted = match self.start {
-            Some(&ServerEvent::Start { predicted_step_seconds, .. }) => Some(predicted_step_seconds),
+            Some(&ServerEvent::Start { predicted_step_seconds: seconds, .. }) if seconds > 0.0 => Some(seconds),
             _ => None,
         };
-        let series = self.phase_seconds();
+        let series = self.series();
         let numbers: Vec<usize> = self.steps.iter().map(|step| step.step).collect();
+        let title = match steps_per_bar(numbers.len()) {
+            1 => "Time of every step".to_owned(),
+            several => format!("Time of the longest of every {} steps", thousands(several)),
+        };
         let chart = Chart {
-            title: "Time of every step",
+            title: &title,
             description: format!("Seconds by step and phase: {} in the median.", short(median_step.seconds)),
             x: "step",
             y: "seconds",
             limit: predicted.map(|value| Limit { name: "predicted".to_owned(), value, exceeded: false }),
         };
         let decimals = if median_step.seconds < 1.0 { 4 } else { 2 };
-        // Empty sums are −0.
-        let fixed = |seconds: f64| format!("{:.decimals$}", seconds.abs());
-        let share = |seconds: f64| percent(seconds / self.step_seconds());
-        let row = |(name, seconds): &(String, Vec<f64>)| {
-            let bootstraps = |step: &Step| in_phase(step, name).map(|phase| phase.bootstraps as f64).sum();
-            let within = |step: &Step| in_phase(step, name).map(|phase| phase.bootstrap_seconds).sum();
+        let all = self.step_seconds();
+        let row = |of: &Series| {
             vec![
-                name.clone(),
-                fixed(median(seconds.iter().copied())),
-                share(seconds.iter().sum()),
-                short(median(self.steps.iter().map(bootstraps))),
-                fixed(median(self.steps.iter().map(within))),
+                of.name.clone().into_owned(),
+                fixed(median(of.seconds.iter().copied()), decimals),
+                share(of.seconds.iter().sum(), all),
+                short(median(of.bootstraps.iter().copied())),
+                fixed(median(of.bootstrap_seconds.iter().copied()), decimals),
             ]
         };
         let mut rows: Vec<_> = series.iter().map(row).collect();
@@ -405,10 +488,10 @@ impl<'a> Run<'a> {
             |value: fn(&Phase) -> f64| median(self.steps.iter().map(|step| step.phases.iter().map(value).sum()));
         rows.push(vec![
             "whole step".to_owned(),
-            fixed(median_step.seconds),
-            share(self.step_seconds()),
+            fixed(median_step.seconds, decimals),
+            share(all, all),
             short(of_steps(|phase| phase.bootstraps as f64)),
-            fixed(of_steps(|phase| phase.bootstrap_seconds)),
+            fixed(of_steps(|phase| phase.bootstrap_seconds), decimals),
         ]);
         let names = ["phase", "seconds", "share", "bootstraps", "seconds in them"].map(String::from);
         let table = table("Medians of a step", &names, &rows);
@@ -417,18 +500,20 @@ impl<'a> Run<'a> {
                 "<p>A step was predicted to take {} s and took {} s in the median: {} of that.</p>",
                 short(seconds),
                 short(median_step.seconds),
-                percent(median_step.seconds / seconds)
+                share(median_step.seconds, seconds)
             )
         });
-        section_of("Time", &compared, &grid(&[chart.stacks(&numbers, &series), card(&table)]))
+        let bars: Vec<(&str, &[f64])> = series.iter().map(|of| (&*of.name, &of.seconds[..])).collect();
+        section_of("Time", &compared, &grid(&[chart.stacks(&numbers, &bars), card(&table)]))
     }
 
     /// Levels and scales through a step.
     fn levels(&self) -> String {
         let Some(step) = self.median_step().filter(|step| !step.phases.is_empty()) else { return String::new() };
+        let phases = &step.phases[..step.phases.len().min(STAIRS)];
         let stairs = |title, y, scale, colour, value: fn(&Phase) -> f64| {
             let parts: Vec<_> =
-                step.phases.iter().map(|phase| (phase.name.clone(), value(phase), phase.bootstraps)).collect();
+                phases.iter().map(|phase| (cut(&phase.name).into_owned(), value(phase), phase.bootstraps)).collect();
             let told: Vec<String> = parts.iter().map(|(name, value, _)| format!("{name} {}", short(*value))).collect();
             let description = format!("At the end of each phase of step {}: {}.", step.step, told.join(", "));
             Chart { title, description, x: "", y, limit: None }.stairs(scale, &parts, colour)
@@ -438,7 +523,7 @@ impl<'a> Run<'a> {
             stairs("Level", "level", Scale::Zero, 0, |phase| phase.level as f64),
             stairs("Scale", "log2 of the scale", Scale::Bits, 3, |phase| phase.log_scale),
         ];
-        section("Levels", &text, &grid(&figures))
+        section("Levels", &text, &(grid(&figures) + &left_out(phases.len(), step.phases.len(), "phases")))
     }
 
     /// The weights beside those of the twin.
@@ -458,7 +543,7 @@ impl<'a> Run<'a> {
             y: "difference",
             limit: None,
         };
-        let points = self.weights.iter().map(|w| (w.step as f64, w.difference)).collect();
+        let points = self.weights.iter().map(|w| (w.step, w.difference)).collect();
         let line = Line { name: "difference".to_owned(), colour: 4, stroke: Stroke::Thin, points };
         section("Exactness", &text, &grid(&[chart.lines(Scale::Log, vec![line])]))
     }
@@ -470,7 +555,7 @@ impl<'a> Run<'a> {
         }
         let peak = self.peak_bytes();
         let predicted = match self.start {
-            Some(&ServerEvent::Start { predicted_memory_bytes, .. }) => Some(predicted_memory_bytes),
+            Some(&ServerEvent::Start { predicted_memory_bytes: bytes @ 1.., .. }) => Some(bytes),
             _ => None,
         };
         let (unit, name) = if peak < 1 << 30 { (1u64 << 20, "MiB") } else { (1 << 30, "GiB") };
@@ -486,10 +571,10 @@ impl<'a> Run<'a> {
                 exceeded: peak > value,
             }),
         };
-        let points = self.steps.iter().map(|step| (step.step as f64, in_unit(step.memory_bytes))).collect();
+        let points = self.steps.iter().map(|step| (step.step, in_unit(step.memory_bytes))).collect();
         let line = Line { name: "memory".to_owned(), colour: 3, stroke: Stroke::Thin, points };
         let compared = predicted.map_or_else(String::new, |value| {
-            let part = percent(peak as f64 / value as f64);
+            let part = share(peak as f64, value as f64);
             format!("<p>The peak was predicted at {} and was {}: {part} of that.</p>", bytes(value), bytes(peak))
         });
         section_of("Memory", &compared, &grid(&[chart.lines(Scale::Zero, vec![line])]))
@@ -503,22 +588,25 @@ impl<'a> Run<'a> {
         let rows: Vec<_> =
             models.map(|(name, quality)| [vec![name.to_owned()], quality_cells(quality)].concat()).collect();
         let quality = table("On the test set", &["model", "loss", "accuracy", "max |logit|"].map(String::from), &rows);
-        let classes = confusion.len();
-        let cell = |i: usize, j: usize| confusion[i].get(j).copied().unwrap_or(0);
+        let all = confusion.iter().map(Vec::len).fold(confusion.len(), usize::max);
+        let classes = all.min(CLASSES);
+        let cell = |i: usize, j: usize| confusion.get(i).and_then(|row| row.get(j)).copied().unwrap_or(0);
+        // What can be in a file of any length has a sum of 128 bits.
+        let sum = |counts: &mut dyn Iterator<Item = usize>| counts.map(|count| count as u128).sum::<u128>();
+        let of_class = |i: usize| sum(&mut confusion.get(i).into_iter().flatten().copied());
         let ratio =
-            |part: usize, all: usize| if all == 0 { "–".to_owned() } else { percent(part as f64 / all as f64) };
+            |part: usize, all: u128| if all == 0 { "–".to_owned() } else { percent(part as f64 / all as f64) };
         let rows: Vec<_> = (0..classes)
             .map(|i| {
-                let of_class = confusion[i].iter().sum();
-                let predicted = (0..classes).map(|j| cell(j, i)).sum();
+                let predicted = sum(&mut (0..confusion.len()).map(|j| cell(j, i)));
                 let hits = cell(i, i);
-                vec![i.to_string(), thousands(of_class), ratio(hits, predicted), ratio(hits, of_class)]
+                vec![i.to_string(), thousands(of_class(i)), ratio(hits, predicted), ratio(hits, of_class(i))]
             })
             .collect();
         let per_class = table("By class", &["class", "rows", "precision", "recall"].map(String::from), &rows);
         let heads: String = (0..classes).map(|j| format!(r#"<th scope="col">{j}</th>"#)).collect();
         let row = |i: usize| {
-            let all: usize = confusion[i].iter().sum();
+            let all = of_class(i).max(1) as f64;
             let shaded = |j: usize| {
                 let count = cell(i, j);
                 let class = if count == 0 {
@@ -529,7 +617,7 @@ impl<'a> Run<'a> {
                     "miss"
                 };
                 // Of a colour so light that the number can be read.
-                let part = 0.1 + 0.5 * count as f64 / all.max(1) as f64;
+                let part = 0.1 + 0.5 * count as f64 / all;
                 format!(r#"<td class="{class}" style="--part:{part:.2}">{count}</td>"#)
             };
             format!(r#"<tr><th scope="row">{i}</th>{}</tr>"#, (0..classes).map(shaded).collect::<String>())
@@ -542,21 +630,18 @@ impl<'a> Run<'a> {
         );
         let mut cards = vec![card(&quality)];
         if classes > 0 {
-            cards.extend([card(&confusion), card(&per_class)]);
+            let left_out = left_out(classes, all, "classes");
+            cards.extend([confusion, per_class].map(|table| card(&(table + &left_out))));
         }
         section("Test", "The kept weights on rows that were in neither training nor validation.", &grid(&cards))
     }
-}
-
-fn in_phase<'a>(step: &Step<'a>, name: &str) -> impl Iterator<Item = &'a Phase> {
-    step.phases.iter().filter(move |phase| phase.name == name)
 }
 
 /// Loss, accuracy, largest logit.
 fn quality_cells(quality: Option<Quality>) -> Vec<String> {
     quality.map_or_else(
         || vec!["–".to_owned(); 3],
-        |quality| vec![format!("{:.4}", quality.loss), percent(quality.accuracy), short(quality.max_logit)],
+        |quality| vec![fixed(quality.loss, 4), percent(quality.accuracy), short(quality.max_logit)],
     )
 }
 
@@ -598,7 +683,24 @@ fn table(caption: &str, names: &[String], rows: &[Vec<String>]) -> String {
     )
 }
 
-/// Text as markup; characters that XML does not have are replaced.
+/// What is to be said under a table or a chart that does not have all.
+fn left_out(shown: usize, all: usize, what: &str) -> String {
+    if shown == all {
+        return String::new();
+    }
+    format!("<p class=\"soft\">Left out here: {} of {} {what}.</p>\n", thousands(all - shown), thousands(all))
+}
+
+/// A name that another party chose, or the beginning of a long one.
+fn cut(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(CHARACTERS) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}
+
+/// Text as markup. Characters that XML does not have are replaced, and those that act on other
+/// text: controls, and what changes its direction.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -609,7 +711,15 @@ fn escape(text: &str) -> String {
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
             '\t' | '\n' => escaped.push(c),
-            '\0'..'\u{20}' | '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
+            '\0'..'\u{20}'
+            | '\u{7f}'..='\u{9f}'
+            | '\u{61c}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{fffe}'
+            | '\u{ffff}' => escaped.push('\u{fffd}'),
             _ => escaped.push(c),
         }
     }
@@ -623,8 +733,11 @@ fn short(value: f64) -> String {
         // Empty sums are −0.
         return "0".to_owned();
     }
-    if !value.is_finite() {
-        return value.to_string();
+    if value.is_nan() {
+        return "–".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "∞" } else { "−∞" }.to_owned();
     }
     if !(1e-3..1e6).contains(&magnitude) {
         return format!("{value:.2e}");
@@ -634,8 +747,31 @@ fn short(value: f64) -> String {
     if decimals == 0 { text } else { text.trim_end_matches('0').trim_end_matches('.').to_owned() }
 }
 
+/// So many digits after the point, unless there would be many before it.
+fn fixed(value: f64, decimals: usize) -> String {
+    // Empty sums are −0.
+    if value.abs() < 1e9 { format!("{:.decimals$}", value + 0.0) } else { short(value) }
+}
+
+/// A number times a power of ten, with so many digits after the point at most.
+fn scientific(value: f64, digits: usize, power: i32) -> String {
+    let text = format!("{value:.digits$e}");
+    match text.split_once('e').map(|(mantissa, exponent)| (mantissa, exponent.parse::<i32>())) {
+        Some((mantissa, Ok(exponent))) if value != 0.0 => {
+            let mantissa = if digits > 0 { mantissa.trim_end_matches('0').trim_end_matches('.') } else { mantissa };
+            format!("{mantissa}e{}", exponent + power)
+        }
+        _ => short(value),
+    }
+}
+
 fn percent(part: f64) -> String {
-    format!("{:.2} %", 100.0 * part)
+    if part.abs() < 1e7 { format!("{:.2} %", 100.0 * part) } else { format!("{} %", scientific(part, 2, 2)) }
+}
+
+/// A part of a whole; of none there is no part.
+fn share(part: f64, whole: f64) -> String {
+    if whole == 0.0 { "–".to_owned() } else { percent(part / whole) }
 }
 
 fn counted(count: usize, what: &str) -> String {
@@ -643,7 +779,7 @@ fn counted(count: usize, what: &str) -> String {
 }
 
 /// Groups of three digits, with thin spaces.
-fn thousands(number: usize) -> String {
+fn thousands(number: impl Display) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
@@ -659,6 +795,7 @@ fn duration(seconds: f64) -> String {
     // Rounded once, so that there are no 60 seconds.
     let whole = seconds.round() as u64;
     match whole {
+        10_000_000_000.. => format!("{} s", short(seconds)),
         0..60 => format!("{} s", short(seconds)),
         60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
         _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),

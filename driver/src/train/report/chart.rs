@@ -1,6 +1,6 @@
 //! Charts as SVG that takes its colours from the page.
 
-use super::{escape, short};
+use super::{escape, scientific, short};
 
 const WIDTH: f64 = 480.0;
 const HEIGHT: f64 = 280.0;
@@ -13,6 +13,9 @@ const BOTTOM: f64 = 234.0;
 
 /// Points to which a line gets dots that tell their values.
 const DOTS: usize = 60;
+
+/// Stretches of a line of which more cannot be told apart, and bars beside each other.
+const COLUMNS: usize = 480;
 
 /// Colours of the page.
 const COLOURS: usize = 10;
@@ -30,7 +33,8 @@ pub(super) struct Line {
     pub(super) name: String,
     pub(super) colour: usize,
     pub(super) stroke: Stroke,
-    pub(super) points: Vec<(f64, f64)>,
+    /// Of numbers that go up.
+    pub(super) points: Vec<(usize, f64)>,
 }
 
 /// A value that is not to be exceeded, or was predicted.
@@ -64,58 +68,146 @@ pub(super) struct Chart<'a> {
     pub(super) limit: Option<Limit>,
 }
 
+/// Ends and ticks are in the unit of the axis: see [`Axis::map`].
 struct Axis {
     min: f64,
     max: f64,
     ticks: Vec<(f64, String)>,
-    log: bool,
+    unit: Unit,
+}
+
+enum Unit {
+    /// Values over a number.
+    Linear(f64),
+    /// Powers of ten.
+    Log,
 }
 
 impl Axis {
-    /// Ticks at 1, 2 or 5 times a power of ten, of which `outer` ones enclose the values.
+    /// Ticks at 1, 2 or 5 times a power of ten, of which `outer` ones enclose the values, which are
+    /// finite.
     fn linear(min: f64, max: f64, smallest_step: f64, outer: bool) -> Self {
-        let (min, max) =
-            if max > min { (min, max) } else { (min - min.abs().max(1.0) * 0.1, max + max.abs().max(1.0) * 0.1) };
-        let rough = ((max - min) / 5.0).max(smallest_step);
-        let power = 10f64.powf(rough.log10().floor());
-        let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|&step| step >= rough * 0.999);
-        let step = step.unwrap_or(10.0 * power);
+        let (min, max) = if max > min {
+            (min, max)
+        } else {
+            let wider = [min - min.abs().max(1.0) * 0.1, max + max.abs().max(1.0) * 0.1];
+            wider.map(|end| end.clamp(-f64::MAX, f64::MAX)).into()
+        };
+        // A difference of the largest numbers is infinite, a fifth of the smallest one is 0: their
+        // axes have another unit.
+        let largest = min.abs().max(max.abs());
+        let power = if largest > 1e290 {
+            20
+        } else if largest < 1e-290 {
+            -300
+        } else {
+            0
+        };
+        let unit = 10f64.powi(power);
+        let (min, max, largest) = (min / unit, max / unit, largest / unit);
+        // Far more than 10^12 steps from 0, ticks would be the same number.
+        let rough = ((max - min) / 5.0).max(smallest_step / unit).max(1e-12 * largest);
+        let decade = 10f64.powf(rough.log10().floor());
+        let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * decade).into_iter().find(|&step| step >= rough * 0.999);
+        let step = step.unwrap_or(10.0 * decade);
         let (first, last) = if outer {
-            ((min / step + 1e-9).floor(), (max / step - 1e-9).ceil())
+            let first = (min / step + 1e-9).floor();
+            (first, (max / step - 1e-9).ceil().max(first + 1.0))
         } else {
             ((min / step - 1e-9).ceil(), (max / step + 1e-9).floor())
         };
-        let decimals = (-(step.log10() + 1e-9).floor()).max(0.0) as usize;
-        let ticks = (0..=(last - first) as usize).map(|i| {
+        let magnitude = |number: f64| (number.log10() + 1e-9).floor();
+        let ticks = (0..(last - first + 1.0).max(0.0) as usize).map(|i| {
             let value = (first + i as f64) * step;
-            (value, format!("{value:.decimals$}"))
+            let label = if power == 0 && (1e-6..1e7).contains(&largest) {
+                let decimals = (-magnitude(step)).max(0.0) as usize;
+                format!("{value:.decimals$}")
+            } else {
+                scientific(value, (magnitude(value.abs()) - magnitude(step)).max(0.0) as usize, power)
+            };
+            (value, label)
         });
+        let ticks = ticks.collect();
         let (min, max) = if outer { (first * step, last * step) } else { (min, max) };
-        Self { min, max, ticks: ticks.collect(), log: false }
+        Self { min, max, ticks, unit: Unit::Linear(unit) }
     }
 
-    /// Ticks at powers of ten.
+    /// From one whole number to another; around it if both are the same.
+    fn numbers(first: usize, last: usize) -> Self {
+        let (min, max) = (first as f64, last as f64);
+        let mut axis = Self::linear(min, max, 1.0, false);
+        if min >= max {
+            (axis.min, axis.max) = (min - 2.0 * beside(min), max + 2.0 * beside(max));
+            axis.ticks.clear();
+        }
+        // Neither may there be a tick between numbers that are large and close.
+        if axis.ticks.is_empty() {
+            axis.ticks.push((min, first.to_string()));
+        }
+        axis
+    }
+
+    /// Ticks at powers of ten, for values above 0.
     fn log(min: f64, max: f64) -> Self {
         let first = min.log10().floor() as i32;
         let last = (max.log10().ceil() as i32).max(first + 1);
         let every = usize::try_from((last - first + 5) / 6).unwrap_or(1).max(1);
-        let ticks = (first..=last).step_by(every).map(|power| (10f64.powi(power), format!("10{}", superscript(power))));
-        Self { min: 10f64.powi(first), max: 10f64.powi(last), ticks: ticks.collect(), log: true }
+        let ticks = (first..=last).step_by(every).map(|power| (f64::from(power), format!("10{}", superscript(power))));
+        Self { min: f64::from(first), max: f64::from(last), ticks: ticks.collect(), unit: Unit::Log }
     }
 
-    /// Where a value is between two ends.
+    /// A value in the unit of the axis.
+    fn map(&self, value: f64) -> f64 {
+        match self.unit {
+            Unit::Linear(unit) => value / unit,
+            Unit::Log => value.log10(),
+        }
+    }
+
+    /// Where something in the unit of the axis is between two ends; at one of them if it is beyond,
+    /// or is no number.
     fn place(&self, value: f64, from: f64, to: f64) -> f64 {
-        let f = |value: f64| if self.log { value.log10() } else { value };
-        from + (to - from) * (f(value) - f(self.min)) / (f(self.max) - f(self.min))
+        let at = from + (to - from) * (value - self.min) / (self.max - self.min);
+        if at.is_nan() { from } else { at.clamp(from.min(to), from.max(to)) }
     }
 
     fn x(&self, value: f64) -> f64 {
-        self.place(value, LEFT, RIGHT)
+        self.place(self.map(value), LEFT, RIGHT)
     }
 
     fn y(&self, value: f64) -> f64 {
-        self.place(value, BOTTOM, TOP)
+        self.place(self.map(value), BOTTOM, TOP)
     }
+}
+
+/// Half the distance of numbers as large as this that can be told apart on an axis.
+fn beside(number: f64) -> f64 {
+    0.5f64.max(1e-12 * number)
+}
+
+/// Every how many steps there is a bar, if there are so many steps: then of each so many the
+/// longest is shown.
+pub(super) fn steps_per_bar(steps: usize) -> usize {
+    steps.div_ceil(COLUMNS).max(1)
+}
+
+/// What can be seen of many points: of every stretch the first, the lowest, the highest and the
+/// last.
+fn thinned(points: &[(usize, f64)]) -> Vec<(usize, f64)> {
+    let stretch = points.len().div_ceil(COLUMNS);
+    if stretch <= 4 {
+        return points.to_vec();
+    }
+    let seen = |stretch: &[(usize, f64)]| {
+        let by_value = |&i: &usize, &j: &usize| stretch[i].1.total_cmp(&stretch[j].1);
+        let all = 0..stretch.len();
+        let ends = [all.clone().min_by(by_value), all.max_by(by_value)].map(Option::unwrap_or_default);
+        let mut kept = [0, ends[0], ends[1], stretch.len() - 1].to_vec();
+        kept.sort_unstable();
+        kept.dedup();
+        kept.into_iter().map(|i| stretch[i]).collect::<Vec<_>>()
+    };
+    points.chunks(stretch).flat_map(seen).collect()
 }
 
 fn superscript(number: i32) -> String {
@@ -144,17 +236,14 @@ impl Chart<'_> {
             return String::new();
         }
         let points = || lines.iter().flat_map(|line| &line.points);
-        let (first, last) = extent(points().map(|p| p.0));
-        let x = if first < last {
-            Axis::linear(first, last, 1.0, false)
-        } else {
-            Axis { min: first - 1.0, max: first + 1.0, ticks: vec![(first, first.to_string())], log: false }
-        };
+        let numbers = || points().map(|p| p.0);
+        let x = Axis::numbers(numbers().min().unwrap_or_default(), numbers().max().unwrap_or_default());
         let y = self.vertical(scale, points().map(|p| p.1));
         let mut body = String::new();
         for line in &lines {
+            let seen = thinned(&line.points);
             let path: Vec<String> =
-                line.points.iter().map(|&(px, py)| format!("{:.1} {:.1}", x.x(px), y.y(py))).collect();
+                seen.iter().map(|&(px, py)| format!("{:.1} {:.1}", x.x(px as f64), y.y(py))).collect();
             let (colour, stroke) = (line.colour % COLOURS, line.stroke.class());
             body += &format!(r#"<path class="line {stroke} s{colour}" d="M{}"/>"#, path.join("L"));
             if line.points.len() > DOTS || matches!(line.stroke, Stroke::Wide) && line.points.len() > 1 {
@@ -163,7 +252,7 @@ impl Chart<'_> {
             for &(px, py) in &line.points {
                 body += &format!(
                     r#"<circle class="dot s{colour}" cx="{:.1}" cy="{:.1}" r="2.6"><title>{} {px}: {} {}</title></circle>"#,
-                    x.x(px),
+                    x.x(px as f64),
                     y.y(py),
                     escape(self.x),
                     escape(&line.name),
@@ -181,43 +270,58 @@ impl Chart<'_> {
         self.figure(&x, &y, &body, legend, false)
     }
 
-    /// Stacked bars: for each number, such as a step, one value of each series.
-    pub(super) fn stacks(self, numbers: &[usize], series: &[(String, Vec<f64>)]) -> String {
+    /// Stacked bars: for each number, such as a step, one value of each series. The numbers go up.
+    /// Where there are more than [`steps_per_bar`] allows, those of the largest sums are drawn.
+    pub(super) fn stacks(self, numbers: &[usize], series: &[(&str, &[f64])]) -> String {
         let (Some(&first), Some(&last)) = (numbers.first(), numbers.last()) else { return String::new() };
-        let mut x = Axis::linear(first as f64, last as f64, 1.0, false);
-        if first == last {
-            x.ticks = vec![(first as f64, first.to_string())];
-        }
-        (x.min, x.max) = (first as f64 - 0.5, last as f64 + 0.5);
+        let mut x = Axis::numbers(first, last);
+        let beside = beside(last as f64);
+        (x.min, x.max) = (first as f64 - beside, last as f64 + beside);
         let totals: Vec<f64> = (0..numbers.len()).map(|i| series.iter().map(|(_, values)| values[i]).sum()).collect();
         let y = self.vertical(Scale::Zero, totals.iter().copied());
-        let slot = (RIGHT - LEFT) / (x.max - x.min);
-        // Gaps where they can be seen.
-        let width = if slot > 6.0 { (slot * 0.8).min(60.0) } else { slot };
-        let mut below = vec![0.0; numbers.len()];
+        let slot = (RIGHT - LEFT) * (2.0 * beside) / (x.max - x.min);
+        // Gaps where they can be seen; and a bar can be seen where numbers are far apart.
+        let width = if slot > 6.0 { (slot * 0.8).min(60.0) } else { slot.max(0.5) };
+        let indices: Vec<usize> = (0..numbers.len()).collect();
+        // Of every bar the number whose values it shows, and those that it stands for.
+        let bars: Vec<(usize, &[usize])> = indices
+            .chunks(steps_per_bar(numbers.len()))
+            .filter_map(|all| Some((*all.iter().max_by(|&&i, &&j| totals[i].total_cmp(&totals[j]))?, all)))
+            .collect();
+        let ends = |all: &[usize]| [x.x(numbers[all[0]] as f64), x.x(numbers[all[all.len() - 1]] as f64)];
+        let mut below = vec![0.0; bars.len()];
         let mut body = String::new();
         for (colour, (_, values)) in series.iter().enumerate() {
-            let bar = |((&number, below), value): ((&usize, &mut f64), &f64)| {
+            let bar = |(&(i, all), below): (&(usize, &[usize]), &mut f64)| {
                 let bottom = y.y(*below);
-                *below += value;
-                let (left, top) = (x.x(number as f64) - width / 2.0, y.y(*below));
+                *below += values[i];
+                let [from, to] = ends(all);
+                let (left, top, width) = (from - width / 2.0, y.y(*below), to - from + width);
                 format!("M{left:.2} {bottom:.2}V{top:.2}h{width:.2}V{bottom:.2}z")
             };
-            let path: String = numbers.iter().zip(&mut below).zip(values).map(bar).collect();
+            let path: String = bars.iter().zip(&mut below).map(bar).collect();
             body += &format!(r#"<path class="bar s{}" d="{path}"/>"#, colour % COLOURS);
         }
-        for (&number, total) in numbers.iter().zip(&totals) {
+        for &(i, all) in &bars {
+            let [from, to] = ends(all);
+            let of = if all.len() > 1 {
+                format!(", the longest from {} to {}", numbers[all[0]], numbers[all[all.len() - 1]])
+            } else {
+                String::new()
+            };
             body += &format!(
-                r#"<rect class="hover" x="{:.2}" y="{TOP}" width="{slot:.2}" height="{}"><title>{} {number}: {} {}</title></rect>"#,
-                x.x(number as f64) - slot / 2.0,
+                r#"<rect class="hover" x="{:.2}" y="{TOP}" width="{:.2}" height="{}"><title>{} {}{of}: {} {}</title></rect>"#,
+                from - slot / 2.0,
+                to - from + slot,
                 BOTTOM - TOP,
                 escape(self.x),
-                short(*total),
+                numbers[i],
+                short(totals[i]),
                 escape(self.y)
             );
         }
-        let key = |(colour, (name, _)): (usize, &(String, Vec<f64>))| {
-            (format!(r#"<rect class="bar s{}" width="22" height="10" rx="2"/>"#, colour % COLOURS), name.clone())
+        let key = |(colour, (name, _)): (usize, &(&str, &[f64]))| {
+            (format!(r#"<rect class="bar s{}" width="22" height="10" rx="2"/>"#, colour % COLOURS), (*name).to_owned())
         };
         let legend = series.iter().enumerate().map(key).collect();
         self.figure(&x, &y, &body, legend, false)
@@ -227,14 +331,15 @@ impl Chart<'_> {
     pub(super) fn stairs(self, scale: Scale, parts: &[(String, f64, usize)], colour: usize) -> String {
         let y = self.vertical(scale, parts.iter().map(|part| part.1));
         let ticks = parts.iter().enumerate().map(|(i, part)| (i as f64 + 0.5, part.0.clone()));
-        let x = Axis { min: 0.0, max: parts.len() as f64, ticks: ticks.collect(), log: false };
+        let x = Axis { min: 0.0, max: parts.len() as f64, ticks: ticks.collect(), unit: Unit::Linear(1.0) };
         let stair = parts.iter().enumerate().map(|(i, part)| format!("V{:.1}H{:.1}", y.y(part.1), x.x(i as f64 + 1.0)));
         let start = parts.first().map_or(BOTTOM, |part| y.y(part.1));
         let path: String = stair.collect();
         let mut body = format!(r#"<path class="line s{colour}" d="M{LEFT} {start:.1}{path}"/>"#);
         for (i, (name, value, marks)) in parts.iter().enumerate() {
             let (cx, cy) = (x.x(i as f64 + 0.5), y.y(*value));
-            let label = ((value * 100.0).round() / 100.0).to_string();
+            let label =
+                if value.abs() < 1e7 { ((value * 100.0).round() / 100.0 + 0.0).to_string() } else { short(*value) };
             if 8.0 * label.len() as f64 <= x.x(1.0) - x.x(0.0) {
                 let above = cy - 6.0;
                 body +=
@@ -254,9 +359,13 @@ impl Chart<'_> {
     }
 
     fn vertical(&self, scale: Scale, values: impl Iterator<Item = f64>) -> Axis {
-        let (min, max) = extent(values.chain(self.limit.as_ref().map(|limit| limit.value)));
+        let all = values.chain(self.limit.as_ref().map(|limit| limit.value));
+        let (min, max) = extent(all.filter(|&value| value.is_finite() && (scale != Scale::Log || value > 0.0)));
+        let (min, max) = if min <= max { (min, max) } else { (1.0, 1.0) };
         match scale {
-            Scale::Zero => Axis::linear(0.0, if max > 0.0 { max * 1.02 } else { 1.0 }, 0.0, true),
+            Scale::Zero => {
+                Axis::linear(min.min(0.0), if max > 0.0 { (max * 1.02).min(f64::MAX) } else { 1.0 }, 0.0, true)
+            }
             Scale::Near => Axis::linear(min, max, 0.0, true),
             Scale::Bits => {
                 Axis::linear(min.min(f64::midpoint(min, max) - 1.0), max.max(f64::midpoint(min, max) + 1.0), 0.0, true)
@@ -268,12 +377,12 @@ impl Chart<'_> {
     fn figure(self, x: &Axis, y: &Axis, body: &str, legend: Vec<(String, String)>, slanted: bool) -> String {
         let mut axes = String::new();
         for (value, label) in &y.ticks {
-            let at = y.y(*value);
+            let at = y.place(*value, BOTTOM, TOP);
             axes += &format!(r#"<path class="grid-line" d="M{LEFT} {at:.1}H{RIGHT}"/>"#);
             axes += &format!(r#"<text x="{}" y="{:.1}" text-anchor="end">{label}</text>"#, LEFT - 7.0, at + 4.5);
         }
         for (value, label) in &x.ticks {
-            let (at, label) = (x.x(*value), escape(label));
+            let (at, label) = (x.place(*value, LEFT, RIGHT), escape(label));
             axes += &format!(r#"<path class="axis" d="M{at:.1} {BOTTOM}v4"/>"#);
             axes += &if slanted {
                 let top = BOTTOM + 14.0;
