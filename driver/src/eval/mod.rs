@@ -79,9 +79,21 @@ impl Evaluator {
         Parts::new(polys, Arc::downgrade(&self.spares))
     }
 
+    /// A key that serves this level. One with the digits and special primes of the level comes first, whatever its own level is:
+    /// it is what [`KeyRequests::plan`](crate::keys::KeyRequests::plan) keeps for a request, and lets hoisted rotations share
+    /// their digits. If there is none, the smallest serves as well.
     pub(crate) fn key(&self, id: KeyId, level: usize) -> Result<Arc<EvaluationKey>> {
-        let key = self.keys.find(id, level).ok_or(Error::MissingKey { id, level })?;
-        crate::keys::check_hash(key.hash, &self.params)?;
+        let find = |from: usize| {
+            let key = self.keys.find(id, from).filter(|key| key.id == id && key.level >= from);
+            key.map(|key| crate::keys::check_hash(key.hash, &self.params).map(|()| key)).transpose()
+        };
+        let smallest = find(level)?.ok_or(Error::MissingKey { id, level })?;
+        let shape = self.params.gadget_shape(level);
+        let mut key = smallest.clone();
+        while self.params.gadget_shape(key.level) != shape {
+            let Some(next) = find(key.level + 1)? else { return Ok(smallest) };
+            key = next;
+        }
         Ok(key)
     }
 }

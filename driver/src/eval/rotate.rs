@@ -160,6 +160,8 @@ impl Evaluator {
     /// As [`Evaluator::automorphism_into`].
     pub fn automorphisms_hoisted(&self, a: &Hoisted<'_>, elements: &[GaloisElement]) -> Result<Vec<Ciphertext>> {
         let (ciphertext, level) = (a.ciphertext, a.ciphertext.level());
+        // The digits may be another evaluator's.
+        ciphertext.check(&self.params)?;
         let key = |element: &GaloisElement| {
             let needed = element.value() != 1;
             needed.then(|| self.key(KeyId::Galois(*element), level)).transpose()
@@ -194,6 +196,8 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::automorphism_into`].
     pub fn rotate_hoisted(&self, a: &Ciphertext, rotations: &[i64]) -> Result<Vec<Ciphertext>> {
+        a.check(&self.params)?;
+        a.check_degree(1)?;
         let elements: Vec<_> = rotations.iter().map(|&k| self.rotation(k)).collect();
         let Some(element) = elements.iter().find(|element| element.value() != 1) else {
             return Ok(rotations.iter().map(|_| a.clone()).collect());

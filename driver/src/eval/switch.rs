@@ -74,7 +74,8 @@ struct DigitsAt<'a> {
 }
 
 impl DigitsAt<'_> {
-    /// Σ digits·(one part of the key) at limb j, and what `finish` makes of it.
+    /// Σ digits·(one part of the key) at limb j, and what `finish` makes of it. The key may be one for a higher level with the
+    /// same digits: its limbs are numbered by its own gadget.
     fn sum(&self, key: &EvaluationKey, j: usize, part: usize, finish: Finish<'_>, out: &mut [f64]) {
         let limbs = self.all.limbs();
         let digits = self.gadget.digits(limbs);
@@ -86,7 +87,8 @@ impl DigitsAt<'_> {
                 Digits::Lifted { digits, .. } => digits[d].limb(j),
             };
         }
-        key.key.accumulate_limb(self.gadget, self.gadget.qp_index(limbs, j), part, &list[..digits], finish, out);
+        let at = key.gadget.qp_index(limbs, j);
+        key.key.accumulate_limb(&key.gadget, at, part, &list[..digits], finish, out);
     }
 }
 
@@ -311,7 +313,8 @@ impl Evaluator {
     }
 
     /// For each job, out ← round((Σ digits·key + P·addends) / (P·q_kept ⋯ q_{l−1})), under the key's automorphism, + plus. All keys have the same
-    /// digits and special primes, and `out` has `kept` limbs. A group of limbs of the digits is used for all jobs while it is in the cache.
+    /// digits and special primes, though not the same level, and `out` has `kept` limbs. A group of limbs of the digits is used for all jobs while it
+    /// is in the cache.
     pub(super) fn switch(&self, digits: &Digits<'_>, addends: [Addend<'_>; 2], kept: usize, jobs: Vec<Job<'_>>) {
         let Some(first) = jobs.first() else { return };
         let (gadget, limbs, n) = (&*first.key.gadget, digits.limbs(), self.params.n());

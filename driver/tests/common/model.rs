@@ -28,7 +28,7 @@ use std::collections::BTreeSet;
 
 use hetal::kernel::GaloisElement;
 use hetal::kernel::sampler::SIGMA;
-use hetal::keys::{EvaluationKeys, KeyId};
+use hetal::keys::{EvaluationKey, KeyId};
 use hetal::{Ciphertext, Complex64};
 use rand_chacha::ChaCha20Rng;
 
@@ -94,7 +94,10 @@ impl<'a> Model<'a> {
     /// The standard deviation of a switch at a level, before the rounding.
     pub(crate) fn switching(&self, id: KeyId, level: usize, scale: f64) -> f64 {
         let params = &self.setup.params;
-        let key = self.setup.keys.find(id, level).expect("a key");
+        // A key with the digits of the level comes before smaller ones.
+        let serves = |key: &&EvaluationKey| key.id() == id && key.level() >= level;
+        let other = |key: &&EvaluationKey| params.gadget_shape(key.level()) != params.gadget_shape(level);
+        let key = self.setup.keys.iter().filter(serves).min_by_key(|key| (other(key), key.level())).expect("a key");
         let shape = params.gadget_shape(key.level());
         let log = |i: usize| params.qp().modulus(i).as_f64().log2();
         let p: f64 = (0..shape.special).map(|i| log(params.max_level() + 1 + i)).sum();
