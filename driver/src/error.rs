@@ -58,6 +58,24 @@ pub enum Error {
         /// The highest level.
         max: usize,
     },
+    /// A ciphertext, or what was made for a level, is below the level that is needed.
+    #[error(
+        "level {level} where level {needed} or a higher one is needed: bootstrap before, or go on at a lower level"
+    )]
+    LowLevel {
+        /// The level.
+        level: usize,
+        /// The lowest level that would do.
+        needed: usize,
+    },
+    /// Two operands, or what was planned and what there is, have different levels.
+    #[error("levels differ: {left} and {right}: bring both to one")]
+    LevelMismatch {
+        /// The first level.
+        left: usize,
+        /// The second level.
+        right: usize,
+    },
     /// An operation needs more levels than are left.
     #[error("{operation} needs {needed} levels and the ciphertext is at level {level}: bootstrap before it")]
     NoLevelsLeft {
@@ -151,6 +169,67 @@ pub enum Error {
         min: f64,
         /// The largest accepted value.
         max: f64,
+    },
+    /// A number that has to be a power of two is none.
+    #[error("{what} {value}: must be a power of two")]
+    PowerOfTwo {
+        /// What it is.
+        what: &'static str,
+        /// The refused number.
+        value: usize,
+    },
+    /// Two settings that exclude each other.
+    #[error("{first} and {second} exclude each other: choose one of them")]
+    Conflict {
+        /// One of them.
+        first: &'static str,
+        /// The other one.
+        second: &'static str,
+    },
+    /// More of something than there is room for.
+    #[error("{found} {what}: {place} has room for at most {most}: {advice}")]
+    TooMany {
+        /// What is counted.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// Where the limit comes from.
+        place: String,
+        /// The largest number.
+        most: usize,
+        /// What would work.
+        advice: &'static str,
+    },
+    /// No polynomials reach the wanted error of softmax.
+    #[error(
+        "no softmax of {classes} classes with logits up to {range} has an error of at most {error}: {}",
+        reachable.map_or_else(
+            || "use fewer classes or a smaller logit_range".to_owned(),
+            |error| format!("set softmax_error to {error}, or use fewer classes or a smaller logit_range"),
+        )
+    )]
+    SoftmaxError {
+        /// The classes.
+        classes: usize,
+        /// The largest magnitude of logits.
+        range: f64,
+        /// The wanted error.
+        error: f64,
+        /// A larger error that is reached.
+        reachable: Option<f64>,
+    },
+    /// A step of training needs more levels than a bootstrapping leaves.
+    #[error(
+        "preset {preset}: a bootstrapping leaves {levels} levels and a step of training needs {needed} at a time: use a preset with \
+             more levels, such as n16"
+    )]
+    FewLevels {
+        /// The name of the parameters.
+        preset: String,
+        /// Levels from one bootstrapping to the next.
+        levels: usize,
+        /// Levels that would do.
+        needed: usize,
     },
     /// A stored object is malformed, or an object cannot be stored.
     #[error("{object}: {field} {value}: must be {wanted}")]
@@ -259,6 +338,16 @@ pub(crate) fn check_range(what: &'static str, value: f64, min: f64, max: f64) ->
 pub(crate) fn check_integer(what: &'static str, value: usize, min: usize, max: usize) -> Result<()> {
     let [value, min, max] = [value, min, max].map(|x| x as f64);
     check_range(what, value, min, max)
+}
+
+/// Refuses a number that is not a power of two.
+pub(crate) fn check_power_of_two(what: &'static str, value: usize) -> Result<()> {
+    if value.is_power_of_two() { Ok(()) } else { Err(Error::PowerOfTwo { what, value }) }
+}
+
+/// Refuses a level below the one that is needed.
+pub(crate) fn check_reaches(level: usize, needed: usize) -> Result<()> {
+    if level >= needed { Ok(()) } else { Err(Error::LowLevel { level, needed }) }
 }
 
 /// Refuses a list of another length than is needed.

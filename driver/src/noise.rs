@@ -12,7 +12,7 @@ use std::f64::consts::{LN_2, PI};
 
 use hetal_kernel::sampler::SIGMA;
 
-use crate::error::Result;
+use crate::error::{Result, check_reaches};
 use crate::params::{Parameters, SecretDistribution};
 
 /// The variance of a number rounded to an integer.
@@ -109,10 +109,10 @@ impl Noise {
     /// The error of the key in a key-switch, divided by P: each digit, uniform up to Q_d/2, is multiplied by a Gaussian error.
     ///
     /// # Errors
-    /// [`Error::Level`](crate::Error::Level).
+    /// [`Error::Level`](crate::Error::Level), [`Error::LowLevel`](crate::Error::LowLevel) if such a key does not serve the level.
     pub fn key_error(&self, level: usize, key_level: usize, scale: f64) -> Result<SlotError> {
         let gadget = self.params.gadget(key_level)?;
-        self.params.check_level(level)?;
+        check_reaches(key_level, level)?;
         let log_p = gadget.mod_down().dropped().log2_product();
         let digit = |from: usize| {
             let log_q = gadget.q().range(from..(from + gadget.alpha()).min(level + 1)).log2_product();
@@ -126,7 +126,7 @@ impl Noise {
     /// A rotation, a conjugation or a relinearisation.
     ///
     /// # Errors
-    /// [`Error::Level`](crate::Error::Level).
+    /// [`Error::Level`](crate::Error::Level), [`Error::LowLevel`](crate::Error::LowLevel) if such a key does not serve the level.
     pub fn key_switch(&self, level: usize, key_level: usize, scale: f64) -> Result<SlotError> {
         Ok(self.key_error(level, key_level, scale)?.and(self.division(scale)))
     }
@@ -134,7 +134,7 @@ impl Noise {
     /// A relinearisation and rescaling in one division; the scale is that before it.
     ///
     /// # Errors
-    /// [`Error::Level`](crate::Error::Level).
+    /// [`Error::Level`](crate::Error::Level), [`Error::LowLevel`](crate::Error::LowLevel) if such a key does not serve the level.
     pub fn relinearise_rescale(&self, level: usize, key_level: usize, scale: f64) -> Result<SlotError> {
         Ok(self.key_error(level, key_level, scale)?.and(self.division(scale / self.params.q(level).as_f64())))
     }

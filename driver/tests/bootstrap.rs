@@ -396,7 +396,7 @@ fn refusals() {
     let z = s.uniform(true);
     let low = s.encrypt(&z, 1);
     let run = |a: &Ciphertext| s.bootstrapper.bootstrap(&s.evaluator, a);
-    assert_eq!(run(&low), Err(Error::Level { level: 2, max: 1 }));
+    assert_eq!(run(&low), Err(Error::LowLevel { level: 1, needed: 2 }));
     let mut other = s.encoder.encode(&z, 2, 1e9).map(|p| s.secret.encrypt(&p, &mut ChaCha20Rng::seed_from_u64(1)));
     let other = other.as_mut().expect("encodes").as_mut().expect("encrypts");
     assert!(matches!(run(other), Err(Error::ScaleMismatch { .. })));

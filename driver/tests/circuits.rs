@@ -157,7 +157,7 @@ fn refusals() {
     let mut s = setup(3);
     let z = wave(512, 0.1);
     let transform = LinearTransform::new(512, [(0, z.clone()), (1, z.clone())]).expect("diagonals");
-    assert_eq!(transform.plan(&s.params, 5, 4), Err(Error::Level { level: 5, max: 4 }));
+    assert_eq!(transform.plan(&s.params, 5, 4), Err(Error::LowLevel { level: 4, needed: 5 }));
     assert_eq!(transform.plan(&s.params, 5, 30), Err(Error::Level { level: 30, max: 29 }));
     let plan = transform.plan(&s.params, 5, 5).expect("a plan");
     let encoded = EncodedTransform::new(&s.encoder, &transform, plan, s.params.q(5).as_f64()).expect("encodes");
@@ -165,7 +165,19 @@ fn refusals() {
     let a = s.encrypt(&z, 5);
     assert!(matches!(without.transform(&a, &encoded), Err(Error::MissingKey { level: 5, .. })));
     let low = s.encrypt(&z, 4);
-    assert_eq!(without.transform(&low, &encoded), Err(Error::Level { level: 5, max: 4 }));
+    assert_eq!(without.transform(&low, &encoded), Err(Error::LowLevel { level: 4, needed: 5 }));
+    // A plan for other diagonals: others of their indices, other periods, another number of slots.
+    let plan = transform.plan(&s.params, 5, 5).expect("a plan");
+    for other in [
+        LinearTransform::new(512, [(0, z.clone())]),
+        LinearTransform::new(512, [(0, z.clone()), (1, z.clone()), (2, z.clone())]),
+        LinearTransform::new(512, [(0, z.clone()), (2, z.clone())]),
+        LinearTransform::new(512, [(0, vec![Complex64::ONE; 512]), (1, vec![Complex64::ONE; 512])]),
+        LinearTransform::new(256, [(0, z[..256].to_vec()), (1, z[..256].to_vec())]),
+    ] {
+        let found = EncodedTransform::new(&s.encoder, &other.expect("diagonals"), plan.clone(), 1e12);
+        assert!(matches!(found, Err(Error::Malformed { .. })), "{:?}", found.map(|_| ()));
+    }
     let narrow = LinearTransform::new(8, [(0, wave(8, 0.1))]).expect("a diagonal");
     let plan = narrow.plan(&s.params, 5, 5).expect("a plan");
     let encoded = EncodedTransform::new(&s.encoder, &narrow, plan, s.params.q(5).as_f64()).expect("encodes");

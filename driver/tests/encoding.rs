@@ -270,6 +270,17 @@ fn overflow_at_the_boundary() {
     }
 }
 
+/// Levels that do not exist, and coefficients of more slots than there are.
+#[test]
+fn expansions_that_do_not_exist() {
+    let [small, large] = ["test-10", "test-11"].map(|name| Encoder::new(&params(name)));
+    let coefficients = large.coefficients(&vec![0.5; 1024], 1e6).expect("values that fit");
+    for level in [30, usize::MAX] {
+        assert_eq!(large.expand(&coefficients, level).map(|_| ()), Err(Error::Level { level, max: 29 }));
+    }
+    assert_eq!(small.expand(&coefficients, 3).map(|_| ()), Err(Error::Slots { slots: 1024, max: 512 }));
+}
+
 /// Finite values whose transform is not: refused, never encoded as something else.
 #[test]
 fn overflow_of_the_transform() {

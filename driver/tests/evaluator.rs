@@ -374,7 +374,7 @@ fn adjusting() {
         assert!(distance(&s.decrypt(&out), &x) <= limit, "from {from} to {to}");
     }
     let a = s.fresh(&x, 5, &mut rng);
-    assert_eq!(ev.adjust(&a, 6, a.scale()), Err(Error::Level { level: 6, max: 5 }));
+    assert_eq!(ev.adjust(&a, 6, a.scale()), Err(Error::LowLevel { level: 5, needed: 6 }));
     let twice = 2.0 * a.scale();
     for (level, scale) in [(5, twice), (6, twice), (4, a.scale() / 2f64.powi(21)), (4, -1.0)] {
         let found = ev.adjust(&a, level, scale);
@@ -471,7 +471,7 @@ fn refusals() {
     let count: fn(&Error) -> bool = |e| matches!(e, Error::Count { found: 0, wanted: 1, .. });
     check_refused(&a, &["0 products", "1 are needed"], count, |a| ev.dot_lazy_into(&[], a));
 
-    let level: fn(&Error) -> bool = |e| matches!(e, Error::Level { .. });
+    let level: fn(&Error) -> bool = |e| matches!(e, Error::LowLevel { .. } | Error::Level { .. });
     check_refused(&a, &["level 7", "6"], level, |a| ev.drop_to_level_assign(a, 7));
     check_refused(&a, &["level 7", "6"], level, |a| ev.drop_to_level(a, 7).map(|_| ()));
     check_refused(&b, &["level 6", "0"], level, |b| ev.add_multiple(b, &low, 1.0, 2.0));
@@ -537,6 +537,7 @@ fn other_parameters_are_refused() {
         check("rotate by 0", ev.rotate(&x, 0).map(drop));
         check("conjugate", ev.conjugate(&x).map(drop));
         check("hoist", ev.hoist(&x, 29).map(|_| ()));
+        check("rotate_hoisted", ev.rotate_hoisted(&x, &[1, 0]).map(|_| ()));
         check("decode", s.encoder.decode(&plain).map(|_| ()));
         check("decrypt", s.secret.decrypt(&x).map(|_| ()));
         check("encrypt", s.secret.encrypt(&plain, &mut rng).map(drop));
@@ -622,4 +623,15 @@ fn another_chain() {
     let unit = 1.0 / params.scale(3).min(params.scale(0));
     let limit = unit * (16.0 * 42.5 * 90.6 + 3.0 * 2.0 * 48.0 * 32.0);
     assert!(distance(&found, &wanted) <= limit, "{found:?} {wanted:?}");
+    // A level that this chain does not have.
+    let (s, mut rng) = (&*SETUP, common::rng(72));
+    let high = s.fresh(&random(&mut rng, 8), 25, &mut rng);
+    for refused in [
+        ev.adjust(&high, 24, s.params.scale(24)).map(drop),
+        ev.rotate(&high, 3).map(drop),
+        ev.rotate_hoisted(&high, &[3]).map(drop),
+        ev.mul(&high, &high).map(drop),
+    ] {
+        assert!(matches!(refused, Err(Error::OtherParameters { .. })), "{refused:?}");
+    }
 }

@@ -65,6 +65,11 @@ fn plans_merge_equal_shapes() {
     let secret = SecretKey::generate(&params, &mut rng(1)).expect("a secret");
     assert_eq!(secret.evaluation_keys(&requests, &mut rng(1)).map(|_| ()), Err(error));
     assert_eq!(KeyRequests::default().plan(&params), Ok(vec![]));
+    // A rotation of another ring.
+    let foreign = KeyRequests::default().rotation(&common::params("test-11"), 1, 3);
+    let text = foreign.plan(&params).unwrap_err().to_string();
+    assert_eq!(text, "key request: ring degree 2^11: must be of the ring of degree 2^10");
+    assert!(secret.evaluation_keys(&foreign, &mut rng(1)).is_err());
 }
 
 /// Words of a limb of a key: 11 for 16 residues of up to 42 bits, 13 for larger ones; then 17 cache lines.

@@ -404,17 +404,28 @@ fn refusals() {
     );
     assert!(matches!(left.pack(&[1.0]), Err(Error::Count { found: 1, wanted: 800, .. })));
     assert!(matches!(Packing::new(Shape::new(0, 1), unit, Layout::Blocks), Err(Error::Range { .. })));
-    assert!(matches!(
+    assert_eq!(
         Packing::new(Shape::new(2, 1), Shape::new(3, 4), Layout::Blocks),
-        Err(Error::Slots { slots: 3, .. })
-    ));
+        Err(Error::PowerOfTwo { what: "rows of a unit block", value: 3 })
+    );
+    // Numbers of entries and slots that overflow.
+    let huge = 1 << 40;
+    for (shape, unit) in [(Shape::new(huge, huge), unit), (Shape::new(1, 1), Shape::new(huge, huge))] {
+        assert!(matches!(Packing::new(shape, unit, Layout::Blocks), Err(Error::Range { .. })));
+    }
     assert!(matches!(Packing::new(Shape::new(5, 1), unit, Layout::TiledRows(4)), Err(Error::Range { .. })));
     assert!(matches!(Packing::new(Shape::new(5, 9), unit, Layout::SkewedColumns(8)), Err(Error::Range { .. })));
     assert!(matches!(DiagAbt::new(Dimensions::new(4, 4, 17), unit), Err(Error::Range { .. })));
-    assert!(matches!(Dimensions::new(4, 4, 40).unit(512), Err(Error::Slots { .. })));
-    assert!(matches!(best_unit(Dimensions::new(4, 4, 40), 512), Err(Error::Slots { .. })));
+    for refused in [Dimensions::new(4, 4, 40).unit(512), best_unit(Dimensions::new(4, 4, 40), 512)] {
+        assert!(matches!(refused, Err(Error::TooMany { what: "classes in both directions", found: 40, most: 16, .. })));
+    }
+    assert!(Dimensions::new(4, 4, 16).unit(512).is_ok() && best_unit(Dimensions::new(4, 4, 16), 512).is_ok());
+    assert!(matches!(Dimensions::new(4, 4, 4).unit(500), Err(Error::Slots { slots: 500, .. })));
     let dry = Dry { slots: 8 };
     assert!(matches!(dry.dot(&[]), Err(Error::Count { .. })));
-    assert!(matches!(dry.add(&1, &2), Err(Error::Level { .. })));
-    assert!(matches!(dry.lower(&1, 2), Err(Error::Level { .. })));
+    assert_eq!(dry.add(&1, &2), Err(Error::LevelMismatch { left: 1, right: 2 }));
+    assert_eq!(dry.lower(&1, 2), Err(Error::LowLevel { level: 1, needed: 2 }));
+    let texts = [dry.add(&5, &3), dry.lower(&3, 5)].map(|refused| refused.unwrap_err().to_string());
+    assert_eq!(texts[0], "levels differ: 5 and 3: bring both to one");
+    assert!(texts[1].starts_with("level 3 where level 5 or a higher one is needed"), "{}", texts[1]);
 }

@@ -3,8 +3,9 @@
 
 use std::process::Command;
 
-use hetal::Parameters;
+use hetal::noise::Noise;
 use hetal::precision::{Row, measure};
+use hetal::{Error, Parameters};
 use serde_json::Value;
 
 /// The bounds at `n16` in bits, as `hetal bench precision` derives them: −log2 of an error that none of 2^15 slots exceeds but with a probability of
@@ -102,4 +103,16 @@ fn an_unknown_preset_is_one_sentence() {
     assert_eq!(output.status.code(), Some(1));
     let message = String::from_utf8(output.stderr).expect("text");
     assert!(message.contains("\"n61\"") && message.contains("n16-light") && message.lines().count() == 1, "{message}");
+}
+
+/// Keys for a level below that of the ciphertext are refused.
+#[test]
+fn keys_that_do_not_serve() {
+    let noise = Noise::new(&Parameters::preset("test-10").expect("a preset"));
+    for (level, key_level) in [(5, 4), (29, 0), (30, 29), (usize::MAX, 29)] {
+        let wanted = Error::LowLevel { level: key_level, needed: level };
+        assert_eq!(noise.key_error(level, key_level, 1e12).map(|_| ()), Err(wanted.clone()));
+        assert_eq!(noise.relinearise_rescale(level, key_level, 1e12).map(|_| ()), Err(wanted));
+    }
+    assert_eq!(noise.key_switch(3, 30, 1e12).map(|_| ()), Err(Error::Level { level: 30, max: 29 }));
 }

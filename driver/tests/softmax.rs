@@ -110,12 +110,17 @@ fn layouts() {
         assert!(out.iter().zip(&padding).all(|(x, p)| *p == 0.0 || *x == 0.0));
     }
     assert!(matches!(Layout::new(48, 1, 3, 1), Err(Error::Slots { .. })));
-    for (rows, classes, stride) in [(0, 3, 1), (17, 3, 1), (1, 1, 1), (1, 3, 3), (1, 3, 32), (1, 3, 0)] {
+    for (rows, classes, stride) in [(0, 3, 1), (17, 3, 1), (1, 1, 1), (1, 3, 32), (1, 3, 0), (1, 65, 1)] {
         assert!(
             matches!(Layout::new(64, rows, classes, stride), Err(Error::Range { .. })),
             "{rows} {classes} {stride}"
         );
     }
+    assert_eq!(Layout::new(64, 1, 3, 3), Err(Error::PowerOfTwo { what: "stride", value: 3 }));
+    assert_eq!(Layout::skewed(64, 1, 3, 12, 4), Err(Error::PowerOfTwo { what: "rows of a unit block", value: 12 }));
+    assert_eq!(Error::PowerOfTwo { what: "stride", value: 3 }.to_string(), "stride 3: must be a power of two");
+    // More classes than there are powers of two.
+    assert!(matches!(Layout::strided(64, 1, usize::MAX), Err(Error::Range { what: "classes", .. })));
 }
 
 /// What a variant makes of ciphertexts against what it makes of numbers: returns the largest difference, in padding as well.
@@ -266,6 +271,7 @@ fn plans_and_refusals() {
     assert!(plan(4, Some(refresh)).expect("a plan").bootstraps() >= 1);
     assert!(matches!(plan(17, Some(Refresh { input: 3, output: 5 })), Err(Error::NoLevelsLeft { .. })));
     assert!(matches!(plan(40, None), Err(Error::Level { .. })));
+    assert!(matches!(plan(17, Some(Refresh { input: 3, output: 30 })), Err(Error::Level { level: 30, max: 29 })));
     let other = Layout::strided(512, 5, 4).expect("fits");
     assert!(matches!(depth(&variant, other), Err(Error::Count { found: 4, wanted: 3, .. })));
     let config = NormaliseSquareConfig::new(3, 8.0);
@@ -273,10 +279,22 @@ fn plans_and_refusals() {
         NormaliseSquareConfig { classes: 1, ..config },
         NormaliseSquareConfig { range: 1e6, ..config },
         NormaliseSquareConfig { error: 0.0, ..config },
-        NormaliseSquareConfig { centre: true, scaled: true, ..config },
     ] {
         assert!(matches!(NormaliseSquare::new(config), Err(Error::Range { .. })), "{config:?}");
     }
+    let refused = |config| NormaliseSquare::new(config).unwrap_err();
+    let both = refused(NormaliseSquareConfig { centre: true, scaled: true, ..config });
+    assert!(matches!(both, Error::Conflict { .. }), "{both}");
+    assert_eq!(both.to_string(), "centring and inputs that are scaled already exclude each other: choose one of them");
+    // The error that is named is reached, and the one before it is not.
+    let wide = NormaliseSquareConfig { range: 32.0, ..NormaliseSquareConfig::new(128, 32.0) };
+    let Error::SoftmaxError { classes: 128, range: 32.0, error: 1e-3, reachable: Some(error) } = refused(wide) else {
+        panic!("{}", refused(wide))
+    };
+    assert!((1e-3..=0.1).contains(&error), "{error}");
+    assert!(NormaliseSquare::new(NormaliseSquareConfig { error, ..wide }).expect("reached").error_bound() <= error);
+    let none = refused(NormaliseSquareConfig { range: 1024.0, ..NormaliseSquareConfig::new(1024, 1024.0) });
+    assert!(none.to_string().ends_with("use fewer classes or a smaller logit_range"), "{none}");
     let config = PaperConfig { classes: 3, range: 8.0, precise: false, scaled: false };
     for config in [PaperConfig { classes: 17, ..config }, PaperConfig { range: 1e6, ..config }] {
         assert!(matches!(Paper::new(config), Err(Error::Range { .. })), "{config:?}");

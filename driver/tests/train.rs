@@ -98,6 +98,12 @@ fn check_circuit(config: &Config, dims: Dimensions, unit_block: Shape, levels: L
         state = circuit.step(&slots, &masks, levels, step, softmax, |name, _| parts.push(name)).expect("runs");
         assert_eq!(parts, ["weights", "logits", "softmax", "errors", "gradient", "update"]);
         assert!(state.iter().all(|v| v.level == levels.update), "{dims:?} {levels:?}");
+        let mut slots = reals(&state);
+        slots.pop();
+        assert!(matches!(circuit.unpack_state(&slots), Err(Error::Count { .. })));
+        assert!(matches!(circuit.unpack_outputs(&[], 1), Err(Error::Count { found: 0, .. })));
+        let more = circuit.unpack_outputs(&reals(&outputs), dims.rows + 1).unwrap_err();
+        assert!(matches!(more, Error::Range { what: "rows of a batch", .. }), "{more}");
         let [w, v] = circuit.unpack_state(&reals(&state)).expect("entries");
         for (found, wanted) in [(w, &plain[0]), (v, &plain[1])] {
             for (a, b) in found.iter().zip(wanted) {
@@ -163,10 +169,11 @@ fn layouts_with_rows_apart() {
         check_sums(Layout::skewed(512, rows, classes, unit_rows, spacing).expect("fits"));
         check_sums(Layout::spaced(512, rows, classes, spacing).expect("fits"));
     }
-    for (rows, classes, spacing) in [(4, 3, 2), (4, 3, 12), (33, 3, 16), (1, 3, 1024), (0, 3, 16), (4, 1, 16)] {
+    for (rows, classes, spacing) in [(4, 3, 2), (33, 3, 16), (1, 3, 1024), (0, 3, 16), (4, 1, 16)] {
         let refused = Layout::spaced(512, rows, classes, spacing).unwrap_err();
         assert!(matches!(refused, Error::Range { .. }), "{rows} {classes} {spacing}: {refused}");
     }
+    assert_eq!(Layout::spaced(512, 4, 3, 12), Err(Error::PowerOfTwo { what: "spacing of rows", value: 12 }));
 }
 
 #[test]
@@ -183,7 +190,7 @@ fn plans_of_both_modes() {
     assert_eq!(paper.depth(), 3 + (48 + 2) + (3 + rotated_errors) + 1);
     assert!(paper.requests().iter().count() > paper.bootstrap().requests().iter().count());
     let refused = |classes| TrainPlan::new(&config(Mode::Paper, 16), DataShape { classes, ..shape }).unwrap_err();
-    assert!(matches!(refused(17), Error::Range { what: "classes", .. }));
+    assert!(matches!(refused(17), Error::TooMany { what: "classes", found: 17, most: 16, .. }));
     assert!(matches!(refused(1), Error::Range { what: "classes", .. }));
 }
 
@@ -209,6 +216,12 @@ fn check_encrypted(config: &Config, shape: DataShape, steps: usize, [error, logi
     let expand = |list: Vec<SeededCiphertext>| {
         list.into_iter().map(|c| c.expand(&params).expect("these parameters")).collect::<Vec<_>>()
     };
+    let more = plan.batch() + 1;
+    let range = Error::Range { what: "rows of a batch", value: more as f64, min: 1.0, max: plan.batch() as f64 };
+    assert_eq!(client.encrypt(&split, 0, more, &mut rng).map(drop), Err(range));
+    for from in [rows, usize::MAX] {
+        assert!(matches!(client.encrypt(&split, from, 1, &mut rng).map(drop), Err(Error::Range { .. })));
+    }
     let mut plain = [(); 2].map(|()| vec![0.0; classes * (features + 1)]);
     let mut state = expand(client.encrypt_state(&plain[0], &plain[1], &mut rng).expect("entries"));
     for step in 1..=steps {
@@ -253,6 +266,13 @@ fn config(mode: Mode, batch: usize) -> Config {
 #[test]
 fn encrypted_steps_follow_plain_ones() {
     check_encrypted(&config(Mode::Fast, 40), DataShape { rows: 100, features: 12, classes: 3 }, 6, [2e-3, 1e-2]);
+}
+
+/// Keys of several levels with equal digits, which hoisted rotations use together.
+#[test]
+fn encrypted_steps_with_keys_of_several_levels() {
+    let config = Config { preset: "test-11".to_owned(), logit_range: 24.0, weight_range: 8.0, ..config(Mode::Fast, 4) };
+    check_encrypted(&config, DataShape { rows: 8, features: 4, classes: 12 }, 2, [5e-3, 5e-2]);
 }
 
 #[test]

@@ -24,7 +24,7 @@ use num_complex::Complex64;
 use super::Cost;
 use crate::ciphertext::Ciphertext;
 use crate::encoding::Encoder;
-use crate::error::{Error, Result, check_count};
+use crate::error::{Error, Result, check_count, check_reaches};
 use crate::eval::Evaluator;
 use crate::keys::{KeyId, KeyRequests};
 use crate::parallel::{for_each, for_each_limb};
@@ -139,7 +139,7 @@ impl LinearTransform {
     /// smallest cost.
     ///
     /// # Errors
-    /// [`Error::Level`] if a level does not exist or the keys would not serve the ciphertext, [`Error::Slots`] if the ring has not as
+    /// [`Error::Level`] if a level does not exist, [`Error::LowLevel`] if the keys would not serve the ciphertext, [`Error::Slots`] if the ring has not as
     /// many slots.
     pub fn plan(&self, params: &Parameters, level: usize, key_level: usize) -> Result<LinearPlan> {
         self.plan_within(params, level, key_level, usize::MAX)
@@ -159,9 +159,7 @@ impl LinearTransform {
     ) -> Result<LinearPlan> {
         params.check_level(key_level)?;
         params.log_slots(self.slots)?;
-        if level > key_level {
-            return Err(Error::Level { level, max: key_level });
-        }
+        check_reaches(key_level, level)?;
         let n = self.slots;
         // Diagonals often lie at multiples of a power of two: baby and giant steps then count in that stride.
         let stride = self.diagonals.keys().fold(n, |s, &k| if k == 0 { s } else { s.min(1 << k.trailing_zeros()) });
@@ -289,11 +287,19 @@ impl EncodedTransform {
     /// ciphertext after rescaling.
     ///
     /// # Errors
-    /// [`Error::NotFinite`], [`Error::Overflow`], [`Error::OtherParameters`].
+    /// [`Error::NotFinite`], [`Error::Overflow`], [`Error::OtherParameters`], [`Error::Malformed`] if the plan is one for other
+    /// diagonals.
     pub fn new(encoder: &Encoder, transform: &LinearTransform, plan: LinearPlan, scale: f64) -> Result<Self> {
         let params = encoder.params();
         crate::keys::check_hash(plan.hash, params)?;
         let n = plan.slots;
+        let planned: BTreeSet<usize> = plan.steps.values().flatten().map(|&(_, k)| k).collect();
+        if (n, plan.period) != (transform.slots, transform.period()) || !planned.iter().eq(transform.diagonals.keys()) {
+            let of = |slots, count| format!("{count} of {slots} slots");
+            let found = of(transform.slots, transform.diagonals.len());
+            let wanted = format_args!("those that were planned for, {}", of(n, planned.len())).to_string();
+            return Err(Error::malformed("linear transform", "diagonals", found, wanted));
+        }
         let encode = |giant: usize, k: usize| {
             let mut diagonal = transform.diagonals[&k].clone();
             diagonal.rotate_right(giant);
@@ -327,7 +333,7 @@ impl Evaluator {
     /// M·a, rescaled: the level is one lower than that of the plan.
     ///
     /// # Errors
-    /// [`Error::Level`] if a is below the level of the plan, [`Error::NoLevelsLeft`] if that is 0, [`Error::MissingKey`], [`Error::Degree`],
+    /// [`Error::LowLevel`] if a is below the level of the plan, [`Error::NoLevelsLeft`] if that is 0, [`Error::MissingKey`], [`Error::Degree`],
     /// [`Error::Scale`], [`Error::OtherParameters`]; [`Error::Slots`] if a has more slots than the matrix.
     pub fn transform(&self, a: &Ciphertext, transform: &EncodedTransform) -> Result<Ciphertext> {
         if transform.plan.level == 0 {
@@ -351,9 +357,7 @@ impl Evaluator {
         a.check(params)?;
         crate::keys::check_hash(plan.hash, params)?;
         a.check_degree(1)?;
-        if level > a.level() {
-            return Err(Error::Level { level, max: a.level() });
-        }
+        check_reaches(a.level(), level)?;
         if a.log_slots > transform.log_slots {
             return Err(Error::Slots { slots: a.slots(), max: plan.slots });
         }

@@ -226,7 +226,7 @@ impl Evaluator {
     /// in the polynomial's interval: outside, the values are those of the polynomial, which grow as (2x)^degree.
     ///
     /// # Errors
-    /// [`Error::Level`] if a is below the level of the plan, [`Error::MissingKey`], [`Error::Degree`], [`Error::Scale`],
+    /// [`Error::LowLevel`] if a is below the level of the plan, [`Error::MissingKey`], [`Error::Degree`], [`Error::Scale`],
     /// [`Error::OtherParameters`].
     pub fn polynomial(&self, a: &Ciphertext, plan: &PolynomialPlan, scale: f64) -> Result<Ciphertext> {
         let params = self.params();

@@ -82,7 +82,7 @@ impl Facts {
             keys: keys.len(),
             key_bytes: requests.memory_bytes(params)?,
             key_file_bytes: evaluation_keys_len(params, &keys)?,
-            train_file_bytes: batch * plan.steps_per_epoch(),
+            train_file_bytes: batch.saturating_mul(plan.steps_per_epoch()),
             log2_failure: plan.log_failure(),
         })
     }

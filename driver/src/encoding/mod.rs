@@ -140,8 +140,10 @@ impl Encoder {
     /// The plaintext of these coefficients at a level.
     ///
     /// # Errors
-    /// [`Error::Level`], [`Error::Overflow`].
+    /// [`Error::Level`], [`Error::Overflow`]; [`Error::Slots`] for coefficients of more slots than there are.
     pub fn expand(&self, coefficients: &Coefficients, level: usize) -> Result<Plaintext> {
+        self.params.check_level(level)?;
+        self.params.log_slots(1 << coefficients.log_slots)?;
         let mut poly = RnsPoly::zero(self.params.n(), level + 1);
         self.expand_into(coefficients, level, &mut poly)?;
         let (hash, scale, log_slots) = (self.params.hash(), coefficients.scale, coefficients.log_slots);

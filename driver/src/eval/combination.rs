@@ -3,7 +3,7 @@
 use std::slice;
 
 use crate::ciphertext::{Ciphertext, check_scales};
-use crate::error::{Error, Result};
+use crate::error::{Result, check_reaches};
 use crate::params::Parameters;
 
 use super::Evaluator;
@@ -27,7 +27,7 @@ impl Evaluator {
     /// Each c is encoded at what the scale of its x lacks. Of degree 2 if there is a product or an x is.
     ///
     /// # Errors
-    /// [`Error::Level`] for an operand below the level, [`Error::Degree`] for a factor of degree 2, [`Error::ScaleMismatch`] if a product has
+    /// [`Error::LowLevel`] for an operand below the level, [`Error::Degree`] for a factor of degree 2, [`Error::ScaleMismatch`] if a product has
     /// another scale, [`Error::NotFinite`], [`Error::Overflow`], [`Error::Scale`], [`Error::OtherParameters`].
     pub(crate) fn combination<'a>(
         &'a self,
@@ -40,9 +40,7 @@ impl Evaluator {
         let operands = || factors().chain(multiples.iter().map(|&(_, x)| x));
         for x in operands() {
             x.check(&self.params)?;
-            if x.level() < level {
-                return Err(Error::Level { level, max: x.level() });
-            }
+            check_reaches(x.level(), level)?;
         }
         factors().try_for_each(|x| x.check_degree(1))?;
         let scale = self.product_scale(scale, 1.0, level)?;

@@ -6,7 +6,7 @@ use num_complex::Complex64;
 use super::Evaluator;
 use crate::ciphertext::{Ciphertext, Plaintext, check_scales};
 use crate::encoding::{constant, constant_values, exceeds};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_reaches};
 use crate::parallel::{for_each, for_each_limb};
 
 impl Evaluator {
@@ -207,15 +207,13 @@ impl Evaluator {
     /// and b at the level of a or above it.
     ///
     /// # Errors
-    /// [`Error::ScaleMismatch`], [`Error::Level`], [`Error::Degree`] if b has a higher degree than a, [`Error::NotFinite`],
+    /// [`Error::ScaleMismatch`], [`Error::LowLevel`], [`Error::Degree`] if b has a higher degree than a, [`Error::NotFinite`],
     /// [`Error::Overflow`], [`Error::OtherParameters`].
     pub fn add_multiple(&self, a: &mut Ciphertext, b: &Ciphertext, c: f64, scale: f64) -> Result<()> {
         a.check(&self.params)?;
         b.check(&self.params)?;
         check_scales(a.scale, b.scale * scale)?;
-        if b.level() < a.level() {
-            return Err(Error::Level { level: a.level(), max: b.level() });
-        }
+        check_reaches(b.level(), a.level())?;
         if b.degree() > a.degree() {
             return Err(Error::Degree { degree: b.degree(), wanted: a.degree() });
         }
@@ -422,11 +420,9 @@ impl Evaluator {
     /// q_level / (2·scale) and more wrap around.
     ///
     /// # Errors
-    /// [`Error::Level`] if the ciphertext is below that level.
+    /// [`Error::LowLevel`] if the ciphertext is below that level.
     pub fn drop_to_level_assign(&self, a: &mut Ciphertext, level: usize) -> Result<()> {
-        if level > a.level() {
-            return Err(Error::Level { level, max: a.level() });
-        }
+        check_reaches(a.level(), level)?;
         a.parts.iter_mut().for_each(|part| part.reshape(level + 1));
         Ok(())
     }
@@ -434,11 +430,9 @@ impl Evaluator {
     /// a at a lower level.
     ///
     /// # Errors
-    /// [`Error::Level`] if the ciphertext is below that level.
+    /// [`Error::LowLevel`] if the ciphertext is below that level.
     pub fn drop_to_level(&self, a: &Ciphertext, level: usize) -> Result<Ciphertext> {
-        if level > a.level() {
-            return Err(Error::Level { level, max: a.level() });
-        }
+        check_reaches(a.level(), level)?;
         Ok(self.at_level_of(a, level))
     }
 
@@ -446,9 +440,11 @@ impl Evaluator {
     /// constant near scale·q/(scale of a), and so at least one level; the values change by less than 2^−(log2 of that constant).
     ///
     /// # Errors
-    /// [`Error::Level`] if the ciphertext is below that level; [`Error::ScaleMismatch`] if it is at that level with another scale, or if the
-    /// constant would be below 2^20; [`Error::Scale`] for a scale that is not positive, finite and below the modulus.
+    /// [`Error::LowLevel`] if the ciphertext is below that level; [`Error::ScaleMismatch`] if it is at that level with another scale, or if the
+    /// constant would be below 2^20; [`Error::Scale`] for a scale that is not positive, finite and below the modulus;
+    /// [`Error::OtherParameters`].
     pub fn adjust(&self, a: &Ciphertext, level: usize, scale: f64) -> Result<Ciphertext> {
+        a.check(&self.params)?;
         if level >= a.level() || check_scales(a.scale, scale).is_ok() {
             check_scales(a.scale, scale)?;
             return self.drop_to_level(a, level);

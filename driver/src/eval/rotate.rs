@@ -8,7 +8,7 @@ use super::Evaluator;
 use super::linear::copy;
 use super::switch::{Addend, Digits, Job};
 use crate::ciphertext::Ciphertext;
-use crate::error::Result;
+use crate::error::{Result, check_reaches};
 use crate::keys::KeyId;
 use crate::params::{GadgetShape, Parameters};
 
@@ -136,14 +136,12 @@ impl Evaluator {
     /// Decomposes a for many automorphisms. They will use keys with the digits and special primes of a key made for `key_level`.
     ///
     /// # Errors
-    /// [`Error::Degree`](crate::Error::Degree), [`Error::Level`](crate::Error::Level) if the key would not serve a,
-    /// [`Error::OtherParameters`](crate::Error::OtherParameters).
+    /// [`Error::Degree`](crate::Error::Degree), [`Error::Level`](crate::Error::Level), [`Error::LowLevel`](crate::Error::LowLevel) if the key
+    /// would not serve a, [`Error::OtherParameters`](crate::Error::OtherParameters).
     pub fn hoist<'a>(&'a self, a: &'a Ciphertext, key_level: usize) -> Result<Hoisted<'a>> {
         a.check(&self.params)?;
         a.check_degree(1)?;
-        if key_level < a.level() {
-            return Err(crate::Error::Level { level: a.level(), max: key_level });
-        }
+        check_reaches(key_level, a.level())?;
         let gadget = self.params.gadget(key_level)?;
         let (limbs, n) = (a.level() + 1, self.params.n());
         let digit = |_| self.spares.take(n, limbs + gadget.special());

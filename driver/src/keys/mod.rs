@@ -179,11 +179,22 @@ impl KeyRequests {
     /// The keys to make: of those of one kind with equal digits and special primes only the highest.
     ///
     /// # Errors
-    /// [`Error::Level`].
+    /// [`Error::Level`]; [`Error::Malformed`] for a Galois element of another ring.
     pub fn plan(&self, params: &Parameters) -> Result<Vec<(KeyId, usize)>> {
         let mut highest = BTreeMap::new();
         for &(id, level) in &self.0 {
             params.check_level(level)?;
+            if let KeyId::Galois(element) = id
+                && element.log_n() != params.log_n()
+            {
+                let wanted = format_args!("of the ring of degree 2^{}", params.log_n()).to_string();
+                return Err(Error::malformed(
+                    "key request",
+                    "ring degree",
+                    format_args!("2^{}", element.log_n()),
+                    wanted,
+                ));
+            }
             let entry = highest.entry((id, params.gadget_shape(level))).or_insert(level);
             *entry = level.max(*entry);
         }

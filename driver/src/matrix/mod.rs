@@ -71,15 +71,27 @@ impl Dimensions {
         self.classes.next_power_of_two().max(2)
     }
 
+    /// The period, if so many slots hold it in both directions.
+    fn square_period(self, slots: usize) -> Result<usize> {
+        if !slots.is_power_of_two() {
+            return Err(Error::Slots { slots, max: usize::MAX / 2 + 1 });
+        }
+        let (most, classes) = (1 << (slots.ilog2() / 2), self.classes);
+        // Two are handled in pairs, whatever there is.
+        if classes > most || most < 2 {
+            let (what, place) = ("classes in both directions", format!("a unit block of {slots} slots"));
+            let advice = "use fewer classes or a larger ring";
+            return Err(Error::TooMany { what, found: classes, place, most, advice });
+        }
+        Ok(self.period())
+    }
+
     /// HETAL's unit block for this many slots: all rows of the features in one block if the classes leave room for them.
     ///
     /// # Errors
-    /// [`Error::Slots`] if the slots are not a power of two that holds the classes in both directions.
+    /// [`Error::Slots`] if the slots are not a power of two, [`Error::TooMany`] if they do not hold the classes in both directions.
     pub fn unit(self, slots: usize) -> Result<Shape> {
-        let period = self.period();
-        if !slots.is_power_of_two() || slots / period < period {
-            return Err(Error::Slots { slots, max: usize::MAX });
-        }
+        let period = self.square_period(slots)?;
         let rows = self.rows.next_power_of_two().max(period).min(slots / period);
         Ok(Shape::new(rows, slots / rows))
     }

@@ -8,7 +8,7 @@ use rand_core::CryptoRng;
 
 use crate::ciphertext::Ciphertext;
 use crate::encoding::Encoder;
-use crate::error::{Error, Result, check_count, check_integer};
+use crate::error::{Result, check_count, check_integer, check_power_of_two};
 use crate::keys::SecretKey;
 
 /// Rows and columns, of a matrix or of a unit block.
@@ -60,6 +60,9 @@ pub enum Layout {
     Replicated,
 }
 
+/// Entries of a matrix, or slots of a unit block: no machine holds as many.
+const MOST_ENTRIES: usize = 1 << 60;
+
 /// Where the entries of a matrix of one shape are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Packing {
@@ -72,19 +75,19 @@ impl Packing {
     /// A matrix of this shape in unit blocks of that one.
     ///
     /// # Errors
-    /// [`Error::Slots`] if a side of the unit block or a period is not a power of two, [`Error::Range`] for an empty matrix, a period that the
-    /// block does not have, and a tiled side longer than the period.
+    /// [`Error::PowerOfTwo`] if a side of the unit block or a period is none, [`Error::Range`] for an empty matrix, more than 2^60 entries or slots,
+    /// a period that the block does not have, and a tiled side longer than the period.
     pub fn new(shape: Shape, unit: Shape, layout: Layout) -> Result<Self> {
-        if let Some(slots) = [unit.rows, unit.cols].into_iter().find(|side| !side.is_power_of_two()) {
-            return Err(Error::Slots { slots, max: unit.len() });
+        for (what, side) in [("rows of a unit block", unit.rows), ("columns of a unit block", unit.cols)] {
+            check_power_of_two(what, side)?;
         }
-        check_integer("rows of a matrix", shape.rows, 1, usize::MAX)?;
-        check_integer("columns of a matrix", shape.cols, 1, usize::MAX)?;
+        // Sums of numbers of entries and slots are far from overflowing.
+        check_integer("columns of a unit block", unit.cols, 1, MOST_ENTRIES / unit.rows.min(MOST_ENTRIES))?;
+        check_integer("rows of a matrix", shape.rows, 1, MOST_ENTRIES)?;
+        check_integer("columns of a matrix", shape.cols, 1, MOST_ENTRIES / shape.rows)?;
         let packing = Self { shape, unit, layout };
         if let Some(period) = packing.period() {
-            if !period.is_power_of_two() {
-                return Err(Error::Slots { slots: period, max: unit.rows.min(unit.cols) });
-            }
+            check_power_of_two("period of a layout", period)?;
             check_integer("period of a layout", period, 1, unit.rows.min(unit.cols))?;
             match layout {
                 Layout::TiledRows(_) | Layout::SkewedRows(_) => {

@@ -19,7 +19,7 @@ use super::ops::{accumulate, complexify, fold, indicator, rot_up, same_level};
 use super::packing::{Layout, Packing, Shape};
 use super::slots::{Counts, Slots};
 use super::{Dimensions, Product};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::parallel::try_map;
 
 /// Packings of features, weights and logits.
@@ -35,12 +35,9 @@ fn packings(dims: Dimensions, unit: Shape) -> Result<[Packing; 3]> {
 /// The unit block with the fewest key-switches in both products together, of those with as many the one with the fewest blocks of features.
 ///
 /// # Errors
-/// [`Error::Slots`] if there is no unit block that holds the classes in both directions, and those of [`Packing::new`].
+/// Those of [`Dimensions::unit`] and of [`Packing::new`].
 pub fn best_unit(dims: Dimensions, slots: usize) -> Result<Shape> {
-    let period = dims.period();
-    if !slots.is_power_of_two() || slots / period < period {
-        return Err(Error::Slots { slots, max: usize::MAX });
-    }
+    let period = dims.square_period(slots)?;
     let rows = (period.ilog2()..=(slots / period).ilog2()).map(|log| 1 << log);
     let costs: Vec<_> = rows
         .map(|rows| {

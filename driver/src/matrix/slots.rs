@@ -17,7 +17,7 @@ use num_complex::Complex64;
 use crate::ciphertext::{Ciphertext, Plaintext};
 use crate::circuits::Cost;
 use crate::encoding::Encoder;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_reaches};
 use crate::eval::Evaluator;
 use crate::keys::{KeyId, KeyRequests};
 use crate::params::Parameters;
@@ -38,7 +38,7 @@ pub trait Slots: Sync {
     /// a + b, at one level.
     ///
     /// # Errors
-    /// [`Error::Level`] or [`Error::ScaleMismatch`] for different levels.
+    /// [`Error::LevelMismatch`] or [`Error::ScaleMismatch`] for different levels.
     fn add(&self, a: &Self::Vector, b: &Self::Vector) -> Result<Self::Vector>;
 
     /// a ← a + b, at one level.
@@ -65,7 +65,7 @@ pub trait Slots: Sync {
     /// a at a lower level and its nominal scale: a product with a number ([`Evaluator::adjust`]), no mask.
     ///
     /// # Errors
-    /// [`Error::Level`] if a is below that level.
+    /// [`Error::LowLevel`] if a is below that level.
     fn lower(&self, a: &Self::Vector, level: usize) -> Result<Self::Vector>;
 
     /// Constants, slot by slot, for vectors of a level.
@@ -77,13 +77,13 @@ pub trait Slots: Sync {
     /// a times constants, rescaled. Takes a level.
     ///
     /// # Errors
-    /// [`Error::Level`] if the mask is for another level.
+    /// [`Error::LevelMismatch`] if the mask is for another level.
     fn mask(&self, a: &Self::Vector, mask: &Self::Mask) -> Result<Self::Vector>;
 
     /// Σ a·b with one relinearisation, rescaled. All vectors are at one level; takes one.
     ///
     /// # Errors
-    /// [`Error::Count`] for an empty sum, [`Error::NoLevelsLeft`], [`Error::MissingKey`].
+    /// [`Error::Count`] for an empty sum, [`Error::LevelMismatch`], [`Error::NoLevelsLeft`], [`Error::MissingKey`].
     fn dot(&self, pairs: &[(&Self::Vector, &Self::Vector)]) -> Result<Self::Vector>;
 
     /// Slot j of the result is slot j + k of a.
@@ -120,7 +120,7 @@ fn next_level(operation: &'static str, level: usize) -> Result<usize> {
 
 /// Refuses different levels.
 fn same_level(a: usize, b: usize) -> Result<usize> {
-    if a == b { Ok(a) } else { Err(Error::Level { level: a.max(b), max: a.min(b) }) }
+    if a == b { Ok(a) } else { Err(Error::LevelMismatch { left: a, right: b }) }
 }
 
 /// The level of a sum of products.
@@ -343,7 +343,8 @@ impl Slots for Dry {
     }
 
     fn lower(&self, a: &usize, level: usize) -> Result<usize> {
-        if level > *a { Err(Error::Level { level, max: *a }) } else { Ok(level) }
+        check_reaches(*a, level)?;
+        Ok(level)
     }
 
     fn encode(&self, level: usize, _: &dyn Fn(usize) -> Complex64) -> Result<usize> {
@@ -446,6 +447,9 @@ pub struct Record {
 
 impl Record {
     /// What it costs under these parameters.
+    ///
+    /// # Panics
+    /// If they have not the levels that were recorded.
     #[must_use]
     pub fn cost(&self, params: &Parameters) -> Cost {
         let at = |(&level, work): (&usize, &Work)| {
@@ -493,22 +497,27 @@ impl<S: Slots> Recorded<S> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn galois(&self, element: impl Fn(u32) -> GaloisElement, level: usize) {
-        // There are N/2 slots.
-        let element = element(self.slots().ilog2() + 1);
-        self.lock().requests.insert(KeyId::Galois(element), level);
+    /// log2 of the ring degree: there are N/2 slots.
+    fn log_n(&self) -> u32 {
+        self.slots().ilog2() + 1
     }
 
-    /// Notes a rotation unless it is by 0, and tells which.
-    fn note_rotation(&self, level: usize, k: i64) -> bool {
-        let rotates = k.rem_euclid(self.slots() as i64) != 0;
-        if rotates {
-            self.galois(|log_n| GaloisElement::rotation(k, log_n), level);
-            let mut record = self.lock();
-            record.counts.rotations += 1;
-            record.work(level).switches += 1;
+    /// Notes rotations, but for those by 0. All but the first use the digits of the first.
+    fn note_rotations(&self, level: usize, ks: &[i64]) {
+        let (slots, log_n) = (self.slots() as i64, self.log_n());
+        let record = &mut *self.lock();
+        let mut rotations = 0;
+        for &k in ks.iter().filter(|k| k.rem_euclid(slots) != 0) {
+            record.requests.insert(KeyId::Galois(GaloisElement::rotation(k, log_n)), level);
+            rotations += 1;
         }
-        rotates
+        if rotations > 0 {
+            record.counts.rotations += rotations;
+            record.hoisted += rotations - 1;
+            let work = record.work(level);
+            work.switches += 1;
+            work.hoisted += rotations - 1;
+        }
     }
 }
 
@@ -575,30 +584,24 @@ impl<S: Slots> Slots for Recorded<S> {
     }
 
     fn rotate(&self, a: &S::Vector, k: i64) -> Result<S::Vector> {
-        self.note_rotation(self.level(a), k);
+        self.note_rotations(self.level(a), &[k]);
         self.inner.rotate(a, k)
     }
 
     fn rotate_sum(&self, a: &S::Vector, k: i64) -> Result<S::Vector> {
-        self.note_rotation(self.level(a), k);
+        self.note_rotations(self.level(a), &[k]);
         self.inner.rotate_sum(a, k)
     }
 
     fn rotate_many(&self, a: &S::Vector, ks: &[i64]) -> Result<Vec<S::Vector>> {
-        let rotations = ks.iter().filter(|&&k| self.note_rotation(self.level(a), k)).count() as u64;
-        let shared = rotations.saturating_sub(1);
-        let mut record = self.lock();
-        record.hoisted += shared;
-        let work = record.work(self.level(a));
-        work.switches -= shared;
-        work.hoisted += shared;
-        drop(record);
+        self.note_rotations(self.level(a), ks);
         self.inner.rotate_many(a, ks)
     }
 
     fn conjugate(&self, a: &S::Vector) -> Result<S::Vector> {
-        self.galois(GaloisElement::conjugation, self.level(a));
+        let id = KeyId::Galois(GaloisElement::conjugation(self.log_n()));
         let mut record = self.lock();
+        record.requests.insert(id, self.level(a));
         record.counts.conjugations += 1;
         record.work(self.level(a)).switches += 1;
         drop(record);

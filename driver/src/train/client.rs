@@ -6,7 +6,7 @@ use super::plan::TrainPlan;
 use crate::ciphertext::Ciphertext;
 use crate::crypt::SeededCiphertext;
 use crate::encoding::Encoder;
-use crate::error::{Error, Result, check_count};
+use crate::error::{Error, Result, check_count, check_integer};
 use crate::io::dataset::Split;
 use crate::keys::{SecretKey, check_hash};
 use crate::parallel::try_map;
@@ -54,7 +54,8 @@ impl Client {
     /// Encrypts rows `from..from + rows` of a split: features with the bias, at the level of products, and labels at that of errors.
     ///
     /// # Errors
-    /// [`Error::Count`] if the split has not the features or the rows; [`Error::Range`] for a label that is not a class.
+    /// [`Error::Count`] if the split has not the features or the rows; [`Error::Range`] for more rows than a batch has, and for a label that is
+    /// not a class.
     pub fn encrypt(
         &self,
         split: &Split,
@@ -64,7 +65,8 @@ impl Client {
     ) -> Result<SeededBatch> {
         let (circuit, shape) = (self.plan.circuit(), self.plan.shape());
         check_count("features", split.columns, shape.features)?;
-        check_count("rows of a batch", rows, rows.clamp(1, self.plan.batch()))?;
+        check_integer("rows of a batch", rows, 1, self.plan.batch())?;
+        check_integer("first row of a batch", from, 0, split.rows().saturating_sub(rows))?;
         check_count("rows of a split", split.rows(), split.rows().max(from + rows))?;
         let labels = &split.labels[from..from + rows];
         if let Some(&label) = labels.iter().find(|&&label| label as usize >= shape.classes) {
@@ -117,11 +119,11 @@ impl Client {
     /// Logits by rows, from the outputs of the server. Nothing computed from them may go back to it but whether to go on.
     ///
     /// # Errors
-    /// [`Error::Count`] for outputs of another shape, [`Error::OtherParameters`].
+    /// [`Error::Count`] for outputs of another shape, [`Error::Range`] for more rows than a batch has, [`Error::OtherParameters`].
     pub fn logits(&self, outputs: &[Ciphertext], rows: usize) -> Result<Vec<Vec<f64>>> {
         let circuit = self.plan.circuit();
         check_count("ciphertexts of outputs", outputs.len(), circuit.outputs())?;
-        check_count("rows of a batch", rows, rows.clamp(1, self.plan.batch()))?;
+        check_integer("rows of a batch", rows, 1, self.plan.batch())?;
         let mut logits = circuit.unpack_outputs(&self.decrypt_all(outputs)?, rows)?;
         let range = self.plan.config().logit_range;
         logits.iter_mut().flatten().for_each(|x| *x *= range);

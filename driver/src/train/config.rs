@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::circuits::softmax::{NormaliseSquare, NormaliseSquareConfig, Paper, PaperConfig, Variant};
-use crate::error::{Result, check_range};
+use crate::error::{Error, Result, check_range};
 
 /// How a step is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +86,7 @@ impl Config {
     /// Refuses settings that cannot be meant.
     ///
     /// # Errors
-    /// [`Error::Range`](crate::Error::Range) names the setting.
+    /// [`Error::Range`] names the setting.
     pub fn check(&self) -> Result<()> {
         let most = f64::from(u32::MAX);
         let checks = [
@@ -105,7 +105,8 @@ impl Config {
     /// The softmax of the mode; `scaled` says that its input is divided by the logit range already.
     ///
     /// # Errors
-    /// [`Error::Range`](crate::Error::Range) if there is none for the range, the error and so many classes.
+    /// [`Error::SoftmaxError`], or [`Error::TooMany`] in the mode of the paper, if there is none for the range, the error and so many
+    /// classes; [`Error::Range`] for settings that [`Config::check`] refuses.
     pub fn softmax(&self, classes: usize, scaled: bool) -> Result<Variant> {
         let range = self.logit_range;
         Ok(match self.mode {
@@ -114,6 +115,10 @@ impl Config {
                 scaled,
                 ..NormaliseSquareConfig::new(classes, range)
             })?),
+            Mode::Paper if classes > Paper::MOST_CLASSES => {
+                let (what, place, most) = ("classes", "the softmax of mode paper".to_owned(), Paper::MOST_CLASSES);
+                return Err(Error::TooMany { what, found: classes, place, most, advice: "use fewer, or mode fast" });
+            }
             Mode::Paper => Variant::Paper(Paper::new(PaperConfig { classes, range, precise: false, scaled })?),
         })
     }

@@ -4,6 +4,9 @@
 //! its end, softmax refreshes in between. The planner tries every unit block (that of the paper, in its mode), and for every number of bootstraps the
 //! lowest level of the features that makes do with it: products at low levels are cheap, but then logits have few levels left for softmax. All that
 //! with SlotToCoeff in three levels and in two.
+//!
+//! **Bounds.** Going through a step takes time in proportion to the ciphertexts of features of a batch, of which there are [`MOST_BLOCKS`] at most; what
+//! costs more than the best choice by its bootstraps and relinearisations alone is not gone through.
 
 use std::fmt;
 
@@ -16,10 +19,10 @@ use crate::circuits::bootstrap::Packing;
 use crate::circuits::softmax::plan::{Refresh, depth_and_bootstraps};
 use crate::circuits::softmax::{SoftmaxPlan, Variant};
 use crate::circuits::{BootstrapConfig, BootstrapPlan, Cost};
-use crate::error::{Result, check_integer};
+use crate::error::{Error, Result, check_integer};
 use crate::keys::KeyRequests;
 use crate::matrix::{Dimensions, Dry, Record, Recorded, Shape};
-use crate::params::Parameters;
+use crate::params::{Parameters, preset};
 
 /// The size of a training set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +59,17 @@ pub struct TrainPlan {
     record: Record,
 }
 
+/// Ciphertexts of features that a batch may have.
+pub const MOST_BLOCKS: usize = 1 << 16;
+
+/// A unit block and the level of the features, and what a step costs with them at least.
+struct Draft {
+    circuit: Circuit,
+    levels: Levels,
+    bootstraps: usize,
+    bound: f64,
+}
+
 /// A unit block, the level of the features, and what a step costs with them.
 struct Candidate {
     circuit: Circuit,
@@ -69,25 +83,39 @@ impl TrainPlan {
     /// Plans a training.
     ///
     /// # Errors
-    /// [`Error::Range`](crate::Error::Range) for settings that cannot be meant and for data that cannot be packed,
-    /// [`Error::UnknownPreset`](crate::Error::UnknownPreset), [`Error::NoLevelsLeft`](crate::Error::NoLevelsLeft) if no number of bootstraps makes do with the levels of the preset.
+    /// [`Error::Range`] for settings that cannot be meant, [`Error::TooMany`] for data that cannot be packed or is too much for a plan,
+    /// [`Error::SoftmaxError`] if no softmax has the wanted error, [`Error::UnknownPreset`], [`Error::FewLevels`] if no number of bootstraps makes do
+    /// with the levels of the preset.
     pub fn new(config: &Config, shape: DataShape) -> Result<Self> {
         config.check()?;
         check_integer("rows to train on", shape.rows, 1, u32::MAX as usize)?;
         check_integer("features", shape.features, 1, 1 << 20)?;
         check_integer("classes", shape.classes, 2, 1024)?;
-        let params = Parameters::preset(&config.preset)?;
-        let softmax = config.softmax(shape.classes, true)?;
         let dims = Dimensions::new(config.batch.min(shape.rows), shape.features + 1, shape.classes);
-        let fast = BootstrapConfig::fast(params.log_n() - 1, Packing::Real);
+        let log_slots = preset::by_name(&config.preset)?.log_n - 1;
+        // Before anything takes time: more classes than the mode takes in any ring; what the ring refuses; then the error of softmax.
+        let softmax = match config.softmax(shape.classes, true) {
+            Err(error @ Error::TooMany { .. }) => return Err(error),
+            other => other,
+        };
+        let circuits = circuits(config, dims, log_slots)?;
+        let softmax = softmax?;
+        let params = Parameters::preset(&config.preset)?;
+        let fast = BootstrapConfig::fast(log_slots, Packing::Real);
         let candidate = |stc| {
             let bootstrap = BootstrapPlan::new(&params, BootstrapConfig { stc, ..fast })?;
-            Ok((best(&params, config, dims, &softmax, &bootstrap)?, bootstrap))
+            Ok((best(&params, &circuits, &softmax, &bootstrap)?, bootstrap))
+        };
+        let cheaper = |a: (Candidate, BootstrapPlan), b: (Candidate, BootstrapPlan)| {
+            if b.0.cost < a.0.cost { b } else { a }
         };
         // SlotToCoeff in two levels takes longer, and leaves one more.
-        let candidates: Vec<_> = [fast.stc, fast.stc - 1].map(candidate).into_iter().collect::<Result<_>>()?;
-        let cheapest = candidates.into_iter().min_by(|(a, _), (b, _)| a.cost.total_cmp(&b.cost));
-        let (Candidate { circuit, levels, softmax_plan, record, .. }, bootstrap) = cheapest.expect("two candidates");
+        let (candidate, bootstrap) = match [fast.stc, fast.stc - 1].map(candidate) {
+            [Ok(a), Ok(b)] => cheaper(a, b),
+            [Ok(only), Err(_)] | [_, Ok(only)] => only,
+            [_, Err(error)] => return Err(error),
+        };
+        let Candidate { circuit, levels, softmax_plan, record, .. } = candidate;
         Ok(Self { config: config.clone(), shape, params, circuit, levels, softmax, softmax_plan, bootstrap, record })
     }
 
@@ -157,11 +185,11 @@ impl TrainPlan {
         self.shape.rows.div_ceil(self.batch())
     }
 
-    /// Rows of batch `i` of an epoch.
+    /// Rows of batch `i` of an epoch: none if there are not so many batches.
     #[must_use]
     pub const fn batch_rows(&self, i: usize) -> usize {
-        let (from, left) = (i * self.batch(), self.shape.rows);
-        if left - from < self.batch() { left - from } else { self.batch() }
+        let left = self.shape.rows.saturating_sub(i.saturating_mul(self.batch()));
+        if left < self.batch() { left } else { self.batch() }
     }
 
     /// Levels from one state to the next, over all bootstraps.
@@ -180,8 +208,8 @@ impl TrainPlan {
     /// log2 of the probability that some bootstrapping of the whole run fails.
     #[must_use]
     pub fn log_failure(&self) -> f64 {
-        let all = self.bootstraps() * self.steps_per_epoch() * self.config.epochs;
-        self.bootstrap.log_failure() + (all as f64).log2()
+        let all = [self.bootstraps(), self.steps_per_epoch(), self.config.epochs];
+        self.bootstrap.log_failure() + all.map(|count| (count as f64).log2()).iter().sum::<f64>()
     }
 
     /// All evaluation keys, without those of the sparse secret.
@@ -225,58 +253,115 @@ impl TrainPlan {
 /// What reading and expanding a limb of a seeded ciphertext costs, in transforms, as measured.
 const LOAD: f64 = 18.0;
 
-/// The cheapest unit block and level.
-fn best(
-    params: &Parameters,
-    config: &Config,
-    dims: Dimensions,
-    softmax: &Variant,
-    bootstrap: &BootstrapPlan,
-) -> Result<Candidate> {
-    let refresh = Refresh { input: bootstrap.input_level(), output: bootstrap.output_level() };
-    let slots = params.slots();
-    let units = match config.mode {
-        Mode::Fast => (0..=slots.ilog2()).map(|log| Shape::new(slots >> log, 1 << log)).collect(),
+/// The circuit with each unit block that has room for the classes and makes few enough ciphertexts of a batch.
+fn circuits(config: &Config, dims: Dimensions, log_slots: u32) -> Result<Vec<Circuit>> {
+    // The fast mode needs rows for W and V, and guard columns: two periods by one. That of the paper one by one.
+    let room = |log_slots: u32| match config.mode {
+        Mode::Fast => 1 << ((log_slots - 1) / 2),
+        Mode::Paper => 1 << (log_slots / 2),
+    };
+    let most = room(log_slots);
+    let others = preset::NAMES.iter().filter_map(|name| preset::by_name(name).ok());
+    let largest = others.map(|other| other.log_n - 1).max().unwrap_or(log_slots);
+    if dims.classes > most {
+        let place = format!("preset {} in mode {}", config.preset, config.mode.name());
+        let larger = dims.classes <= room(largest);
+        let advice = if larger { "use fewer, or a preset with a larger ring, such as n16" } else { "use fewer" };
+        return Err(Error::TooMany { what: "classes", found: dims.classes, place, most, advice });
+    }
+    let (slots, log_period) = (1 << log_slots, dims.period().ilog2());
+    let units: Vec<_> = match config.mode {
+        Mode::Fast => (log_period..log_slots - log_period).map(|log| Shape::new(slots >> log, 1 << log)).collect(),
         Mode::Paper => vec![dims.unit(slots)?],
     };
-    let mut best: Option<Candidate> = None;
-    let mut refused = None;
-    for unit in units {
-        let circuit = match Circuit::new(config.mode, dims, unit, config.logit_range, config.weight_range) {
-            Ok(circuit) => circuit,
-            Err(error) => {
-                refused = Some(error);
-                continue;
-            }
+    let circuit = |unit| Circuit::new(config.mode, dims, unit, config.logit_range, config.weight_range);
+    let mut all = units.into_iter().map(circuit).collect::<Result<Vec<_>>>()?;
+    let blocks = |circuit: &Circuit| circuit.features().grid().len();
+    let fewest = all.iter().map(blocks).min().unwrap_or(0);
+    if fewest > MOST_BLOCKS {
+        let (what, place) = ("ciphertexts of the features of a batch", "a plan".to_owned());
+        let advice = if log_slots < largest {
+            "use a smaller batch, fewer features, or a preset with a larger ring, such as n16"
+        } else {
+            "use a smaller batch or fewer features"
         };
+        return Err(Error::TooMany { what, found: fewest, place, most: MOST_BLOCKS, advice });
+    }
+    all.retain(|circuit| blocks(circuit) <= MOST_BLOCKS);
+    Ok(all)
+}
+
+/// For each circuit and every number of bootstraps the lowest level of the features that makes do with it.
+fn drafts(
+    params: &Parameters,
+    circuits: &[Circuit],
+    softmax: &Variant,
+    refresh: Refresh,
+    bootstrap: Cost,
+) -> Result<Vec<Draft>> {
+    let mut drafts = Vec::new();
+    for &circuit in circuits {
         let layout = circuit.layout()?;
         let mut fewest = usize::MAX;
         let levels = (refresh.input..=refresh.output).filter_map(|features| circuit.levels(features, refresh.input));
         for levels in levels.filter(|levels| levels.state <= refresh.output) {
-            let (record, logits) = record(&circuit, slots, levels, refresh.output)?;
+            let logits = circuit.logits_level(levels);
             let bootstraps = match depth_and_bootstraps(softmax, layout, logits, levels.errors, Some(refresh)) {
-                Ok((_, bootstraps)) => bootstraps,
-                Err(error) => {
-                    refused = Some(error);
-                    continue;
-                }
+                Ok((_, bootstraps)) if bootstraps < fewest => bootstraps,
+                Ok(_) | Err(Error::NoLevelsLeft { .. }) => continue,
+                Err(error) => return Err(error),
             };
-            if bootstraps >= fewest {
-                continue;
-            }
             fewest = bootstraps;
-            let softmax_plan = SoftmaxPlan::new(params, softmax, layout, logits, levels.errors, Some(refresh))?;
-            let times = circuit.outputs() * softmax_plan.bootstraps() + circuit.states();
-            let cost =
-                record.cost(params) + softmax_plan.cost() * circuit.outputs() as u64 + bootstrap.cost() * times as u64;
-            let limbs = circuit.features().grid().len() * (levels.features + 1);
-            let cost = cost.in_transforms() + LOAD * limbs as f64;
-            if best.as_ref().is_none_or(|best| cost < best.cost) {
-                best = Some(Candidate { circuit, levels, softmax_plan, record, cost });
-            }
+            let switch = |(level, count): (usize, usize)| {
+                let level = level.min(params.max_level());
+                Cost::key_switch(level, params.gadget_shape(level), 1) * count as u64
+            };
+            let times = circuit.outputs() * bootstraps + circuit.states();
+            let switches = circuit.relinearisations(levels).into_iter().map(switch);
+            let bound = switches.fold(bootstrap * times as u64, |sum, cost| sum + cost);
+            let bound = bound.in_transforms() + load(&circuit, levels);
+            drafts.push(Draft { circuit, levels, bootstraps, bound });
         }
     }
-    best.ok_or_else(|| refused.expect("there are unit blocks"))
+    Ok(drafts)
+}
+
+/// What reading the features of a batch costs.
+fn load(circuit: &Circuit, levels: Levels) -> f64 {
+    LOAD * (circuit.features().grid().len() * (levels.features + 1)) as f64
+}
+
+/// The cheapest unit block and level; of those that cost the same the first.
+fn best(params: &Parameters, circuits: &[Circuit], softmax: &Variant, bootstrap: &BootstrapPlan) -> Result<Candidate> {
+    let refresh = Refresh { input: bootstrap.input_level(), output: bootstrap.output_level() };
+    let drafts_with = |output| drafts(params, circuits, softmax, Refresh { output, ..refresh }, bootstrap.cost());
+    let mut drafts: Vec<_> = drafts_with(refresh.output)?.into_iter().enumerate().collect();
+    // The most promising ones first: they leave nothing to do for others.
+    drafts.sort_by(|(_, a), (_, b)| a.bound.total_cmp(&b.bound));
+    let mut best: Option<(usize, Candidate)> = None;
+    for (at, Draft { circuit, levels, bootstraps, bound }) in drafts {
+        if best.as_ref().is_some_and(|(_, best)| bound > best.cost) {
+            break;
+        }
+        let (record, logits) = record(&circuit, params.slots(), levels, refresh.output)?;
+        debug_assert!(logits == circuit.logits_level(levels), "logits at level {logits} of {levels:?}");
+        let softmax_plan = SoftmaxPlan::new(params, softmax, circuit.layout()?, logits, levels.errors, Some(refresh))?;
+        let times = circuit.outputs() * bootstraps + circuit.states();
+        let cost =
+            record.cost(params) + softmax_plan.cost() * circuit.outputs() as u64 + bootstrap.cost() * times as u64;
+        let cost = cost.in_transforms() + load(&circuit, levels);
+        if best.as_ref().is_none_or(|(first, best)| cost < best.cost || cost == best.cost && at < *first) {
+            best = Some((at, Candidate { circuit, levels, softmax_plan, record, cost }));
+        }
+    }
+    if let Some((_, best)) = best {
+        return Ok(best);
+    }
+    // So many levels more would do: nothing takes more than a polynomial of degree 63 and a few others at a time.
+    let enough = |output: &usize| drafts_with(*output).is_ok_and(|drafts| !drafts.is_empty());
+    let needed = (refresh.output + 1..refresh.output + 64).find(enough).unwrap_or(refresh.output + 64);
+    let [levels, needed] = [refresh.output, needed].map(|output| output - refresh.input);
+    Err(Error::FewLevels { preset: params.literal().name.clone(), levels, needed })
 }
 
 /// Goes through the linear part of a step without ciphertexts: what it does, and the level of the logits.

@@ -59,7 +59,7 @@ impl Server {
     /// With another bootstrapping from and to the same levels.
     ///
     /// # Errors
-    /// [`Error::Level`] if it has other levels.
+    /// [`Error::LevelMismatch`] if it has other levels.
     pub fn with_bootstrap(
         plan: TrainPlan,
         keys: Arc<dyn EvaluationKeys>,
@@ -69,8 +69,8 @@ impl Server {
             (bootstrap.input_level(), plan.bootstrap().input_level()),
             (bootstrap.output_level(), plan.bootstrap().output_level()),
         ];
-        if let Some((level, max)) = levels.into_iter().find(|(found, planned)| found != planned) {
-            return Err(Error::Level { level, max });
+        if let Some((left, right)) = levels.into_iter().find(|(found, planned)| found != planned) {
+            return Err(Error::LevelMismatch { left, right });
         }
         let evaluator = Evaluator::new(plan.params(), keys);
         let masks = plan.circuit().masks(&Encrypted::new(&evaluator), plan.levels().features)?;

@@ -35,7 +35,7 @@ use super::mod1::{Mod1Config, Mod1Plan, bound, log_failure};
 use super::{Cost, EncodedTransform, LinearPlan, LinearTransform, dft};
 use crate::ciphertext::Ciphertext;
 use crate::encoding::Encoder;
-use crate::error::{Error, Result, check_range};
+use crate::error::{Error, Result, check_range, check_reaches};
 use crate::eval::Evaluator;
 use crate::keys::{EncapsulationKeys, KeyRequests, SPARSE_WEIGHT};
 use crate::params::Parameters;
@@ -124,7 +124,7 @@ pub trait Bootstrap: Send + Sync {
     /// The same slots at the output level. The input is not modified.
     ///
     /// # Errors
-    /// [`Error::Level`] if the input is below the input level, [`Error::ScaleMismatch`] if it is there with another scale than the
+    /// [`Error::LowLevel`] if the input is below the input level, [`Error::ScaleMismatch`] if it is there with another scale than the
     /// nominal one, [`Error::Slots`] if it has more slots than were planned for, [`Error::MissingKey`].
     fn bootstrap(&self, evaluator: &Evaluator, a: &Ciphertext) -> Result<Ciphertext> {
         self.bootstrap_bounded(evaluator, a, 0)
@@ -534,14 +534,13 @@ impl Bootstrapper {
     ) -> Result<(Ciphertext, Option<Ciphertext>)> {
         let (plan, params) = (&self.plan, &self.plan.params);
         a.check(params)?;
+        crate::keys::check_hash(params.hash(), evaluator.params())?;
         a.check_degree(1)?;
         let slots = 1usize << plan.config.log_slots;
         if a.slots() > slots {
             return Err(Error::Slots { slots: a.slots(), max: slots });
         }
-        if a.level() < plan.input_level {
-            return Err(Error::Level { level: plan.input_level, max: a.level() });
-        }
+        check_reaches(a.level(), plan.input_level)?;
         let mut clock = Instant::now();
         let mut lap = |time: &mut Duration| *time += std::mem::replace(&mut clock, Instant::now()).elapsed();
         let mut x = reduced_by(evaluator, a, plan.input_level, log_bound)?;

@@ -24,7 +24,7 @@ impl<'a> Encrypted<'a> {
     /// Runs a variant by its plan: the softmax of the rows of x, at the plan's last level.
     ///
     /// # Errors
-    /// [`Error::Level`] if x is below the plan's first level or the bootstrapping has other levels than were planned for,
+    /// [`Error::LowLevel`] if x is below the plan's first level, [`Error::Level`] if there is no such level or the bootstrapping has other levels than were planned for,
     /// [`Error::MissingKey`], [`Error::Unsupported`] if the plan asks for a bootstrapping and there is none.
     pub fn softmax(
         variant: &impl Softmax,
@@ -34,6 +34,7 @@ impl<'a> Encrypted<'a> {
         x: &Ciphertext,
     ) -> Result<Ciphertext> {
         let params = evaluator.params();
+        params.check_level(plan.level())?;
         let x = evaluator.adjust(x, plan.level(), params.scale(plan.level()))?;
         let encoder = Encoder::new(params);
         variant.run(&Self { evaluator, encoder, bootstrap, plan, passed: Cell::new(0) }, x)

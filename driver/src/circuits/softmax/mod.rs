@@ -34,7 +34,7 @@ pub use plan::SoftmaxPlan;
 use rivals::{Gumbel, Hong, PrivGd};
 
 use crate::circuits::Chebyshev;
-use crate::error::{Error, Result, check_count, check_integer};
+use crate::error::{Error, Result, check_count, check_integer, check_power_of_two};
 
 /// Where the entries of a matrix of logits are.
 ///
@@ -78,13 +78,13 @@ impl Layout {
     /// For `rows` rows of `classes` classes.
     ///
     /// # Errors
-    /// [`Error::Range`] for fewer than two classes, no rows or more than fit, or a stride that is not a power of two or too large; [`Error::Slots`]
-    /// if the slots are not a power of two.
+    /// [`Error::Range`] for fewer than two classes, no rows or more than fit, or a stride that is too large; [`Error::PowerOfTwo`] for another stride;
+    /// [`Error::Slots`] if the slots are not a power of two.
     pub fn new(slots: usize, rows: usize, classes: usize, stride: usize) -> Result<Self> {
         let most = Self::most_rows(slots, classes)?;
         check_integer("rows", rows, 1, most)?;
         check_integer("stride", stride, 1, most)?;
-        check_integer("stride", stride, stride.next_power_of_two(), stride.next_power_of_two())?;
+        check_power_of_two("stride", stride)?;
         Ok(Self { slots, rows, classes, arrangement: Arrangement::Strided(stride) })
     }
 
@@ -93,18 +93,18 @@ impl Layout {
     /// # Errors
     /// As [`Layout::new`].
     pub fn strided(slots: usize, rows: usize, classes: usize) -> Result<Self> {
-        Self::new(slots, rows, classes, (slots / classes.next_power_of_two()).max(1))
+        Self::new(slots, rows, classes, Self::most_rows(slots, classes)?)
     }
 
     /// For logits of [`crate::matrix::SkewAbt`]: row i of the b-th block of `unit_rows` rows has class (i + t) mod c' in slot i·s1 + b·`spacing` + t, for
     /// s1 = slots/`unit_rows` and t < c'.
     ///
     /// # Errors
-    /// As [`Layout::new`]; [`Error::Range`] if the sides are not powers of two or the spacing is less than c' or more than s1.
+    /// As [`Layout::new`]; [`Error::PowerOfTwo`] for sides and spacings that are none, [`Error::Range`] if the spacing is less than c' or more than s1.
     pub fn skewed(slots: usize, rows: usize, classes: usize, unit_rows: usize, spacing: usize) -> Result<Self> {
         Self::most_rows(slots, classes)?;
         check_integer("rows of a unit block", unit_rows, 1, slots)?;
-        check_integer("rows of a unit block", unit_rows, unit_rows.next_power_of_two(), unit_rows.next_power_of_two())?;
+        check_power_of_two("rows of a unit block", unit_rows)?;
         let cols = slots / unit_rows;
         Self::check_spacing(slots, rows, classes, spacing, cols)?;
         Ok(Self { slots, rows, classes, arrangement: Arrangement::Skewed { unit_rows, cols, spacing } })
@@ -113,7 +113,7 @@ impl Layout {
     /// Class j of row i in slot i·`spacing` + j.
     ///
     /// # Errors
-    /// As [`Layout::new`]; [`Error::Range`] if the spacing is not a power of two or less than c'.
+    /// As [`Layout::new`]; [`Error::PowerOfTwo`] for a spacing that is none, [`Error::Range`] if it is less than c'.
     pub fn spaced(slots: usize, rows: usize, classes: usize, spacing: usize) -> Result<Self> {
         Self::most_rows(slots, classes)?;
         Self::check_spacing(slots, rows, classes, spacing, slots)?;
@@ -122,13 +122,13 @@ impl Layout {
 
     fn check_spacing(slots: usize, rows: usize, classes: usize, spacing: usize, most: usize) -> Result<()> {
         check_integer("spacing of rows", spacing, classes.next_power_of_two(), most)?;
-        check_integer("spacing of rows", spacing, spacing.next_power_of_two(), spacing.next_power_of_two())?;
+        check_power_of_two("spacing of rows", spacing)?;
         check_integer("rows", rows, 1, slots / spacing)
     }
 
     fn most_rows(slots: usize, classes: usize) -> Result<usize> {
         if !slots.is_power_of_two() {
-            return Err(Error::Slots { slots, max: usize::MAX });
+            return Err(Error::Slots { slots, max: usize::MAX / 2 + 1 });
         }
         check_integer("classes", classes, 2, slots)?;
         Ok(slots / classes.next_power_of_two())
@@ -433,7 +433,7 @@ pub fn exact(row: &[f64]) -> Vec<f64> {
 /// The bound for a bootstrapping of entries up to `bound`, amplified by 2^`log_gain`: not below 2⁻⁸, where rounding after the bootstrapping is what
 /// remains.
 fn log_bound(bound: f64, log_gain: u32) -> i32 {
-    (bound.log2().ceil() as i32 - log_gain as i32).max(-8)
+    (bound.log2().ceil() as i32).saturating_sub(log_gain as i32).max(-8)
 }
 
 fn check_classes<E: Vectors>(vectors: &E, wanted: usize) -> Result<()> {

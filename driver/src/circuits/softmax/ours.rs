@@ -127,14 +127,29 @@ impl NormaliseSquare {
     /// Chooses k and the degrees with the smallest depth.
     ///
     /// # Errors
-    /// [`Error::Range`] for fewer than two or more than 1024 classes, a range outside [0.1, 1024], an error outside [10⁻⁷, 0.1], both `centre` and
-    /// `scaled`, or if no degrees reach the error.
+    /// [`Error::Range`] for fewer than two or more than 1024 classes, a range outside [0.1, 1024], an error outside [10⁻⁷, 0.1];
+    /// [`Error::Conflict`] for both `centre` and `scaled`; [`Error::SoftmaxError`] if no degrees reach the error.
     pub fn new(config: NormaliseSquareConfig) -> Result<Self> {
         let NormaliseSquareConfig { classes, range, error, centre, scaled } = config;
         check_integer("classes", classes, 2, 1024)?;
         check_range("range", range, 0.1, 1024.0)?;
         check_range("wanted error", error, 1e-7, 0.1)?;
-        check_integer("centring of scaled inputs", usize::from(centre && scaled), 0, 0)?;
+        if centre && scaled {
+            return Err(Error::Conflict { first: "centring", second: "inputs that are scaled already" });
+        }
+        let Some(best) = Self::search(classes, range, error)? else {
+            // The first of 1, 2, 5, 10 … times 10⁻⁷ that is reached.
+            let powers = (0..7).map(|i| 10f64.powi(i));
+            let others = powers.flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * power / 1e7)).chain([0.1]);
+            let mut larger = others.filter(|&other| other > error);
+            let reached = |&other: &f64| Self::search(classes, range, other).is_ok_and(|found| found.is_some());
+            return Err(Error::SoftmaxError { classes, range, error, reachable: larger.find(reached) });
+        };
+        Self::build(config, &best)
+    }
+
+    /// The degrees with the smallest depth, if there are any that reach the error.
+    fn search(classes: usize, range: f64, error: f64) -> Result<Option<Candidate>> {
         let mut best: Option<Candidate> = None;
         for k in 1..=12u32 {
             let a = range / f64::from(k).exp2();
@@ -151,8 +166,7 @@ impl NormaliseSquare {
                 }
             }
         }
-        let best = best.ok_or(Error::Range { what: "error of softmax", value: error, min: 1e-7, max: 0.1 })?;
-        Self::build(config, &best)
+        Ok(best)
     }
 
     /// Polynomials on [−1, 1], with the factors that the maps of their successors need.

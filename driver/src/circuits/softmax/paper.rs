@@ -83,13 +83,16 @@ fn odd(c: &[f64]) -> Chebyshev {
 }
 
 impl Paper {
+    /// Goldschmidt's inverse was not made for the sums of more classes.
+    pub const MOST_CLASSES: usize = 16;
+
     /// Chooses n, the smallest with R ≤ (r/2)·L^n.
     ///
     /// # Errors
     /// [`Error::Range`](crate::Error::Range) for fewer than two or more than 16 classes, whose sums Goldschmidt's inverse was not made for, or a range
     /// outside [0.1, 1024].
     pub fn new(config: PaperConfig) -> Result<Self> {
-        check_integer("classes", config.classes, 2, 16)?;
+        check_integer("classes", config.classes, 2, Self::MOST_CLASSES)?;
         check_range("range", config.range, 0.1, 1024.0)?;
         let reached = |n: &usize| BASE / 2.0 * RATIO.powi(*n as i32) >= config.range;
         let extensions = (0..).find(reached).expect("powers grow");

@@ -70,7 +70,7 @@ impl SoftmaxPlan {
         end: usize,
         refresh: Option<Refresh>,
     ) -> Result<Self> {
-        params.check_level(level)?;
+        params.check_level(refresh.map_or(level, |refresh| level.max(refresh.output)))?;
         let points = points(variant, layout)?;
         let refreshes = place(&points, level, end, refresh)?;
         let depth = points[points.len() - 1].depth;
@@ -190,7 +190,7 @@ fn place(points: &[Point], level: usize, end: usize, refresh: Option<Refresh>) -
     let reach = |best: &[Option<(usize, Option<usize>)>], point: &Point, needed: usize| {
         let start = (point.ready + needed <= level).then_some((0, None));
         let from = best.iter().enumerate().filter_map(|(j, way)| {
-            let fits = point.ready - points[j].depth + needed <= output;
+            let fits = point.ready + needed <= output + points[j].depth;
             way.filter(|_| fits).map(|(cost, _)| (cost, Some(j)))
         });
         // Of equal costs the last refresh that is latest.

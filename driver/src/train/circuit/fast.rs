@@ -85,6 +85,17 @@ impl Fast {
         (features + 1 >= errors).then_some(Levels { state: features + 1, features, errors, update })
     }
 
+    /// The level of logits: that of the features less a product and a mask.
+    pub(super) const fn logits_level(levels: Levels) -> usize {
+        levels.features - 2
+    }
+
+    /// Relinearisations of both products, with their levels.
+    pub(super) fn relinearisations(&self, levels: Levels) -> [(usize, usize); 2] {
+        let (grid, half) = (self.features().grid(), self.frame.dims.period() / 2);
+        [(levels.features, half * grid.rows), (levels.errors - 1, half * grid.cols)]
+    }
+
     pub(super) fn pack_state(&self, matrices: [&[f64]; 2]) -> Result<Vec<Vec<f64>>> {
         let (slots, group) = (self.frame.unit.len(), self.frame.dims.period() * self.frame.unit.cols);
         let mut out = vec![vec![0.0; slots]; self.states()];

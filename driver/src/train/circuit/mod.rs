@@ -14,7 +14,7 @@ pub use paper::Paper;
 
 use super::config::Mode;
 use crate::circuits::softmax::Layout;
-use crate::error::Result;
+use crate::error::{Result, check_count, check_integer};
 use crate::matrix::{BlockMatrix, Dimensions, Packing, Shape, Slots};
 use crate::parallel::try_map;
 
@@ -190,6 +190,24 @@ impl Circuit {
         of_mode!(self, c => c.levels(features, update))
     }
 
+    /// The level of the logits of a step at these levels.
+    #[must_use]
+    pub const fn logits_level(&self, levels: Levels) -> usize {
+        match self {
+            Self::Fast(_) => Fast::logits_level(levels),
+            Self::Paper(_) => Paper::logits_level(levels),
+        }
+    }
+
+    /// Relinearisations that a step makes, and more, with their levels: none are named in the mode of the paper, which has but one
+    /// unit block to choose from.
+    pub(super) fn relinearisations(&self, levels: Levels) -> Vec<(usize, usize)> {
+        match self {
+            Self::Fast(fast) => fast.relinearisations(levels).to_vec(),
+            Self::Paper(_) => Vec::new(),
+        }
+    }
+
     /// The constants for features at a level.
     ///
     /// # Errors
@@ -280,8 +298,11 @@ impl Circuit {
     /// The inverse of [`Circuit::pack_outputs`] for the first `rows` rows.
     ///
     /// # Errors
-    /// As [`Circuit::layout`].
+    /// As [`Circuit::layout`]; [`Error::Count`](crate::Error::Count) for another number of ciphertexts,
+    /// [`Error::Range`](crate::Error::Range) for more rows than a batch has.
     pub fn unpack_outputs(&self, slots: &[Vec<f64>], rows: usize) -> Result<Vec<Vec<f64>>> {
+        check_count("ciphertexts of outputs", slots.len(), self.outputs())?;
+        check_integer("rows of a batch", rows, 0, self.dimensions().rows)?;
         let (layout, together) = (self.layout()?, self.output_rows());
         let row = |row: usize| {
             let class = |class| slots[row / together][layout.slot(row % together, class)];
@@ -301,8 +322,9 @@ impl Circuit {
     /// Weights and V from the slots of the state.
     ///
     /// # Errors
-    /// None for as many vectors as there are ciphertexts of the state.
+    /// [`Error::Count`](crate::Error::Count) for another number of vectors than there are ciphertexts of the state.
     pub fn unpack_state(&self, state: &[Vec<f64>]) -> Result<[Vec<f64>; 2]> {
+        check_count("ciphertexts of the state", state.len(), self.states())?;
         of_mode!(self, c => c.unpack_state(state))
     }
 }

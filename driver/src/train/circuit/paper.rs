@@ -88,6 +88,11 @@ impl Paper {
         (features >= product).then_some(Levels { state: features, features, errors, update })
     }
 
+    /// The level of logits: that of the features less a product and two masks.
+    pub(super) const fn logits_level(levels: Levels) -> usize {
+        levels.features - 3
+    }
+
     /// Logits over their range, as [`Paper::layout`] has them, from features and the blocks of the weights.
     pub(super) fn logits<S: Slots>(
         &self,
