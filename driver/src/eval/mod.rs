@@ -79,15 +79,18 @@ impl Evaluator {
         Parts::new(polys, Arc::downgrade(&self.spares))
     }
 
-    /// A key that serves this level. One with the digits and special primes of the level comes first, whatever its own level is:
-    /// it is what [`KeyRequests::plan`](crate::keys::KeyRequests::plan) keeps for a request, and lets hoisted rotations share
-    /// their digits. If there is none, the smallest serves as well.
+    /// A key that serves this level, the smallest one. Of Galois keys one with the digits and special primes of the level comes
+    /// first, whatever its own level is: it is what [`KeyRequests::plan`](crate::keys::KeyRequests::plan) keeps for a request,
+    /// and lets hoisted rotations share their digits.
     pub(crate) fn key(&self, id: KeyId, level: usize) -> Result<Arc<EvaluationKey>> {
         let find = |from: usize| {
             let key = self.keys.find(id, from).filter(|key| key.id == id && key.level >= from);
             key.map(|key| crate::keys::check_hash(key.hash, &self.params).map(|()| key)).transpose()
         };
         let smallest = find(level)?.ok_or(Error::MissingKey { id, level })?;
+        if id == KeyId::Relinearisation {
+            return Ok(smallest);
+        }
         let shape = self.params.gadget_shape(level);
         let mut key = smallest.clone();
         while self.params.gadget_shape(key.level) != shape {

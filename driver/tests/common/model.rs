@@ -94,9 +94,11 @@ impl<'a> Model<'a> {
     /// The standard deviation of a switch at a level, before the rounding.
     pub(crate) fn switching(&self, id: KeyId, level: usize, scale: f64) -> f64 {
         let params = &self.setup.params;
-        // A key with the digits of the level comes before smaller ones.
+        // A Galois key with the digits of the level comes before smaller ones.
         let serves = |key: &&EvaluationKey| key.id() == id && key.level() >= level;
-        let other = |key: &&EvaluationKey| params.gadget_shape(key.level()) != params.gadget_shape(level);
+        let other = |key: &&EvaluationKey| {
+            id != KeyId::Relinearisation && params.gadget_shape(key.level()) != params.gadget_shape(level)
+        };
         let key = self.setup.keys.iter().filter(serves).min_by_key(|key| (other(key), key.level())).expect("a key");
         let shape = params.gadget_shape(key.level());
         let log = |i: usize| params.qp().modulus(i).as_f64().log2();
