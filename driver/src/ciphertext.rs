@@ -4,10 +4,11 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Weak;
 
 use hetal_kernel::{Eval, RnsPoly};
+use zeroize::Zeroize;
 
 use crate::error::{Error, Result};
 use crate::eval::Spares;
-use crate::keys::check_hash;
+use crate::keys::{KeyGeneration, check_hash};
 use crate::parallel::for_each_limb;
 use crate::params::{Parameters, ParametersHash};
 
@@ -20,19 +21,38 @@ pub(crate) fn check_scales(left: f64, right: f64) -> Result<()> {
     if (left - right).abs() <= SCALE_TOLERANCE * left { Ok(()) } else { Err(Error::ScaleMismatch { left, right }) }
 }
 
-/// An encoded vector: a polynomial with level and scale, not encrypted.
-#[derive(Clone, Debug, PartialEq)]
+/// An encoded vector: a polynomial with level and scale, not encrypted. One that was decrypted, and every copy of it, is wiped when it is
+/// dropped; the constants of a circuit are not.
+#[derive(Clone, Debug)]
 pub struct Plaintext {
     pub(crate) hash: ParametersHash,
     pub(crate) poly: RnsPoly<Eval>,
     pub(crate) scale: f64,
     pub(crate) log_slots: u32,
+    /// Whether it comes from a ciphertext.
+    pub(crate) decrypted: bool,
+}
+
+impl Drop for Plaintext {
+    fn drop(&mut self) {
+        if self.decrypted {
+            self.poly.zeroize();
+        }
+    }
+}
+
+impl PartialEq for Plaintext {
+    /// Wherever both come from.
+    fn eq(&self, other: &Self) -> bool {
+        (self.hash, self.scale, self.log_slots) == (other.hash, other.scale, other.log_slots) && self.poly == other.poly
+    }
 }
 
 /// An encrypted vector: parts c_0 … c_d with Σ c_i·s^i ≈ scale·m. Degree d is 1, or 2 for a product that is not yet relinearised.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ciphertext {
     pub(crate) hash: ParametersHash,
+    pub(crate) generation: KeyGeneration,
     pub(crate) parts: Parts,
     pub(crate) scale: f64,
     pub(crate) log_slots: u32,
@@ -147,11 +167,18 @@ accessors!(Plaintext, |plaintext| &plaintext.poly);
 accessors!(Ciphertext, |ciphertext| &ciphertext.parts[0]);
 
 impl Ciphertext {
-    /// A ciphertext to be overwritten by the `_into` operations, which take over its memory.
+    /// A ciphertext to be overwritten by the `_into` operations, which take over its memory. Until then it belongs to no keys.
     #[must_use]
     pub fn empty(params: &Parameters) -> Self {
         let parts = vec![RnsPoly::zero(params.n(), 1); 2];
-        Self { hash: params.hash(), parts: parts.into(), scale: 1.0, log_slots: 0 }
+        let (hash, generation) = (params.hash(), KeyGeneration::NONE);
+        Self { hash, generation, parts: parts.into(), scale: 1.0, log_slots: 0 }
+    }
+
+    /// The key generation that it belongs to.
+    #[must_use]
+    pub const fn key_generation(&self) -> KeyGeneration {
+        self.generation
     }
 
     /// The degree in the secret: 1, or 2 before relinearisation.
@@ -166,12 +193,13 @@ impl Ciphertext {
         self.parts.iter().map(|part| RnsPoly::<Eval>::bytes(part.n(), part.limbs())).sum()
     }
 
-    /// Gives it this many parts of this many limbs, whatever it was made for; their values are unspecified.
-    pub(crate) fn reshape(&mut self, params: &Parameters, parts: usize, limbs: usize) {
+    /// Gives it this many parts of this many limbs, whatever it was made for, for a result under these keys; their values are
+    /// unspecified.
+    pub(crate) fn reshape(&mut self, params: &Parameters, generation: KeyGeneration, parts: usize, limbs: usize) {
         self.parts.retain(|part| part.n() == params.n());
         self.parts.resize_with(parts, || RnsPoly::zero(params.n(), 0));
         self.parts.iter_mut().for_each(|part| part.reshape(limbs));
-        self.hash = params.hash();
+        (self.hash, self.generation) = (params.hash(), generation);
     }
 
     pub(crate) fn check_degree(&self, wanted: usize) -> Result<()> {
@@ -194,12 +222,12 @@ mod tests {
             places.sort();
             places
         };
-        let first = evaluator.blank(2, 3);
+        let first = evaluator.blank(KeyGeneration::NONE, 2, 3);
         let wanted = places(&first);
         drop(first);
         // Would take what had gone to the system's allocator.
         let _others = [(); 4].map(|()| RnsPoly::<Eval>::zero(evaluator.params().n(), 4));
-        let second = evaluator.blank(2, 3);
+        let second = evaluator.blank(KeyGeneration::NONE, 2, 3);
         assert_eq!(places(&second), wanted);
         let copy = second.clone();
         assert_eq!(copy, second);

@@ -12,7 +12,7 @@ use crate::ciphertext::{Ciphertext, Plaintext};
 use crate::encoding::Encoder;
 use crate::error::{Result, check_range};
 use crate::keys::public::{expand_seed, gaussian};
-use crate::keys::{SecretKey, check_hash};
+use crate::keys::{KeyGeneration, SecretKey, check_hash};
 use crate::parallel::for_each;
 use crate::params::{Parameters, ParametersHash};
 
@@ -20,6 +20,7 @@ use crate::params::{Parameters, ParametersHash};
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeededCiphertext {
     pub(crate) hash: ParametersHash,
+    pub(crate) generation: KeyGeneration,
     pub(crate) seed: Seed,
     pub(crate) b: RnsPoly<Eval>,
     pub(crate) scale: f64,
@@ -34,8 +35,14 @@ impl SeededCiphertext {
     pub fn expand(self, params: &Parameters) -> Result<Ciphertext> {
         check_hash(self.hash, params)?;
         let a = expand_seed(params, &self.seed, self.b.limbs(), |i| i);
-        let Self { hash, b, scale, log_slots, .. } = self;
-        Ok(Ciphertext { hash, parts: vec![b, a].into(), scale, log_slots })
+        let Self { hash, generation, b, scale, log_slots, .. } = self;
+        Ok(Ciphertext { hash, generation, parts: vec![b, a].into(), scale, log_slots })
+    }
+
+    /// The key generation that it belongs to.
+    #[must_use]
+    pub const fn key_generation(&self) -> KeyGeneration {
+        self.generation
     }
 
     /// The level.
@@ -80,7 +87,7 @@ impl SecretKey {
         });
         product.zeroize();
         let Plaintext { hash, scale, log_slots, .. } = *plaintext;
-        Ok(SeededCiphertext { hash, seed, b, scale, log_slots })
+        Ok(SeededCiphertext { hash, generation: self.key_generation(), seed, b, scale, log_slots })
     }
 
     /// [`SecretKey::encrypt_seeded`], expanded.
@@ -91,26 +98,29 @@ impl SecretKey {
         self.encrypt_seeded(plaintext, rng)?.expand(self.params())
     }
 
-    /// Decrypts: Σ c_i·s^i, of any degree.
+    /// Decrypts: Σ c_i·s^i, of any degree. The memory of the result is wiped when it is dropped.
     ///
     /// The result holds the noise of the ciphertext, which depends on the secret: see [`Encoder::decode_public`] before anything of it
     /// leaves the owner of the key.
     ///
     /// # Errors
-    /// [`Error::OtherParameters`](crate::Error::OtherParameters).
+    /// [`Error::OtherParameters`](crate::Error::OtherParameters); [`Error::OtherKeys`](crate::Error::OtherKeys) if it was encrypted with
+    /// another secret.
     pub fn decrypt(&self, ciphertext: &Ciphertext) -> Result<Plaintext> {
         let params = self.params();
         ciphertext.check(params)?;
-        let mut poly = ciphertext.parts[ciphertext.degree()].clone();
-        for_each(poly.limbs_mut(), |i, sum| {
+        ciphertext.generation.check(self.key_generation())?;
+        let Ciphertext { hash, scale, log_slots, .. } = *ciphertext;
+        let poly = ciphertext.parts[ciphertext.degree()].clone();
+        let mut plaintext = Plaintext { hash, poly, scale, log_slots, decrypted: true };
+        for_each(plaintext.poly.limbs_mut(), |i, sum| {
             let table = params.qp().table(i);
             for part in ciphertext.parts.iter().rev().skip(1) {
                 table.mul_assign(sum, self.values().limb(i));
                 table.add_assign(sum, part.limb(i));
             }
         });
-        let Ciphertext { hash, scale, log_slots, .. } = *ciphertext;
-        Ok(Plaintext { hash, poly, scale, log_slots })
+        Ok(plaintext)
     }
 }
 

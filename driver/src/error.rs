@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use crate::keys::KeyId;
+use crate::keys::{KeyGeneration, KeyId};
 
 /// Why the driver refused its input: wrong data or configuration. Wrong code (a slice of the wrong length handed to a
 /// function that states its length) is a documented panic.
@@ -158,6 +158,26 @@ pub enum Error {
         /// The hash in use, in hexadecimal.
         wanted: String,
     },
+    /// Objects belong to different secret keys of the same parameters.
+    #[error(
+        "made with other keys: key generation {found} where {wanted} is needed: use keys and data that were made together, \
+             or encrypt the data again with these keys"
+    )]
+    OtherKeys {
+        /// The object's.
+        found: KeyGeneration,
+        /// The one in use.
+        wanted: KeyGeneration,
+    },
+    /// A secret key that the sampler does not draw. Nothing else is told of it.
+    #[error(
+        "the secret key was not drawn at random: it must have {wanted}; its file is damaged or not from keygen: use a copy of \
+             the right one, or make new keys"
+    )]
+    ImplausibleSecret {
+        /// What secrets of these parameters have.
+        wanted: String,
+    },
     /// A setting of a circuit or of a sampler is outside its range.
     #[error("{what} {value}: must be from {min} to {max}")]
     Range {
@@ -271,6 +291,20 @@ pub enum Error {
         /// What is wrong.
         error: Box<Self>,
     },
+    /// Another process has a lock on a folder.
+    #[error("{path} is in use: another process makes it or trains in it; wait until it has ended")]
+    InUse {
+        /// The folder.
+        path: String,
+    },
+    /// A data set is not the one that was encrypted.
+    #[error("data set: {part}: {what}: use the data that were encrypted, or encrypt these")]
+    OtherData {
+        /// The set of rows.
+        part: &'static str,
+        /// What differs.
+        what: String,
+    },
     /// A training was interrupted, and its state written.
     #[error("interrupted after step {step}: continue with --resume")]
     Interrupted {
@@ -309,12 +343,13 @@ fn insecure(log_n: u32, weight: Option<usize>, log_qp: f64, bound: u32) -> Strin
 impl Error {
     /// A failure of the operating system; `context` says what was being done.
     pub(crate) fn io(context: impl Display, error: &std::io::Error) -> Self {
-        Self::Io { context: context.to_string(), kind: error.kind(), message: error.to_string() }
+        let (context, message) = (printable(&context.to_string()), printable(&error.to_string()));
+        Self::Io { context, kind: error.kind(), message }
     }
 
     /// The same with the path of the file where it was found.
     pub(crate) fn in_file(self, path: &std::path::Path) -> Self {
-        Self::File { path: path.display().to_string(), error: Box::new(self) }
+        Self::File { path: printable(&path.display().to_string()), error: Box::new(self) }
     }
 
     /// A field of a stored object that has not a wanted value.
@@ -324,9 +359,23 @@ impl Error {
         value: impl Display,
         wanted: impl Display,
     ) -> Self {
-        let (field, value, wanted) = (field.to_string(), value.to_string(), wanted.to_string());
+        let [field, value, wanted] =
+            [field.to_string(), value.to_string(), wanted.to_string()].map(|text| printable(&text));
         Self::Malformed { object, field, value, wanted }
     }
+}
+
+/// Foreign text for a line of a terminal: characters that steer it, end the line, or turn the direction
+/// of writing, are escaped as in Rust; letters of all languages stay.
+pub(crate) fn printable(text: &str) -> String {
+    let steers = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if steers(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
 }
 
 /// Refuses a setting outside its range, and one that is not a number.

@@ -66,6 +66,12 @@
 //! * **Circular security.** Evaluation keys encrypt functions of the secret under itself: the usual assumption, on which all schemes of this kind rest.
 //! * **Time.** Secrets and errors are sampled, encrypted with and decrypted in constant time; decoding, and everything on public data, is not.
 //! * **Memory.** Secrets, errors and what is computed from them on the way are wiped; keys of generators may stay in memory that was freed.
+//!   The program switches core dumps off; memory that is swapped out is the system's to protect.
+//! * **Files.** What travels lies in folders of its own ([`train::store`]), and folders that come back are taken for hostile: links in them are not
+//!   followed, all numbers are checked. Everything carries the id of its keys ([`keys::KeyGeneration`]), which finds what was mixed up by mistake and
+//!   proves nothing.
+//! * **Ranges.** Softmax is right for logits within their range, and computed of W on rows that are encrypted: nobody sees these logits. The client
+//!   sees those of W and of V on the validation rows, and stops when one leaves the range.
 //! * **Randomness** comes from the operating system ([`keys::entropy`]). Every ciphertext and every key expands its public part from a fresh seed.
 
 pub mod ciphertext;

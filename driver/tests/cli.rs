@@ -1,41 +1,22 @@
 //! The commands of a client, through the program: texts of help and of errors, and a run from keys to the report.
 
-use std::ffi::{OsStr, OsString};
+mod common;
+
+use std::ffi::OsString;
 use std::fs;
-use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
+use common::program::{
+    CLASSES, FEATURES, SETTINGS, copy, features, folder, hetal, json, labels, npy, prints, write_data,
+};
+use hetal::train::circuit::Weights;
 use hetal::train::log::{ClientEvent, Quality, ServerEvent, Writer};
 use hetal::train::store::{DataFolder, Kept, KeyFolder, Part, RunFolder};
 use hetal::train::{Client, Server};
 use serde_json::Value;
-
-const FEATURES: usize = 12;
-const CLASSES: usize = 3;
-const SETTINGS: [&str; 10] =
-    ["--preset", "test-10", "--batch", "40", "--learning-rate", "2", "--logit-range", "8", "--epochs", "2"];
-
-fn hetal<S: AsRef<OsStr>>(folder: &Path, arguments: &[S]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_hetal")).current_dir(folder).args(arguments).output().expect("starts")
-}
-
-/// What it prints if all is well.
-fn prints<S: AsRef<OsStr> + std::fmt::Debug>(folder: &Path, arguments: &[S]) -> String {
-    let output = hetal(folder, arguments);
-    let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {error}");
-    String::from_utf8(output.stdout).expect("text")
-}
-
-fn json<S: AsRef<OsStr> + std::fmt::Debug>(folder: &Path, arguments: &[S]) -> Value {
-    let arguments: Vec<&OsStr> = arguments.iter().map(AsRef::as_ref).chain(["--json".as_ref()]).collect();
-    let text = prints(folder, &arguments);
-    assert_eq!(text.lines().count(), 1, "{text}");
-    serde_json::from_str(&text).expect("an object")
-}
 
 /// Compares with the file, or with `HETAL_BLESS=1` writes it.
 fn golden(name: &str, text: &str) {
@@ -48,50 +29,6 @@ fn golden(name: &str, text: &str) {
     assert!(wanted == text, "{name} is not as stored, HETAL_BLESS=1 stores it:\n{text}\nstored:\n{wanted}");
 }
 
-fn npy(path: &Path, descr: &str, shape: &str, values: &[u8]) {
-    let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
-    let length = (header.len() as u16).to_le_bytes();
-    fs::write(path, [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), values].concat()).expect("writes");
-}
-
-fn features(path: &Path, x: &[f32]) {
-    let bytes: Vec<u8> = x.iter().flat_map(|x| x.to_le_bytes()).collect();
-    npy(path, "<f4", &format!("({}, {FEATURES})", x.len() / FEATURES), &bytes);
-}
-
-fn labels(path: &Path, y: &[u8]) {
-    npy(path, "|u1", &format!("({},)", y.len()), y);
-}
-
-/// Three sets of rows, whose class is that of the largest of the first features.
-fn write_data(folder: &Path) {
-    fs::create_dir_all(folder).expect("a folder");
-    for (part, rows) in [("train", 100), ("val", 30), ("test", 50)] {
-        // Far from uniform, but never twice the same.
-        let x: Vec<f32> =
-            (0..rows * FEATURES).map(|i| ((i * i * 7 + i * 13 + rows) % 1009) as f32 / 504.5 - 1.0).collect();
-        let class = |row: &[f32]| (0..CLASSES).max_by(|&a, &b| row[a].total_cmp(&row[b])).expect("classes") as u8;
-        features(&folder.join(format!("features_{part}.npy")), &x);
-        let y: Vec<u8> = x.chunks(FEATURES).map(class).collect();
-        labels(&folder.join(format!("labels_{part}.npy")), &y);
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("an entry");
-        fs::copy(entry.path(), to.join(entry.file_name())).expect("copies");
-    }
-}
-
-fn folder(name: &[u8]) -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(OsString::from_vec(name.to_vec()));
-    let _ = fs::remove_dir_all(&path);
-    fs::create_dir_all(&path).expect("a folder");
-    path
-}
-
 /// A folder whose name is not UTF-8, with data, keys, encrypted data and a run of one epoch.
 fn prepared() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
@@ -100,7 +37,10 @@ fn prepared() -> &'static Path {
         write_data(&root.join("data"));
         let keygen = prints(&root, &[&["keygen", "--data", "data", "--keys", "keys"], &SETTINGS[..]].concat());
         assert!(keygen.contains("test-10: N = 2^10") && keygen.contains("INSECURE"), "{keygen}");
-        let encrypt = json(&root, &["encrypt", "--keys", "keys", "--data", "data", "--out", "enc", "--normalise"]);
+        let encrypt = json(
+            &root,
+            &["encrypt", "--keys", "keys", "--data", "data", "--out", "enc", "--normalise", "--no-shuffle"],
+        );
         assert_eq!(encrypt["rows"], Value::from(vec![100, 30, 50]));
         train(&root);
         root
@@ -114,9 +54,9 @@ fn train(root: &Path) {
     let (keys, encapsulation) = folder.public(&mut |_, _| ()).expect("keys");
     let server = Server::new(plan.clone(), Arc::new(keys), Arc::new(encapsulation)).expect("these parameters");
     let client = Client::new(plan.clone(), folder.secret().expect("a key")).expect("these parameters");
-    let data = DataFolder::open(&root.join("enc"), &plan).expect("data");
+    let data = DataFolder::open(&root.join("enc"), &folder).expect("data");
     let run = RunFolder::create(&root.join("run")).expect("a folder");
-    let mut log = Writer::<ServerEvent>::open(run.server_log()).expect("a log");
+    let mut log = Writer::<ServerEvent>::open(run.server_log().expect("a path")).expect("a log");
     let mut state = data.start().expect("a state");
     for step in 1..=plan.steps_per_epoch() {
         let batch = data.batch(step - 1).expect("a batch");
@@ -130,12 +70,21 @@ fn train(root: &Path) {
         log.write(&event).expect("writes");
     }
     let state = server.kept(&state).expect("levels");
-    let outputs = server.outputs(&state, &data.features(Part::Val, 0).expect("a batch")).expect("runs");
+    let outputs = data.features(Part::Val, 0).expect("a batch");
+    let outputs = server.outputs(&state, &outputs, Weights::V).expect("runs");
     let max_logit = client.logits(&outputs, 30).expect("decrypts").iter().flatten().fold(0.0f64, |a, b| a.max(b.abs()));
-    run.write_models(&plan, &[Kept { epoch: 1, state }]).expect("writes");
+    run.write_models(&plan, &data.origin(), &[Kept { epoch: 1, state }]).expect("writes");
     let encrypted = Quality { loss: 0.5, accuracy: 0.9, max_logit };
-    let event = ClientEvent::Validation { epoch: 1, step: 3, encrypted, twin: None, exact: None, go_on: true };
-    Writer::open(run.client_log()).expect("a log").write(&event).expect("writes");
+    let event = ClientEvent::Validation {
+        epoch: 1,
+        step: 3,
+        encrypted,
+        max_logit_w: None,
+        twin: None,
+        exact: None,
+        go_on: true,
+    };
+    Writer::open(run.client_log().expect("a path")).expect("a log").write(&event).expect("writes");
 }
 
 /// The names of the subcommands in a text of help.
@@ -185,10 +134,10 @@ fn errors() {
     features(&data("shifted").join("features_train.npy"), &other);
     // Keys cut off, unfinished, and others.
     copy(&root.join("keys"), &root.join("cut"));
-    let file = fs::OpenOptions::new().write(true).open(root.join("cut/evaluation.keys")).expect("opens");
+    let file = fs::OpenOptions::new().write(true).open(root.join("cut/public/evaluation.keys")).expect("opens");
     file.set_len(file.metadata().expect("a length").len() - 1000).expect("cuts");
     copy(&root.join("keys"), &root.join("half"));
-    fs::remove_file(root.join("half/job.json")).expect("removes");
+    fs::remove_file(root.join("half/public/job.json")).expect("removes");
     let sizes = ["--rows", "100", "--features", "12", "--classes", "3"];
     let settings = SETTINGS.map(|text| if text == "8" { "1" } else { text });
     prints(&root, &[&["keygen", "--keys", "other"][..], &sizes, &settings].concat());
@@ -275,7 +224,7 @@ fn errors() {
     prints(&root, &[&["keygen", "--data", "data", "--keys", "twin"][..], &SETTINGS[..]].concat());
     let output = hetal(&root, &["evaluate", "--keys", "twin", "--run", "run", "--data", "data"]);
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.code() == Some(1) && error.contains("largest weight"), "{error}");
+    assert!(output.status.code() == Some(1) && error.contains("made with other keys"), "{error}");
     // Nothing was added to the log by what failed.
     let lines = |folder: &Path| fs::read_to_string(folder.join("run/client.jsonl")).expect("a log").lines().count();
     assert_eq!(lines(&root), 1);
@@ -289,21 +238,18 @@ fn errors() {
         assert!(output.status.code() == Some(1) && error.contains("Permission denied"), "{error}");
     }
     // Files that cannot grow, as on a full disk.
-    for (blocks, command, absent) in [
-        (1000, format!("keygen --data data --keys full {}", SETTINGS.join(" ")), "evaluation.keys"),
-        (16, "encrypt --keys other --data data --out full --normalise".to_owned(), "manifest.json"),
+    for (blocks, command) in [
+        (1000, format!("keygen --data data --keys full {}", SETTINGS.join(" "))),
+        (16, "encrypt --keys other --data data --out full --normalise".to_owned()),
     ] {
         let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" {command}");
         let output = Command::new("sh").args(["-c", &script, env!("CARGO_BIN_EXE_hetal")]).current_dir(&root).output();
         let output = output.expect("starts");
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.code() == Some(1) && error.contains("File too large"), "{error}");
-        let names: Vec<_> =
-            fs::read_dir(root.join("full")).expect("a folder").map(|entry| entry.expect("one").file_name()).collect();
-        let left = |name: &OsString| ["job.json", "manifest.json", absent].iter().any(|last| name == *last);
-        assert!(!names.iter().any(|name| left(name) || name.as_encoded_bytes()[0] == b'.'), "{names:?}");
-        assert!(!root.join("other/normaliser.json").exists());
-        fs::remove_dir_all(root.join("full")).expect("removes");
+        // The file, how far it came and how far it had to; and nothing is left of it.
+        let full = ["hetal: writing ", "full/", "File too large", " bytes were written and ", " are needed\n"];
+        assert!(output.status.code() == Some(1) && full.iter().all(|part| error.contains(part)), "{error}");
+        assert!(!root.join("full").exists() && !root.join("other/normaliser.json").exists());
     }
     for (target, wanted) in [("> /dev/full", "writing the results: No space left"), ("| true", "")] {
         let script = format!("for i in 1 2 3; do \"$0\" inspect params; done {target}");
@@ -373,6 +319,19 @@ fn from_keys_to_report() {
         let predicted = json(root, &arguments);
         assert_eq!(predicted["rows"], 50);
     }
+    // The same rows through pipes, and from a file in the place of the standard input.
+    for (features, script) in [
+        ("/dev/stdin", "cat data/features_test.npy | \"$@\""),
+        ("/dev/stdin", "\"$@\" < data/features_test.npy"),
+        ("fifo", "rm -f fifo; mkfifo fifo; cat data/features_test.npy > fifo & \"$@\"; rm fifo"),
+    ] {
+        let predict = ["predict", "--keys", "keys", "--run", "mine", "--out", "piped.npy", "--features", features];
+        let shell = ["-c", script, "sh", env!("CARGO_BIN_EXE_hetal")];
+        let output = Command::new("sh").current_dir(root).args(shell).args(predict).output().expect("starts");
+        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(fs::read(root.join("piped.npy")).expect("a file"), fs::read(root.join("y.npy")).expect("a file"));
+        fs::remove_file(root.join("piped.npy")).expect("removes");
+    }
     let values = |name: &str, size: usize| {
         let bytes = fs::read(root.join(name)).expect("a file");
         bytes[bytes.len() - size..].to_vec()
@@ -399,7 +358,7 @@ fn from_keys_to_report() {
     };
     let ratio = disk("enc", |name| name.starts_with("train-")) / number(&plan, "train_file_bytes");
     assert!((1.0..1.05).contains(&ratio), "{ratio}");
-    assert_eq!(disk("keys", |name| name == "evaluation.keys"), number(&plan, "key_file_bytes"));
+    assert_eq!(disk("keys/public", |name| name == "evaluation.keys"), number(&plan, "key_file_bytes"));
     for arguments in [
         &["inspect", "keys", "keys"][..],
         &["inspect", "data", "enc", "--keys", "keys"],
@@ -462,7 +421,7 @@ fn training() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_hetal"));
     child.current_dir(root).args(arguments("ended", &[])).stderr(std::process::Stdio::piped());
     let child = child.spawn().expect("starts");
-    let server = root.join("ended/server.jsonl");
+    let server = root.join("ended/public/server.jsonl");
     while !fs::read_to_string(&server).unwrap_or_default().contains("\"event\":\"step\"") {
         std::thread::yield_now();
     }
@@ -473,10 +432,10 @@ fn training() {
     assert!(output.status.code() == Some(1) && error.contains("continue with --resume"), "{error}");
     // Other settings are refused, then it goes on.
     let other = hetal(root, &arguments("ended", &["--resume", "--method", "sgd"]));
-    assert!(other.status.code() == Some(1) && String::from_utf8_lossy(&other.stderr).contains("settings"));
+    assert!(other.status.code() == Some(1) && String::from_utf8_lossy(&other.stderr).contains("method"));
     let resumed = ended(&prints(root, &arguments("ended", &["--resume"])));
     assert_eq!((&resumed["steps"], &resumed["best_epoch"]), (&36.into(), &whole["best_epoch"]));
-    let model = |run: &str| fs::read(root.join(run).join("model-012.ct")).expect("a model");
+    let model = |run: &str| fs::read(root.join(run).join("public/model-012.ct")).expect("a model");
     assert!(model("whole") == model("ended"), "not bit for bit the same");
     // A new run does not overwrite an old one.
     let again = hetal(root, &arguments("whole", &[]));

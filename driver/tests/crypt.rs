@@ -9,6 +9,7 @@ use common::*;
 use hetal::crypt::flooding_bound;
 use hetal::encoding::SpecialFft;
 use hetal::kernel::scratch::limb_stride;
+use hetal::keys::KeyGeneration;
 use hetal::{Ciphertext, Complex64, Encoder, Error, Evaluator, KeyRequests, PublicKey, SecretKey};
 
 /// Encryptions of 0 to take statistics over.
@@ -113,12 +114,20 @@ fn decryption() {
         let limit = 2.0 * 1.5 * 1024.0 * 43.0 / scale;
         assert!(distance(&s.decrypt(&lazy), &wanted) <= limit, "degree 2 at level {level}");
         assert!(distance(&s.decrypt(&s.evaluator.relinearise(&lazy).expect("relinearise")), &wanted) <= limit);
+        // Which has to say that it is the same, or it is refused.
         let other = SecretKey::generate(&s.params, &mut rng).expect("a secret");
+        let (found, wanted) = (a.key_generation(), other.key_generation());
+        assert_eq!(other.decrypt(&a).map(|_| ()), Err(Error::OtherKeys { found, wanted }));
+        let coefficients = other.coefficients().to_vec().into();
+        let other = SecretKey::from_coefficients(&s.params, coefficients, a.key_generation()).expect("a secret");
         let found = s.encoder.decode(&other.decrypt(&a).expect("a plaintext")).expect("values");
         assert!(distance(&found, &x) > 1.0, "another secret");
     }
-    // An empty ciphertext is 0 under every secret.
-    assert_eq!(s.decrypt(&Ciphertext::empty(&s.params)), [Complex64::ZERO]);
+    // An empty ciphertext belongs to no secret.
+    let empty = Ciphertext::empty(&s.params);
+    let (found, wanted) = (KeyGeneration::NONE, s.secret.key_generation());
+    assert_eq!(empty.key_generation(), found);
+    assert_eq!(s.secret.decrypt(&empty).map(|_| ()), Err(Error::OtherKeys { found, wanted }));
 }
 
 #[test]

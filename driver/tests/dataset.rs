@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use common::{rng, unit};
 use hetal::Error;
 use hetal::io::dataset::{Dataset, Features, Split};
-use hetal::io::normaliser::Normaliser;
+use hetal::io::normaliser::{Normaliser, curvature};
 use hetal::io::npy;
+use hetal::train::store::Part;
 use proptest::prelude::*;
 
 /// A directory that goes away.
@@ -124,7 +125,7 @@ fn wanted() -> Dataset {
     let features: Vec<f32> = (0u8..12).map(|i| f32::from(i) / 4.0 - 1.0).collect();
     let val = Split { features: features[..6].to_vec(), columns: 3, labels: vec![1, 0] };
     let train = Split { features, columns: 3, labels: vec![0, 1, 1, 0] };
-    Dataset { train, val: Some(val), test: None, classes: 2 }
+    Dataset { train, val: Some(val), test: None, classes: 2, class_names: None }
 }
 
 #[test]
@@ -169,6 +170,120 @@ fn every_dtype() {
     assert_eq!(read("<u4", &[0, 0, 0, 0x80]), [2f32.powi(31)]);
     assert_eq!(read("<i8", &[0xFF; 8]), [-1.0]);
     assert_eq!(read("<u8", &[0xFF; 8]), [2f32.powi(64)]);
+    assert_eq!(read("|b1", &[0, 1, 2]), [0.0, 1.0, 1.0]);
+}
+
+/// Headers that NumPy 2.4 reads as two rows of three f4, and those that it refuses. An @ is a new line.
+#[test]
+fn header_dialects() {
+    let values: Vec<f32> = (0u8..6).map(f32::from).collect();
+    let directory = Directory::new("dialects");
+    let read = |header: &str, version: u8| {
+        let mut bytes = with_header(&header.replace('@', "\n"), &f4(&values));
+        if version > 1 {
+            bytes[6] = version;
+            bytes.splice(10..10, [0, 0]);
+        }
+        Features::read(directory.put("x.npy", bytes))
+    };
+    let accepted = [
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)}",
+        "{'shape': (2L, 3L), 'fortran_order': False, 'descr': '<f4'}",
+        "{'shape': (2 L, 3L), 'fortran_order': False, 'descr': '<f4'}",
+        "  { \"shape\" :( 2,3 ,) ,\"fortran_order\":False , \"descr\":\"<f4\",}",
+        "{u'descr': u'<f4', u'fortran_order': False, u'shape': (2, 3)}",
+        "{'descr': ('<f4'), 'fortran_order': (False), 'shape': ((2), (3))}",
+        "{'de' 'scr': '<' 'f4', 'fortran_order': False, 'shape': (2, 3)}",
+        r"{'descr': '\x3cf4', 'fortran_order': False, 'shape': (2, 3)}",
+        r"{'descr': '\074f\64', 'fortran_order': False, 'shape': (2, 3)}",
+        r"{'descr': '\u003c\U00000066\x34', 'fortran_order': False, 'shape': (2, 3)}",
+        "{'descr': r'<f4', 'fortran_order': False, 'shape': (2, 3)}",
+        r#"{'descr': """<f4""", 'fortran_order': False, 'shape': (2, 3)}"#,
+        "{'descr': '<f4', 'fortran_order': False, # by rows@ 'shape': (2, 3)}",
+        "{'descr': '<f4',@ 'fortran_order': False,@ 'shape': (2,@ 3)}@",
+        "{'descr': '<f04', 'fortran_order': False, 'shape': (2, 3)}",
+        "{'descr': '>f4', 'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)}",
+    ];
+    for header in accepted {
+        for version in 1..=3 {
+            let found = read(header, version).expect(header);
+            assert_eq!((found.columns, &found.values), (3, &values), "{header}");
+        }
+    }
+    let refused = [
+        r"{'descr': r'\x3cf4', 'fortran_order': False, 'shape': (2, 3)}",
+        r"{'descr': '\<f4', 'fortran_order': False, 'shape': (2, 3)}",
+        r"{'descr': '\x3', 'fortran_order': False, 'shape': (2, 3)}",
+        r"{'descr': '\UFFFFFFFF', 'fortran_order': False, 'shape': (2, 3)}",
+        "{'descr': '<float32', 'fortran_order': False, 'shape': (2, 3)}",
+        "{'descr': ' <f4', 'fortran_order': False, 'shape': (2, 3)}",
+        "{'descr': '<F4', 'fortran_order': False, 'shape': (2, 3)}",
+        "{'descr': '<f+4', 'fortran_order': False, 'shape': (2, 3)}",
+        "{'descr': '', 'fortran_order': False, 'shape': (2, 3)}",
+        "{'descr': '<é4', 'fortran_order': False, 'shape': (2, 3)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), 'more': 1}",
+        "{'descr': '<f4', 'fortran_order': False}",
+        "{'descr': '<f4', 'fortran_order': 0, 'shape': (2, 3)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': [2, 3]}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3.0)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3),,}",
+        "{,'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)}",
+        "{'descr': '<f4' 'fortran_order': False, 'shape': (2, 3)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)} x",
+        "{'descr': b'<f4', 'fortran_order': False, 'shape': (2, 3)}",
+        "{'descr': '<f4', 'fortran_order': false, 'shape': (2, 3)}",
+        "{'descr': '<f4, 'fortran_order': False, 'shape': (2, 3)}",
+        "{'descr': None, 'fortran_order': False, 'shape': (2, 3)}",
+        "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2, 3)}",
+        "",
+        "{",
+        "{'",
+        "{'a\\",
+    ];
+    for header in refused {
+        let error = read(header, 1).expect_err(header).to_string();
+        assert!(error.contains("header") || error.contains("dtype"), "{error}");
+    }
+}
+
+/// Every way to name a type, with what NumPy 2.4 calls it; orders of bytes are those of this machine where none is named.
+#[test]
+fn names_of_types() {
+    let directory = Directory::new("types");
+    let sizes = [
+        ("f2", "e half float16"),
+        ("f4", "f =f4 |f4 f4 single float32 <f"),
+        ("f8", "d |d f8 double float float64"),
+        ("i1", "b i1 >i1 =b int8 byte"),
+        ("i2", "h =h short int16"),
+        ("i4", "i |i intc int32"),
+        ("i8", "l q p n int int_ intp long longlong int64"),
+        ("u1", "B =B u1 uint8 ubyte"),
+        ("u2", "H |H ushort uint16"),
+        ("u4", "I uintc uint32"),
+        ("u8", "L Q P N uint uintp ulong ulonglong uint64"),
+        ("b1", "? |? <? >? b1 bool bool_"),
+    ];
+    for (sized, names) in sizes {
+        let size: usize = sized[1..].parse().expect("a number");
+        // One: the highest bits of a float or the lowest of an integer.
+        let mut bytes = match sized {
+            "f2" => 0x3C00u16.to_le_bytes().to_vec(),
+            "f4" => 1f32.to_le_bytes().to_vec(),
+            "f8" => 1f64.to_le_bytes().to_vec(),
+            _ => [vec![1], vec![0; size - 1]].concat(),
+        };
+        if cfg!(target_endian = "big") {
+            bytes.reverse();
+        }
+        for name in
+            names.split(' ').filter(|name| size == 1 || !name.starts_with('<') || cfg!(target_endian = "little"))
+        {
+            let found = Features::read(directory.put("x.npy", array(name, false, "(1, 1)", &bytes))).expect(name);
+            assert_eq!(found.values, [1.0], "{name}");
+        }
+    }
 }
 
 #[test]
@@ -231,7 +346,11 @@ fn bad_data_is_refused() {
         (train, b"1,2,3\n4,5,6\n".to_vec(), &["features_train.npy", "1,2,3", ".npy"]),
         (train, b"\x93NUMPY\x09\x00\x00\x00\x00\x00".to_vec(), &["first bytes", "\\t"]),
         (train, b"\x93NUMPY\x02\x00\xFF\xFF\xFF\xFF".to_vec(), &["header", "4294967295", "10000"]),
-        (train, with_header("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (4,)}", &[]), &["header"]),
+        (
+            train,
+            with_header("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (4,)}", &[]),
+            &["dtype", "astype"],
+        ),
         (train, with_header("{'descr': '<f4', 'fortran_order': False}", &[]), &["header", "shape"]),
         (train, with_header(&format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {deep}"), &[]), &["header"]),
         (train, array("<f4", false, "(4, -3)", &[]), &["header", "-3"]),
@@ -239,7 +358,15 @@ fn bad_data_is_refused() {
         (train, array("|O", false, "(4, 3)", &[]), &["dtype", "|O", "astype"]),
         (train, array("<c8", false, "(4, 3)", &[0; 96]), &["dtype", "<c8", "astype"]),
         (train, array("<U3", false, "(4, 3)", &[0; 144]), &["dtype", "<U3", "astype"]),
-        (train, array("|f4", false, "(4, 3)", &[0; 48]), &["dtype", "|f4"]),
+        (train, array("<U0", false, "(4, 3)", &[]), &["dtype", "<U0", "astype"]),
+        (train, array("<U4611686018427387904", false, "(4, 3)", &[]), &["dtype", "astype"]),
+        (train, array("\x1b[31m<f4", false, "(4, 3)", &[0; 48]), &["dtype \\u{1b}[31m<f4"]),
+        (
+            train,
+            with_header("{'descr': '\\x1b[2J\\x07\\n', 'fortran_order': False, 'shape': (1,)}", &[]),
+            &[r"dtype \u{1b}[2J\u{7}\n: "],
+        ),
+        (train, with_header("\x1b[31m\u{202e}é", &[]), &[r"header \u{1b}[31m\u{202e}é: "]),
         (train, array("<f4", false, "(12,)", &[0; 48]), &["shape", "[12]", "(rows, columns)"]),
         (train, array("<f4", false, "()", &[0; 4]), &["shape", "[]", "(rows, columns)"]),
         (train, array("<f4", false, "(2, 2, 3)", &[0; 48]), &["shape", "[2, 2, 3]"]),
@@ -261,14 +388,32 @@ fn bad_data_is_refused() {
         (labels, array("<f4", false, "(4,)", &[0; 16]), &["labels_train.npy: dtype", "<f4", "astype"]),
         (labels, array("|u1", false, "(4, 1)", &[0; 4]), &["labels_train.npy: shape", "[4, 1]", "(rows,)"]),
         (labels, array("|u1", false, "(0,)", &[]), &["labels_train.npy: shape", "[0]"]),
-        (labels, array("|i1", false, "(4,)", &[0, 1, 254, 0]), &["labels_train.npy, row 2: label -2", "0 to 1023"]),
+        (
+            labels,
+            array("|i1", false, "(4,)", &[0, 1, 254, 0]),
+            &["labels_train.npy, row 2: label -2", "0 to 1023", "astype(str)"],
+        ),
+        (labels, array("|O", false, "(4,)", b"\x80\x03cnumpy"), &["labels_train.npy: dtype |O", "labels.astype(str)"]),
+        (labels, array("<f4", false, "(4,)", &[0; 16]), &["astype('uint8')", "astype(str)"]),
+        (labels, array("|S3", false, "(4,)", b"ab\0a\xff\0ab\0ab\0"), &["labels_train.npy, row 1: label", "Unicode"]),
+        (
+            labels,
+            array("<U1", false, "(4,)", &[0, 0, 0x11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+            &["row 0: label", "Unicode"],
+        ),
+        (
+            labels,
+            array("|S3", false, "(4,)", b"ab\0a\x1b\0ab\0ab\0"),
+            &[r#"labels_train.npy, row 1: label "a\u{1b}""#, "printable"],
+        ),
+        (val_labels, array("|S1", false, "(2,)", b"ab"), &["labels_val.npy: dtype |S1", "no names"]),
         (
             labels,
             array("<u2", false, "(4,)", &[0, 0, 0, 4, 1, 0, 1, 0]),
             &["labels_train.npy, row 1: label 1024", "0 to 1023"],
         ),
         (labels, array("<u8", false, "(1,)", &[255; 8]), &["row 0: label 18446744073709551615"]),
-        (labels, three(&[0, 1, 3, 0]), &["labels_train.npy: rows of class 2: 0", "gaps"]),
+        (labels, three(&[0, 1, 3, 0]), &["labels_train.npy: rows of class 2: 0", "gaps", "astype(str)"]),
         (labels, three(&[1, 1, 1, 1]), &["rows of class 0: 0"]),
         (labels, three(&[0, 0, 0, 0]), &["number of classes 1", "at least 2"]),
         (labels, three(&[0, 1, 0]), &["labels_train.npy: rows 3", " 4"]),
@@ -288,6 +433,188 @@ fn bad_data_is_refused() {
             assert!(error.len() < 12_000, "{error}");
         }
     }
+}
+
+fn text(width: usize, big_endian: bool, names: &[&str]) -> Vec<u8> {
+    let order = if big_endian { '>' } else { '<' };
+    let points = names.iter().flat_map(|name| name.chars().map(u32::from).chain(std::iter::repeat(0)).take(width));
+    let bytes = points.flat_map(|point| if big_endian { point.to_be_bytes() } else { point.to_le_bytes() });
+    array(&format!("{order}U{width}"), false, &format!("({},)", names.len()), &bytes.collect::<Vec<_>>())
+}
+
+/// Sorted by code points, as numpy.unique(["b", "é", "Z", "b"], return_inverse=True) has them: (["Z", "b", "é"], [1, 2, 0, 1]).
+#[test]
+fn classes_with_names() {
+    let mut files = good();
+    files[1].1 = text(2, false, &["b", "é", "Z", "b"]);
+    files[3].1 = text(7, true, &["é", "b"]);
+    let directory = folder("names", &files);
+    let named = Dataset::read(&directory.0).expect("good");
+    let names = ["Z", "b", "é"].map(str::to_owned).to_vec();
+    assert_eq!((named.train.labels, named.classes, named.class_names), (vec![1, 2, 0, 1], 3, Some(names.clone())));
+    assert_eq!(named.val.expect("is there").labels, [2, 1]);
+    // Bytes are read as UTF-8; zeros within a name are characters.
+    directory.put("labels_train.npy", array("|S2", false, "(4,)", "b\0éZ\0b\0".as_bytes()));
+    assert_eq!(Dataset::read(&directory.0).expect("good").class_names, Some(names.clone()));
+    // What only later splits have.
+    directory.put("labels_val.npy", text(9, false, &["b", "\u{1b}[31mnew"]));
+    let error = Dataset::read(&directory.0).expect_err("unknown").to_string();
+    let parts = ["labels_val.npy, row 1: label \"\\u{1b}[31mnew\"", r#"["Z", "b", "é"]"#];
+    assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    // One class too many.
+    let many: Vec<String> = (0..1025).map(|i| i.to_string()).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    directory.put("labels_train.npy", text(4, false, &many));
+    directory.put("features_train.npy", array("|u1", false, "(1025, 1)", &[1; 1025]));
+    let error = Dataset::read(&directory.0).expect_err("too many").to_string();
+    assert!(["row 1024: label \"1024\"", "1024 names"].iter().all(|part| error.contains(part)), "{error}");
+    directory.put("labels_train.npy", text(257, false, &["x".repeat(257).as_str(); 2]));
+    let error = Dataset::read(&directory.0).expect_err("too long").to_string();
+    assert!(["row 0: label \"xxx", "256 characters"].iter().all(|part| error.contains(part)), "{error}");
+    // True and false are 1 and 0.
+    directory.put("features_train.npy", array("|u1", false, "(4, 3)", &[1; 12]));
+    directory.put("labels_train.npy", array("|b1", false, "(4,)", &[0, 1, 1, 0]));
+    directory.put("labels_val.npy", array("|b1", false, "(2,)", &[1, 0]));
+    let flags = Dataset::read(&directory.0).expect("good");
+    assert_eq!((flags.train.labels, flags.class_names), (vec![0, 1, 1, 0], None));
+    // Written and read again.
+    let path = directory.0.join("labels_train.npy");
+    npy::write_names(&path, &["b", "é", "Z", "b"]).expect("writable");
+    let bytes = fs::read(&path).expect("is there");
+    assert!(bytes[10..].starts_with(b"{'descr': '<U1', 'fortran_order': False, 'shape': (4,), }"));
+    assert_eq!(&bytes[128..], [b'b', 0, 0, 0, 0xE9, 0, 0, 0, b'Z', 0, 0, 0, b'b', 0, 0, 0]);
+    npy::write_names(&path, &["b", "longer"]).expect("writable");
+    let bytes = fs::read(&path).expect("is there");
+    assert_eq!(
+        (&bytes[128..136], &bytes[152..156], bytes.len()),
+        (&[b'b', 0, 0, 0, 0, 0, 0, 0][..], &[b'l', 0, 0, 0][..], 176)
+    );
+}
+
+/// Only a test set, whose classes are those of a model.
+#[test]
+fn one_split() {
+    let directory = Directory::new("split");
+    directory.put("features_test.npy", array("|u1", false, "(2, 1)", &[5, 6]));
+    directory.put("labels_test.npy", array("|u1", false, "(2,)", &[0, 1]));
+    let read = |part, classes, names: Option<&[String]>| Dataset::read_split(&directory.0, part, classes, names);
+    let wanted = Split { features: vec![5.0, 6.0], columns: 1, labels: vec![0, 1] };
+    assert_eq!(read(Part::Test, 7, None), Ok(Some(wanted.clone())));
+    assert_eq!(read(Part::Val, 7, None), Ok(None));
+    let error = read(Part::Test, 1, None).expect_err("a class more").to_string();
+    assert!(error.contains("labels_test.npy, row 1: label 1"), "{error}");
+    let names = ["a", "b", "c"].map(str::to_owned);
+    // The numbers that names have.
+    assert_eq!(read(Part::Test, 3, Some(&names)), Ok(Some(wanted.clone())));
+    let error = read(Part::Test, 1, Some(&names[..1])).expect_err("a class more").to_string();
+    assert!(error.contains("labels_test.npy, row 1: label 1: must be a class from 0 to 0"), "{error}");
+    directory.put("labels_test.npy", text(3, false, &["c", "b"]));
+    assert_eq!(read(Part::Test, 3, Some(&names)), Ok(Some(Split { labels: vec![2, 1], ..wanted })));
+    assert!(read(Part::Test, 3, None).expect_err("names").to_string().contains("no names"));
+    // A split other than the training's may lack any class, the last one too.
+    let mut files = good();
+    files[3].1 = array("|u1", false, "(2,)", &[0, 0]);
+    assert_eq!(Dataset::read(&folder("lacking", &files).0).expect("good").classes, 2);
+}
+
+/// As some writers make them.
+#[test]
+fn archives_whose_names_have_no_suffix() {
+    let bare: Vec<_> = good().into_iter().map(|(name, bytes)| (name.trim_end_matches(".npy"), bytes)).collect();
+    let directory = Directory::new("bare");
+    assert_eq!(Dataset::read(directory.put("x.npz", archive(&bare, true))).expect("good"), wanted());
+    let mut broken = bare;
+    broken[1].1 = array("|u1", false, "(4,)", &[0, 1, 3, 0]);
+    let error = Dataset::read(directory.put("x.npz", archive(&broken, true))).expect_err("a gap").to_string();
+    assert!(error.contains("labels_train.npy: rows of class 2"), "{error}");
+}
+
+/// Files whose lengths are lies, or are true and cannot be meant: all of them are refused before memory is taken.
+#[test]
+fn lengths_that_cannot_be_meant() {
+    let directory = Directory::new("lengths");
+    let sparse = |name: &str, descr: &str, shape: &str, size: u64| {
+        let bytes = array(descr, false, shape, &[]);
+        let path = directory.put(name, &bytes);
+        let file = fs::OpenOptions::new().write(true).open(&path).expect("writable");
+        // Not every file system has room for 2^62 bytes, not even for none of them.
+        (file.set_len(bytes.len() as u64 + size).is_ok(), path)
+    };
+    let (made, path) = sparse("8g.npy", "<f4", "(2147483648, 1)", 1 << 33);
+    assert!(made);
+    let error = Features::read(&path).expect_err("8 GiB").to_string();
+    assert!(["8g.npy: number of values 2147483648", "268435456"].iter().all(|part| error.contains(part)), "{error}");
+    let (made, path) = sparse("2-62.npy", "|u1", "(2305843009213693952, 2)", 1 << 62);
+    let error = Features::read(&path).expect_err("2^62").to_string();
+    assert!(error.contains(if made { "number of values 4611686018427387904" } else { "bytes are missing" }), "{error}");
+    // From a pipe nothing is known but the header.
+    for shape in ["(2305843009213693952, 2)", "(4294967296, 4294967296, 4294967296)", "(268435456, 2)"] {
+        let error = Features::from_reader("pipe", &array("|u1", false, shape, &[0; 9])[..]).expect_err(shape);
+        assert!(error.to_string().contains("pipe: number of values"), "{error}");
+    }
+    let error = Features::from_reader("pipe", &array("|u1", false, "(134217728, 2)", &[0; 9])[..]).expect_err("short");
+    assert!(matches!(error, Error::Truncated { .. }), "{error}");
+    // A pipe that never ends.
+    let endless =
+        |start: Vec<u8>| Features::from_reader("pipe", std::io::Read::chain(&*start.leak(), std::io::repeat(0)));
+    let error = endless(Vec::new()).expect_err("zeros").to_string();
+    assert!(error.contains("pipe: first bytes"), "{error}");
+    let error = endless(array("|u1", false, "(2, 2)", &[1])).expect_err("too long").to_string();
+    assert!(error.contains("pipe: bytes of values too many"), "{error}");
+    let exact = Features::from_reader("pipe", &array("|u1", true, "(2, 2)", &[1, 2, 3, 4])[..]).expect("good");
+    assert_eq!(exact, Features { values: vec![1.0, 3.0, 2.0, 4.0], columns: 2 });
+    // Archives that inflate a thousand times.
+    let inflating = |rows: u64| {
+        let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        let mut put = |name: &str, start: Vec<u8>, zeros: u64| {
+            writer.start_file(name, zip::write::SimpleFileOptions::default()).expect("a member");
+            std::io::Write::write_all(&mut writer, &start).expect("writable");
+            std::io::copy(&mut std::io::Read::take(std::io::repeat(0), zeros), &mut writer).expect("writable");
+        };
+        put("features_train.npy", array("|u1", false, &format!("({rows}, 1)"), &[]), rows);
+        put("labels_train.npy", array("|u1", false, &format!("({rows},)"), &[1]), rows - 1);
+        writer.finish().expect("an archive").into_inner()
+    };
+    // 64 KB that stand for 64 MB, and as numbers in memory for a quarter of a gigabyte.
+    let bomb = inflating(1 << 25);
+    assert!(bomb.len() < 1 << 17, "{}", bomb.len());
+    let error = Dataset::from_archive(Path::new("x.npz"), std::io::Cursor::new(&bomb)).expect_err("a bomb").to_string();
+    let most = (1 << 24) + 64 * bomb.len();
+    let parts = ["x.npz/features_train.npy: number of values 33554432".to_owned(), format!("at most {most}")];
+    assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    // As much in two arrays counts as much.
+    let both = inflating(10 << 20);
+    let error = Dataset::from_archive(Path::new("x.npz"), std::io::Cursor::new(&both)).expect_err("a bomb").to_string();
+    assert!(error.contains("labels_train.npy: number of values 10485760"), "{error}");
+    let good = inflating(1 << 20);
+    assert_eq!(
+        Dataset::from_archive(Path::new("x.npz"), std::io::Cursor::new(&good)).expect("good").train.rows(),
+        1 << 20
+    );
+    // A directory of more members than there is memory: 2^40, by the record of the ZIP64 format.
+    let mut record = b"PK\x06\x06\x2c\0\0\0\0\0\0\0\x2d\0\x2d\0\0\0\0\0\0\0\0\0".to_vec();
+    record.extend([1u64 << 40, 1 << 40, 1 << 50, 0].iter().flat_map(|number| number.to_le_bytes()));
+    record.extend(b"PK\x06\x07\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0");
+    record.extend([&b"PK\x05\x06"[..], &[0; 4], &[0xFF; 12], &[0; 2]].concat());
+    let error =
+        Dataset::from_archive(Path::new("x.npz"), std::io::Cursor::new(&record)).expect_err("ZIP64").to_string();
+    assert!(["ZIP64", "folder"].iter().all(|part| error.contains(part)), "{error}");
+    // An archive of which all is a hole.
+    let (_, path) = sparse("hole.npz", "<f4", "(1, 1)", 1 << 40);
+    assert!(Dataset::read(path).is_err());
+}
+
+/// Products with the step of meta.json that are too large.
+#[test]
+fn steps_that_overflow() {
+    let directory = folder("overflow", &good());
+    directory.put("meta.json", r#"{"step": 3e38}"#);
+    directory.put(
+        "features_train.npy",
+        array("<f4", false, "(4, 3)", &f4(&[1.0, 1.0, 1.0, 1.0, 1.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])),
+    );
+    let error = Dataset::read(&directory.0).expect_err("too large").to_string();
+    assert!(error.contains("features_train.npy, row 1, column 1: product with step"), "{error}");
 }
 
 #[test]
@@ -388,7 +715,7 @@ fn the_digits() {
     let digits = Dataset::digits();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/digits");
     assert_eq!(digits, Dataset::read(folder).expect("good"));
-    let Dataset { train, val, test, classes } = &digits;
+    let Dataset { train, val, test, classes, class_names: None } = &digits else { panic!("digits have no names") };
     let splits = [train, val.as_ref().expect("has one"), test.as_ref().expect("has one")];
     assert_eq!(splits.map(|split| (split.rows(), split.columns)), [(1257, 64), (180, 64), (360, 64)]);
     assert_eq!(*classes, 10);
@@ -471,4 +798,82 @@ fn normalised_features_have_the_eigenvalue_that_is_stable() {
         let found = eigenvalue(train.columns, &normalised(&normaliser, &train));
         assert!((1.99..2.001).contains(&found), "{found}");
     }
+}
+
+#[test]
+fn curvature_by_eigenvalues() {
+    // The mean of (x, 1)(x, 1)ᵀ is diag(9, 1).
+    assert!((curvature(&split(1, vec![3.0, -3.0])) - 4.5).abs() < 1e-5);
+    assert!((curvature(&split(1, vec![0.0, 0.0])) - 0.5).abs() < 1e-5);
+    let huge = curvature(&split(1, vec![1e38, -2e38]));
+    assert!((huge / 1.25e76 - 1.0).abs() < 1e-5, "{huge}");
+    let mut random = rng(4);
+    for train in [Dataset::digits().train, split(5, (0..300).map(|_| 3.0 * unit(&mut random) as f32 + 1.0).collect())] {
+        let (found, wanted) = (curvature(&train), eigenvalue(train.columns, &train.features) / 2.0);
+        assert!((found / wanted - 1.0).abs() < 1e-3, "{found} {wanted}");
+    }
+}
+
+/// Rows that know their number.
+fn numbered(rows: usize) -> Split {
+    let features = (0..rows).flat_map(|i| [i as f32, -(i as f32)]).collect();
+    Split { features, columns: 2, labels: (0..rows as u32).collect() }
+}
+
+/// The values are those of a program of its own, with its own `ChaCha20`.
+#[test]
+fn shuffled_in_the_same_order_everywhere() {
+    let order = |rows: usize, seed: u64| {
+        let mut split = numbered(rows);
+        split.shuffle(seed);
+        let moved = split.labels.iter().flat_map(|&label| [label as f32, -(label as f32)]);
+        assert!(split.features.iter().copied().eq(moved), "rows and labels are apart");
+        split.labels
+    };
+    assert_eq!(order(20, 0), [17, 2, 10, 9, 1, 14, 11, 13, 8, 0, 5, 16, 12, 19, 15, 7, 3, 6, 18, 4]);
+    assert_eq!(order(20, u64::MAX), [10, 5, 16, 17, 8, 0, 1, 12, 2, 15, 18, 9, 13, 14, 19, 6, 3, 4, 7, 11]);
+    let long = order(100_000, 12345);
+    assert_eq!((&long[..4], &long[99_998..]), (&[27587, 24146, 79498, 47822][..], &[71530, 84879][..]));
+    assert!((order(0, 1), order(1, 1)) == (vec![], vec![0]));
+    let mut sorted = long;
+    sorted.sort_unstable();
+    assert!(sorted.into_iter().eq(0..100_000));
+    // All orders of four rows, about equally often: 24 of 1000 each, with a standard deviation of 31.
+    let mut counts = std::collections::HashMap::new();
+    (0..24_000).for_each(|seed| *counts.entry(order(4, seed)).or_insert(0i32) += 1);
+    assert!(counts.len() == 24 && counts.values().all(|count| (count - 1000).abs() < 6 * 31), "{counts:?}");
+}
+
+#[test]
+fn only_rows_to_train_on_are_shuffled() {
+    let before = Dataset {
+        train: numbered(50),
+        val: Some(numbered(9)),
+        test: Some(numbered(7)),
+        classes: 50,
+        class_names: None,
+    };
+    let mut after = before.clone();
+    after.shuffle(3);
+    assert!(after.train != before.train);
+    assert_eq!((&after.val, &after.test, after.classes), (&before.val, &before.test, before.classes));
+}
+
+#[test]
+fn classes_that_batches_lack() {
+    let split = |labels: &[u32]| Split { features: vec![0.0; labels.len()], columns: 1, labels: labels.to_vec() };
+    let lacking = |labels: &[u32], batch| split(labels).missing_classes(batch, 3).collect::<Vec<_>>();
+    assert_eq!(lacking(&[0, 0, 1, 1, 2, 2, 1], 3), [vec![2], vec![0], vec![0, 2]]);
+    assert_eq!(lacking(&[0, 0, 1, 1, 2, 2, 1], 5), [vec![], vec![0]]);
+    assert_eq!(lacking(&[2, 1, 0], 100), [Vec::<u32>::new()]);
+    // Sorted digits in batches of 128 lack nearly all classes; in batches of 128 shuffled ones lack none.
+    let mut digits = Dataset::digits();
+    let mut order: Vec<usize> = (0..digits.train.rows()).collect();
+    order.sort_by_key(|&i| digits.train.labels[i]);
+    let features = order.iter().flat_map(|&i| digits.train.row(i).to_vec()).collect();
+    let labels = order.iter().map(|&i| digits.train.labels[i]).collect();
+    digits.train = Split { features, labels, ..digits.train };
+    assert!(digits.train.missing_classes(128, 10).all(|missing| missing.len() >= 7));
+    digits.shuffle(1);
+    assert!(digits.train.missing_classes(128, 10).all(|missing| missing.is_empty()));
 }

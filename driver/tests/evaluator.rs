@@ -5,6 +5,7 @@ mod common;
 
 use common::model::{FRESH, deviations};
 use common::*;
+use hetal::circuits::{Chebyshev, EncodedTransform, LinearTransform, PolynomialPlan};
 use hetal::encoding::Encoder;
 use hetal::kernel::GaloisElement;
 use hetal::params::{SecretDistribution, Security};
@@ -545,6 +546,131 @@ fn other_parameters_are_refused() {
         let keys = secret.evaluation_keys(&KeyRequests::default().relinearisation(5), &mut rng).expect("keys");
         let mixed = Evaluator::new(&s.params, std::sync::Arc::new(keys));
         check("a key", mixed.mul(&mine, &mine).map(drop));
+    }
+}
+
+/// An operation that writes its result into a ciphertext.
+type Into = fn(&Evaluator, &Ciphertext, &mut Ciphertext) -> hetal::Result<()>;
+
+/// What two secrets of the same parameters have made is refused by every operation that takes both, with both ids. Results have the id of their
+/// operands, whatever their memory held.
+#[test]
+fn other_keys_are_refused() {
+    let (s, mut rng) = (&*SETUP, rng(42));
+    let ev = &s.evaluator;
+    let secret = SecretKey::generate(&s.params, &mut rng).expect("a secret");
+    let (found, wanted) = (secret.key_generation(), s.secret.key_generation());
+    let mine = s.fresh(&random(&mut rng, 8), 5, &mut rng);
+    let plain = s.encoder.encode(&random(&mut rng, 8), 5, mine.scale()).expect("a plaintext");
+    let x = secret.encrypt(&plain, &mut rng).expect("a ciphertext");
+    let lazy = ev.mul_lazy(&x, &x).expect("needs no key");
+    let refused = |what: &str, result: hetal::Result<()>| {
+        let error = result.expect_err(what);
+        let Error::OtherKeys { found: a, wanted: b } = &error else { panic!("{what}: {error:?}") };
+        assert!([(found, wanted), (wanted, found)].contains(&(*a, *b)), "{what}: {error}");
+        let text = error.to_string();
+        assert!(text.contains(&found.to_string()) && text.contains(&wanted.to_string()), "{what}: {text}");
+    };
+    let drop = |_: Ciphertext| ();
+    for (a, b) in [(&x, &mine), (&mine, &x)] {
+        let mut out = Ciphertext::empty(&s.params);
+        refused("add", ev.add(a, b).map(drop));
+        refused("add_into", ev.add_into(a, b, &mut out));
+        refused("add_assign", ev.add_assign(&mut a.clone(), b));
+        refused("sub", ev.sub(a, b).map(drop));
+        refused("sub_into", ev.sub_into(a, b, &mut out));
+        refused("sub_assign", ev.sub_assign(&mut a.clone(), b));
+        refused("add_multiple", ev.add_multiple(&mut a.clone(), b, 1.0, 1.0));
+        refused("mul", ev.mul(a, b).map(drop));
+        refused("mul_into", ev.mul_into(a, b, &mut out));
+        refused("mul_assign", ev.mul_assign(&mut a.clone(), b));
+        refused("mul_lazy", ev.mul_lazy(a, b).map(drop));
+        refused("mul_rescale", ev.mul_rescale(a, b).map(drop));
+        refused("mul_rescale_into", ev.mul_rescale_into(a, b, &mut out));
+        refused("mul_rescale_assign", ev.mul_rescale_assign(&mut a.clone(), b));
+        refused("dot_lazy", ev.dot_lazy(&[(a, a), (a, b)]).map(drop));
+        refused("dot_lazy_into", ev.dot_lazy_into(&[(a, a), (b, b)], &mut out));
+        refused("dot_rescale", ev.dot_rescale(&[(a, a), (a, b)]).map(drop));
+    }
+    // Ciphertexts of one secret, keys of the other.
+    refused("mul", ev.mul(&x, &x).map(drop));
+    refused("mul_rescale", ev.mul_rescale(&x, &x).map(drop));
+    refused("relinearise", ev.relinearise(&lazy).map(drop));
+    refused("relinearise_rescale", ev.relinearise_rescale(&lazy).map(drop));
+    refused("rotate", ev.rotate(&x, 1).map(drop));
+    refused("rotate_sum", ev.rotate_sum(&x, 1).map(drop));
+    refused("rotate_hoisted", ev.rotate_hoisted(&x, &[1, 2]).map(|_| ()));
+    refused("conjugate", ev.conjugate(&x).map(drop));
+    refused("sum_slots", ev.sum_slots(&x, 4, 1).map(drop));
+    let hoisted = ev.hoist(&x, 29).expect("needs no key");
+    refused("automorphism_hoisted", ev.automorphism_hoisted(&hoisted, GaloisElement::rotation(1, 10)).map(drop));
+    let square = Chebyshev::new(vec![0.0, 0.0, 1.0], [-1.0, 1.0]);
+    let square = PolynomialPlan::new(&s.params, square, 5).expect("a plan");
+    refused("polynomial", ev.polynomial(&x, &square, 1e12).map(drop));
+    let shift = LinearTransform::new(8, [(1, vec![Complex64::ONE; 8])]).expect("a diagonal");
+    let plan = shift.plan(&s.params, 5, 5).expect("a plan");
+    let shift = EncodedTransform::new(&s.encoder, &shift, plan, s.params.q(5).as_f64()).expect("encodes");
+    refused("transform", ev.transform(&x, &shift).map(drop));
+    refused("decrypt", s.secret.decrypt(&x).map(|_| ()));
+    refused("decrypt", secret.decrypt(&mine).map(|_| ()));
+
+    // Without keys each is computed with on its own. No result has another id than its operands.
+    for (c, id) in [(&x, found), (&mine, wanted)] {
+        let mut results = vec![
+            ev.add(c, c),
+            ev.sub(c, c),
+            ev.negate(c),
+            ev.add_plain(c, &plain),
+            ev.mul_plain(c, &plain),
+            ev.add_constant(c, 1.0),
+            ev.mul_constant(c, 1.0, 2.0),
+            ev.mul_integer(c, 3),
+            ev.mul_i(c),
+            ev.mul_lazy(c, c),
+            ev.rescale(c),
+            ev.adjust(c, 3, s.params.scale(3)),
+            ev.rotate(c, 0),
+            ev.rotate_sum(c, 0),
+        ];
+        if id == wanted {
+            let lazy = ev.mul_lazy(c, c).expect("mul_lazy");
+            let hoisted = ev.rotate_hoisted(c, &[0, 1, 2]).expect("keys");
+            results.extend(hoisted.into_iter().map(Ok));
+            results.extend([ev.mul(c, c), ev.mul_rescale(c, c), ev.rotate(c, 1), ev.rotate_sum(c, 1), ev.conjugate(c)]);
+            results.extend([ev.relinearise(&lazy), ev.relinearise_rescale(&lazy), ev.sum_slots(c, 4, 1)]);
+            results.extend([ev.polynomial(c, &square, 1e12), ev.transform(c, &shift), ev.transform_lazy(c, &shift)]);
+            let constant = Chebyshev::new(vec![0.5], [-1.0, 1.0]);
+            let constant = PolynomialPlan::new(&s.params, constant, 5).expect("a plan");
+            results.push(ev.polynomial(c, &constant, 1e12));
+        }
+        for (i, result) in results.into_iter().enumerate() {
+            assert_eq!(result.expect("runs").key_generation(), id, "result {i}");
+        }
+        for mut out in [Ciphertext::empty(&s.params), x.clone(), mine.clone()] {
+            let into: [Into; 5] = [
+                |ev, c, out| ev.add_into(c, c, out),
+                |ev, c, out| ev.sub_into(c, c, out),
+                |ev, c, out| ev.dot_lazy_into(&[(c, c)], out),
+                |ev, c, out| ev.rescale_into(c, out),
+                |ev, c, out| ev.rotate_into(c, 0, out),
+            ];
+            for run in into {
+                run(ev, c, &mut out).expect("runs");
+                assert_eq!(out.key_generation(), id);
+            }
+            if id == wanted {
+                let into: [Into; 3] = [
+                    |ev, c, out| ev.mul_into(c, c, out),
+                    |ev, c, out| ev.mul_rescale_into(c, c, out),
+                    |ev, c, out| ev.rotate_into(c, 1, out),
+                ];
+                for run in into {
+                    out = x.clone();
+                    run(ev, c, &mut out).expect("runs");
+                    assert_eq!(out.key_generation(), id);
+                }
+            }
+        }
     }
 }
 

@@ -27,7 +27,7 @@ fn keys_of(secret: &SecretKey, wanted: impl IntoIterator<Item = (KeyId, usize)>)
         let mut requests = KeyRequests::default();
         requests.insert(id, level);
         let made = secret.evaluation_keys(&requests, &mut rng).expect("levels that exist");
-        made.iter().for_each(|key| all.insert(key.clone()));
+        made.iter().for_each(|key| all.insert(key.clone()).expect("one key generation"));
     }
     all
 }

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 
 use common::*;
 use hetal::kernel::GaloisElement;
-use hetal::keys::{EvaluationKeys, KeyId, entropy};
+use hetal::keys::{EvaluationKeys, KeyGeneration, KeyId, entropy};
 use hetal::params::{SecretDistribution, Security};
-use hetal::{Error, KeyRequests, KeySet, Parameters, ParametersLiteral, SecretKey};
+use hetal::{Encoder, Error, KeyRequests, KeySet, Parameters, ParametersLiteral, PublicKey, SecretKey};
 use proptest::prelude::*;
 use zeroize::Zeroizing;
 
@@ -115,7 +115,7 @@ fn keys_as_requested() {
     }
     // A key replaces the one of the same kind and level.
     let (count, mut all) = (keys.iter().len(), keys.clone());
-    all.insert(keys.iter().next().expect("a key").clone());
+    all.insert(keys.iter().next().expect("a key").clone()).expect("of the same generation");
     assert_eq!(all.iter().len(), count);
     assert_eq!((KeySet::default().iter().len(), KeySet::default().memory_bytes()), (0, 0));
 }
@@ -134,17 +134,20 @@ fn secrets() {
     let hash = params.hash();
     assert_eq!(format!("{secret:?}"), format!("SecretKey {{ parameters: {hash}, .. }}"), "nothing of the secret");
     assert_eq!(format!("{secret:#?}").lines().count(), 4, "nothing of the secret");
-    let same = SecretKey::from_coefficients(&params, Zeroizing::new(secret.coefficients().to_vec())).expect("a secret");
+    let of =
+        |coefficients| SecretKey::from_coefficients(&params, Zeroizing::new(coefficients), secret.key_generation());
+    let same = of(secret.coefficients().to_vec()).expect("a secret");
     assert_eq!(same.coefficients(), secret.coefficients());
+    assert_eq!(same.key_generation(), secret.key_generation());
     for wrong in [2, -2, i8::MAX, i8::MIN] {
         let mut coefficients = vec![1; params.n()];
         coefficients[params.n() - 1] = wrong;
-        let error = SecretKey::from_coefficients(&params, Zeroizing::new(coefficients)).expect_err("out of range");
+        let error = of(coefficients).expect_err("out of range");
         assert!(matches!(error, Error::Range { value, min: -1.0, max: 1.0, .. } if value == f64::from(wrong)));
         assert!(error.to_string().contains(&wrong.to_string()), "{error}");
     }
     for found in [0, params.n() - 1, params.n() + 1] {
-        let error = SecretKey::from_coefficients(&params, Zeroizing::new(vec![0; found])).expect_err("a wrong length");
+        let error = of(vec![0; found]).expect_err("a wrong length");
         assert_eq!(error, Error::Count { what: "coefficients of a secret", found, wanted: params.n() });
     }
     for weight in [1, 100, 256] {
@@ -161,6 +164,123 @@ fn secrets() {
     }
     let [mut a, mut b] = [entropy(), entropy()].map(|rng| rng.expect("randomness"));
     assert_ne!(random(&mut a, 4), random(&mut b, 4), "two generators with one seed");
+}
+
+/// What a secret makes has its id, which is another one for every secret and after the secret in the random stream.
+#[test]
+fn generations() {
+    let (params, mut rng) = (params("test-10"), rng(5));
+    let [a, b] = [(); 2].map(|()| SecretKey::generate(&params, &mut rng).expect("a secret"));
+    let (id, other) = (a.key_generation(), b.key_generation());
+    assert!(id != other && ![id, other].contains(&KeyGeneration::NONE));
+    let again = SecretKey::generate(&params, &mut common::rng(5)).expect("a secret");
+    assert_eq!((again.coefficients(), again.key_generation()), (a.coefficients(), id), "from one stream");
+
+    let requests = all_keys(&params, [0, 7]);
+    let keys = a.evaluation_keys(&requests, &mut rng).expect("keys");
+    assert!(keys.iter().all(|key| key.key_generation() == id));
+    assert_eq!(keys.key_generation(), Some(id));
+    assert_eq!(KeySet::default().key_generation(), None);
+    assert_eq!(a.encapsulation_keys(&mut rng).expect("keys").key_generation(), id);
+    let public = PublicKey::generate(&a, &mut rng);
+    assert_eq!(public.key_generation(), id);
+    let plain = Encoder::new(&params).encode(&[1.0], 3, 1e9).expect("a plaintext");
+    let seeded = a.encrypt_seeded(&plain, &mut rng).expect("a ciphertext");
+    assert_eq!(seeded.key_generation(), id);
+    assert_eq!(seeded.expand(&params).expect("a ciphertext").key_generation(), id);
+    assert_eq!(public.encrypt(&params, &plain, &mut rng).expect("a ciphertext").key_generation(), id);
+
+    // A set of keys takes no other ones, and stays as it was.
+    let theirs = b.evaluation_keys(&KeyRequests::default().relinearisation(3), &mut rng).expect("keys");
+    let (mut all, key) = (keys.clone(), theirs.iter().next().expect("a key"));
+    let error = all.insert(key.clone()).expect_err("other keys");
+    assert_eq!(error, Error::OtherKeys { found: other, wanted: id });
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "made with other keys: key generation {other} where {id} is needed: use keys and data that were made together, or \
+             encrypt the data again with these keys"
+        )
+    );
+    assert_eq!((all.iter().len(), all.key_generation()), (keys.iter().len(), Some(id)));
+}
+
+#[test]
+fn generations_as_text() {
+    let id = KeyGeneration([0, 1, 0x2f, 0xa0, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 0xff]);
+    let text = "00012fa00405060708090a0b0c0d0eff";
+    assert_eq!((id.to_string(), text.parse()), (text.to_owned(), Ok(id)));
+    assert_eq!(text.to_uppercase().parse(), Ok(id));
+    let json = serde_json::to_string(&id).expect("a string");
+    assert_eq!(json, format!("\"{text}\""));
+    assert_eq!(serde_json::from_str::<KeyGeneration>(&json).expect("an id"), id);
+    let long = format!("{text}0");
+    for wrong in ["", "0", &text[1..], &long, "+0012fa00405060708090a0b0c0d0eff", "é\u{1b}12fa00405060708090a0b0c0d0e"]
+    {
+        let error = wrong.parse::<KeyGeneration>().expect_err("no id").to_string();
+        assert_eq!(error, format!("key generation: id {wrong:?}: must be 32 hexadecimal digits"));
+        serde_json::from_str::<KeyGeneration>(&format!("{wrong:?}")).expect_err("no id");
+    }
+    serde_json::from_str::<KeyGeneration>("7").expect_err("no id");
+}
+
+/// Secrets that chance does not give: all zeros, too few or too many of one value, another weight. What chance gives once in 10^20 times is taken.
+#[test]
+fn implausible_secrets() {
+    let id = KeyGeneration([1; 16]);
+    let of = |params: &Parameters, counts: [usize; 3]| {
+        let values = [-1, 0, 1].into_iter().zip(counts).flat_map(|(value, count)| std::iter::repeat_n(value, count));
+        SecretKey::from_coefficients(params, Zeroizing::new(values.collect()), id).map(|_| ())
+    };
+    let params = params("test-10");
+    // 10·√(2·1024/9) = 150.8: the third of 1024, 341.3, and from 191 to 492.
+    let error = Error::ImplausibleSecret { wanted: "about 341 coefficients each of -1, 0 and 1".to_owned() };
+    for ok in [[341, 342, 341], [492, 191, 341], [191, 341, 492], [341, 492, 191], [492, 341, 191]] {
+        assert_eq!(of(&params, ok), Ok(()), "{ok:?}");
+    }
+    for [a, b, c] in [[190, 417, 417], [493, 265, 266], [0, 1024, 0], [0, 512, 512], [0, 0, 1024]] {
+        for counts in [[a, b, c], [b, c, a], [c, a, b], [b, a, c]] {
+            assert_eq!(of(&params, counts), Err(error.clone()), "{counts:?}");
+        }
+    }
+    assert_eq!(
+        error.to_string(),
+        "the secret key was not drawn at random: it must have about 341 coefficients each of -1, 0 and 1; its file is damaged or not \
+         from keygen: use a copy of the right one, or make new keys"
+    );
+    let literal = |log_n, secret| ParametersLiteral {
+        name: "test-secret".to_owned(),
+        log_n,
+        q_bits: vec![40, 40],
+        p_bits: vec![45],
+        secret,
+        security: Security::Insecure,
+    };
+    let sparse = Parameters::new(literal(8, SecretDistribution::FixedWeight(100))).expect("a literal");
+    for (counts, ok) in [
+        ([50, 156, 50], true),
+        ([100, 156, 0], true),
+        ([50, 155, 51], false),
+        ([50, 157, 49], false),
+        ([0, 256, 0], false),
+    ] {
+        let wanted = "exactly 100 coefficients other than 0".to_owned();
+        assert_eq!(
+            of(&sparse, counts),
+            if ok { Ok(()) } else { Err(Error::ImplausibleSecret { wanted }) },
+            "{counts:?}"
+        );
+    }
+    // So few that chance may give any but none.
+    let small = Parameters::new(literal(4, SecretDistribution::Ternary)).expect("a literal");
+    assert_eq!(of(&small, [16, 0, 0]), Ok(()));
+    assert_eq!(of(&small, [0, 15, 1]), Ok(()));
+    assert!(matches!(of(&small, [0, 16, 0]), Err(Error::ImplausibleSecret { .. })));
+    // Without an id nothing that it makes could be told from what others make.
+    let secret = SecretKey::generate(&params, &mut rng(6)).expect("a secret");
+    let copy = Zeroizing::new(secret.coefficients().to_vec());
+    let error = SecretKey::from_coefficients(&params, copy, KeyGeneration::NONE).expect_err("no id");
+    assert_eq!(error.to_string(), format!("secret key: key generation {}: must be a random id, not 0", "0".repeat(32)));
 }
 
 #[test]

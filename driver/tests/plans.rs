@@ -10,7 +10,7 @@ use hetal::kernel::GaloisElement;
 use hetal::keys::KeyId;
 use hetal::matrix::{Dry, Slots};
 use hetal::params::preset;
-use hetal::train::circuit::{Circuit, Step};
+use hetal::train::circuit::{Circuit, Step, Weights};
 use hetal::train::plan::MOST_BLOCKS;
 use hetal::train::{Config, DataShape, Mode, TrainPlan};
 use hetal::{Complex64, Error, Result};
@@ -109,7 +109,9 @@ fn asked(plan: &TrainPlan) -> BTreeSet<(usize, Vec<KeyId>)> {
     let next = circuit.step(&slots, &masks, levels, step, softmax, |_, _| {}).expect("levels");
     assert!(next.iter().all(|&level| level == levels.update && level >= plan.bootstrap().input_level()));
     let kept = vec![levels.state; circuit.states()];
-    circuit.outputs_of(&slots, &masks, levels, &kept, &features).expect("levels");
+    for which in [Weights::V, Weights::W] {
+        circuit.outputs_of(&slots, &masks, levels, &kept, &features, which).expect("levels");
+    }
     slots.batches.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -325,7 +327,7 @@ fn levels_of_logits() {
             let masks = circuit.masks(&slots, features).expect("levels");
             let state = vec![17; circuit.states()];
             let blocks = vec![features; circuit.features().grid().len()];
-            let logits = circuit.outputs_of(&slots, &masks, levels, &state, &blocks).expect("levels");
+            let logits = circuit.outputs_of(&slots, &masks, levels, &state, &blocks, Weights::V).expect("levels");
             assert!(logits.iter().all(|&level| level == circuit.logits_level(levels)), "{mode:?} {levels:?}");
         }
     }

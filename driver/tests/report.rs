@@ -139,6 +139,7 @@ fn client(steps: usize) -> Vec<ClientEvent> {
                 epoch,
                 step,
                 encrypted: quality(epoch, 0.0),
+                max_logit_w: None,
                 twin: Some(quality(epoch, 0.02)),
                 exact: Some(quality(epoch, -1.0)),
                 go_on: true,
@@ -150,6 +151,7 @@ fn client(steps: usize) -> Vec<ClientEvent> {
         twin: Some(Quality { loss: 0.2126, accuracy: 0.9570, max_logit: 17.24 }),
         exact: Some(Quality { loss: 0.2101, accuracy: 0.9585, max_logit: 16.5 }),
         confusion: vec![vec![190, 6, 3, 1], vec![4, 380, 0, 0], vec![10, 0, 240, 0], vec![0, 3, 0, 97]],
+        class_names: None,
     });
     events
 }
@@ -826,7 +828,7 @@ fn logs_are_read_as_written() {
         let mut writer = Writer::open(&file.0).expect("a new file");
         events.iter().for_each(|event| writer.write(event).expect("finite"));
     }
-    let events: Vec<ServerEvent> = read(&file.0).expect("whole lines");
+    let events = read::<ServerEvent>(&file.0).expect("whole lines").events;
     assert_eq!(events.len(), first.len() + second.len());
     assert_eq!(report(&events[..first.len()], &[]), report(&first, &[]));
     assert_eq!(fs::read_to_string(&file.0).expect("a file").lines().count(), events.len());
@@ -851,14 +853,14 @@ fn torn_line() {
     // A cut within the last line, also within all of it.
     for cut in [1, 20, 200] {
         fs::write(&file.0, &whole[..whole.len() - cut]).expect("space");
-        assert_eq!(read::<ServerEvent>(&file.0).expect("whole lines").len(), 2);
+        assert_eq!(read::<ServerEvent>(&file.0).expect("whole lines").events.len(), 2);
         Writer::open(&file.0).expect("a file").write(&step(2)).expect("finite");
         assert_eq!(fs::read(&file.0).expect("a file"), whole);
     }
     fs::write(&file.0, "{\"event\":\"st").expect("space");
-    assert!(read::<ServerEvent>(&file.0).expect("nothing").is_empty());
+    assert!(read::<ServerEvent>(&file.0).expect("nothing").events.is_empty());
     Writer::open(&file.0).expect("a file").write(&step(2)).expect("finite");
-    assert_eq!(read::<ServerEvent>(&file.0).expect("whole lines").len(), 1);
+    assert_eq!(read::<ServerEvent>(&file.0).expect("whole lines").events.len(), 1);
 }
 
 #[test]
@@ -866,21 +868,35 @@ fn bad_line() {
     let file = Scratch::new("bad");
     let mut writer = Writer::open(&file.0).expect("a new file");
     writer.write(&start("n16", 0)).expect("finite");
-    for bad in ["{\"event\":\"stop\"}\n", "\n", "{\"event\":\"step\",\"epoch\":\n", "\u{0}\u{0}\n"] {
-        let mut bytes = fs::read(&file.0).expect("a file");
-        let length = bytes.len();
-        bytes.extend(bad.as_bytes());
-        fs::write(&file.0, &bytes).expect("space");
-        let error = read::<ServerEvent>(&file.0).expect_err("a bad line").to_string();
-        assert!(error.contains("line 2") && error.contains(file.0.to_str().expect("text")), "{error}");
-        fs::write(&file.0, &bytes[..length]).expect("space");
+    // At the end of the log: whether it is only a part of an event.
+    for (bad, torn) in [
+        ("{\"event\":\"stop\"}\n", false),
+        ("\n", true),
+        ("{\"event\":\"step\",\"epoch\":\n", true),
+        ("\u{0}\u{0}\n", true),
+    ] {
+        let good = fs::read(&file.0).expect("a file");
+        let refused = |bytes: &[u8]| {
+            fs::write(&file.0, bytes).expect("space");
+            let error = read::<ServerEvent>(&file.0).expect_err("a bad line").to_string();
+            assert!(error.contains("line 2") && error.contains(file.0.to_str().expect("text")), "{error}");
+        };
+        refused(&[&good, bad.as_bytes(), &good].concat());
+        let last = [&good, bad.as_bytes()].concat();
+        if torn {
+            fs::write(&file.0, &last).expect("space");
+            let log = read::<ServerEvent>(&file.0).expect("a torn end");
+            assert!(log.events.len() == 1 && log.warning(&file.0).is_some(), "{bad:?}");
+        } else {
+            refused(&last);
+        }
+        fs::write(&file.0, &good).expect("space");
     }
     let missing = read::<ServerEvent>(Scratch::new("missing").0.as_path()).expect_err("no file");
     assert!(matches!(missing, Error::Io { .. }) && missing.to_string().contains("missing"));
     // A client's event is none of the server's.
-    let mut writer = Writer::open(&file.0).expect("a file");
-    writer.write(client(1).last().expect("an event")).expect("finite");
-    assert!(read::<ServerEvent>(&file.0).is_err());
+    assert!(Writer::<ClientEvent>::open(&file.0).is_err());
+    assert!(read::<ClientEvent>(&file.0).is_err());
 }
 
 #[test]
@@ -891,5 +907,5 @@ fn only_finite_numbers() {
         let event = ClientEvent::Weights { step: 1, difference: bad, max_weight: 1.0, max_logit: 1.0, loss: 1.0 };
         assert!(matches!(writer.write(&event), Err(Error::Malformed { .. })));
     }
-    assert!(read::<ClientEvent>(&file.0).expect("nothing").is_empty());
+    assert!(read::<ClientEvent>(&file.0).expect("nothing").events.is_empty());
 }

@@ -136,7 +136,8 @@ fn encrypted(variant: &impl Softmax, layout: Layout, rows: &[Vec<f64>], padding:
     let x = layout.fill(|row, class| rows[row][class], padding);
     let plaintext = encoder.encode(&x, 17, params.scale(17)).expect("encodes");
     let ciphertext = secret.encrypt(&plaintext, &mut rng).expect("encrypts");
-    let copy = SecretKey::from_coefficients(&params, secret.coefficients().to_vec().into()).expect("a secret");
+    let (coefficients, generation) = (secret.coefficients().to_vec().into(), secret.key_generation());
+    let copy = SecretKey::from_coefficients(&params, coefficients, generation).expect("a secret");
     let refresh = InsecureRefresh::new(copy, 3, 17, rng).expect("insecure parameters");
     let out = Encrypted::softmax(variant, &plan, &evaluator, Some(&refresh), &ciphertext).expect("runs");
     assert_eq!((out.level(), out.scale()), (plan.output_level(), params.scale(plan.output_level())));

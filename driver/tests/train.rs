@@ -8,11 +8,12 @@ use common::{rng, unit};
 use hetal::circuits::softmax::{Layout, Plain as PlainSoftmax, Softmax, Vectors};
 use hetal::crypt::SeededCiphertext;
 use hetal::io::dataset::Split;
+use hetal::keys::EncapsulationKeys;
 use hetal::matrix::{Dimensions, Plain, PlainVector, Shape};
-use hetal::train::circuit::{Circuit, Levels, Step};
+use hetal::train::circuit::{Circuit, Levels, Step, Weights};
 use hetal::train::optimiser::momentum;
 use hetal::train::{Batch, Client, Config, DataShape, Mode, Server, TrainPlan};
-use hetal::{Complex64, Error, SecretKey};
+use hetal::{Complex64, Error, KeySet, SecretKey};
 
 /// Rows of features with the bias, and classes.
 fn data(rows: usize, features: usize, classes: usize, seed: u64) -> (Vec<Vec<f64>>, Vec<usize>) {
@@ -77,7 +78,7 @@ fn check_circuit(config: &Config, dims: Dimensions, unit_block: Shape, levels: L
         let packed = circuit.features().pack(&x.concat()).expect("entries");
         let features: Vec<_> =
             packed.blocks().iter().map(|b| PlainVector { values: b.clone(), level: levels.features }).collect();
-        let outputs = circuit.outputs_of(&slots, &masks, levels, &state, &features).expect("runs");
+        let outputs = circuit.outputs_of(&slots, &masks, levels, &state, &features, Weights::V).expect("runs");
         let found = circuit.unpack_outputs(&reals(&outputs), rows).expect("fits");
         for (a, b) in found.iter().flatten().zip(wanted.iter().flatten()) {
             assert!((a * config.logit_range - b).abs() < 1e-12, "{dims:?} {unit_block:?}: logits");
@@ -204,6 +205,7 @@ fn check_encrypted(config: &Config, shape: DataShape, steps: usize, [error, logi
     let encapsulation = Arc::new(secret.encapsulation_keys(&mut rng).expect("keys"));
     let server = Server::new(plan.clone(), keys, encapsulation).expect("keys of these parameters");
     let client = Client::new(plan.clone(), secret).expect("a secret of these parameters");
+    let id = client.secret().key_generation();
 
     let (x, y) = data(rows, features, classes, 1);
     let split = Split {
@@ -230,6 +232,7 @@ fn check_encrypted(config: &Config, shape: DataShape, steps: usize, [error, logi
         let batch = client.encrypt(&split, from, rows, &mut rng).expect("rows");
         let batch = Batch { features: expand(batch.features), labels: expand(batch.labels), rows };
         let (next, phases) = server.step(&state, &batch, step).expect("runs");
+        assert!(next.iter().all(|c| c.key_generation() == id), "of other keys");
         assert_eq!(phases.iter().map(|p| p.bootstraps).sum::<usize>(), plan.bootstraps());
         state = next;
         let range = from..from + rows;
@@ -242,13 +245,71 @@ fn check_encrypted(config: &Config, shape: DataShape, steps: usize, [error, logi
             }
         }
         let kept = server.kept(&state).expect("levels");
-        let outputs = server.outputs(&kept, &batch.features).expect("runs");
+        let outputs = server.outputs(&kept, &batch.features, Weights::V).expect("runs");
         assert!(outputs.iter().all(|v| v.level() == 0));
         let found = client.logits(&outputs, rows).expect("decrypts");
         for (a, b) in found.iter().flatten().zip(logits(&x[range], &plain[1]).iter().flatten()) {
             assert!((a - b).abs() < logit_error, "step {step}: {a} {b}");
         }
     }
+}
+
+/// What two secret keys of one plan have made is never computed with together: server and client say which ids they found.
+#[test]
+fn keys_and_data_of_two_generations() {
+    let shape = DataShape { rows: 6, features: 3, classes: 3 };
+    let plan = TrainPlan::new(&config(Mode::Fast, 6), shape).expect("a plan");
+    let (mut rng, params) = (rng(12), plan.params().clone());
+    let secrets = [(); 2].map(|()| SecretKey::generate(&params, &mut rng).expect("a secret"));
+    let [a, b] = [&secrets[0], &secrets[1]].map(SecretKey::key_generation);
+    let [keys, other_keys] =
+        [0, 1].map(|i| Arc::new(secrets[i].evaluation_keys(&plan.requests(), &mut rng).expect("keys")));
+    let [encapsulation, other_encapsulation] =
+        [0, 1].map(|i| Arc::new(secrets[i].encapsulation_keys(&mut rng).expect("keys")));
+    let mixed = |keys: &Arc<KeySet>, encapsulation: &Arc<EncapsulationKeys>| {
+        Server::new(plan.clone(), keys.clone(), encapsulation.clone()).map(|_| ())
+    };
+    assert_eq!(mixed(&keys, &other_encapsulation), Err(Error::OtherKeys { found: b, wanted: a }));
+    assert_eq!(mixed(&other_keys, &encapsulation), Err(Error::OtherKeys { found: a, wanted: b }));
+    let server = Server::new(plan.clone(), keys, encapsulation).expect("keys of one generation");
+
+    let clients = secrets.map(|secret| Client::new(plan.clone(), secret).expect("a secret"));
+    let (x, y) = data(6, 3, 3, 1);
+    let split = Split {
+        features: x.iter().flat_map(|row| row[..3].iter().map(|&x| x as f32)).collect(),
+        columns: 3,
+        labels: y.iter().map(|&label| label as u32).collect(),
+    };
+    let mut made = |client: &Client| {
+        let expand = |list: Vec<SeededCiphertext>| {
+            list.into_iter().map(|c| c.expand(&params).expect("these parameters")).collect::<Vec<_>>()
+        };
+        let zeros = vec![0.0; 3 * 4];
+        let state = expand(client.encrypt_state(&zeros, &zeros, &mut rng).expect("entries"));
+        let batch = client.encrypt(&split, 0, 6, &mut rng).expect("rows");
+        (state, Batch { features: expand(batch.features), labels: expand(batch.labels), rows: 6 })
+    };
+    let [(state, batch), (other_state, other_batch)] = [&clients[0], &clients[1]].map(&mut made);
+    let refused = |what: &str, result: hetal::Result<()>| {
+        let error = result.expect_err(what);
+        assert!(matches!(error, Error::OtherKeys { .. }), "{what}: {error:?}");
+        assert!([a, b].iter().all(|id| error.to_string().contains(&id.to_string())), "{what}: {error}");
+    };
+    refused("state", server.step(&other_state, &batch, 1).map(|_| ()));
+    refused("batch", server.step(&state, &other_batch, 1).map(|_| ()));
+    refused("both", server.step(&other_state, &other_batch, 1).map(|_| ()));
+    let labels = Batch { labels: other_batch.labels.clone(), ..batch.clone() };
+    refused("labels", server.step(&state, &labels, 1).map(|_| ()));
+    let kept = server.kept(&state).expect("levels");
+    refused("features", server.outputs(&kept, &other_batch.features, Weights::V).map(|_| ()));
+    refused(
+        "kept",
+        server.outputs(&server.kept(&other_state).expect("levels"), &batch.features, Weights::V).map(|_| ()),
+    );
+    let outputs = server.outputs(&kept, &batch.features, Weights::V).expect("runs");
+    refused("weights", clients[1].weights(&state).map(|_| ()));
+    refused("logits", clients[1].logits(&outputs, 6).map(|_| ()));
+    clients[0].logits(&outputs, 6).expect("its own");
 }
 
 fn config(mode: Mode, batch: usize) -> Config {

@@ -2,16 +2,19 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use common::{rng, unit};
 use hetal::Error;
 use hetal::circuits::softmax::{NormaliseSquare, NormaliseSquareConfig, exact};
 use hetal::io::dataset::{Dataset, Split};
 use hetal::io::normaliser::Normaliser;
+use hetal::train::log::ClientEvent;
 use hetal::train::metrics::{Confusion, predicted, quality};
 use hetal::train::optimiser::momentum;
 use hetal::train::stopping::EarlyStopping;
-use hetal::train::twin::{Epoch, Exact, Trained, Twin, Weights, train};
-use hetal::train::{Config, Method};
+use hetal::train::twin::{Epoch, Exact, Trained, Twin, Weights, rehearse, train};
+use hetal::train::{Config, Method, Twins};
 
 /// Rows around one centre per class.
 fn clusters(rows: usize, columns: usize, classes: usize, seed: u64) -> Split {
@@ -26,7 +29,7 @@ fn clusters(rows: usize, columns: usize, classes: usize, seed: u64) -> Split {
 
 fn dataset(train: Split, val: Option<Split>) -> Dataset {
     let classes = train.labels.iter().max().map_or(0, |&label| label as usize + 1);
-    Dataset { train, val, test: None, classes }
+    Dataset { train, val, test: None, classes, class_names: None }
 }
 
 /// The mean loss by its definition.
@@ -185,6 +188,77 @@ fn stops_early_and_keeps_the_best() {
     assert_eq!((longer.epochs.len(), longer.best_epoch), (60, best));
     let refused = train(&data, &Config { batch: 0, ..config }, Exact, |_| {});
     assert!(matches!(refused, Err(Error::Range { what: "batch", .. })));
+}
+
+#[test]
+fn rehearses_in_little_memory() {
+    let data = contradicted();
+    let config = Config { batch: 50, epochs: 60, patience: 3, ..Config::default() };
+    let trained = train(&data, &config, Exact, |_| {}).expect("exact");
+    let mut told = 0;
+    let seen = rehearse(&data, &config, Exact, |step, ended| {
+        told += 1;
+        assert_eq!((step.step, ended.is_some()), (told, told % 3 == 0));
+        true
+    });
+    let seen = seen.expect("exact");
+    assert_eq!((&seen.weights, seen.best_epoch, seen.epochs), (&trained.weights, trained.best_epoch, told / 3));
+    assert_eq!((seen.max_logit, seen.max_weight), (trained.max_logit(), trained.max_weight()));
+    assert_eq!((seen.validation, &seen.left), (trained.epochs[trained.best_epoch - 1].validation, &None));
+    // Until somebody says no: in the second epoch.
+    let shorter = rehearse(&data, &config, Exact, |step, _| step.step < 4).expect("exact");
+    assert_eq!((shorter.epochs, shorter.best_epoch), (1, 1));
+    // Until a logit is out of range, which is told with its step.
+    let softmax = NormaliseSquare::new(NormaliseSquareConfig::new(3, 1.0)).expect("reachable");
+    let left = rehearse(&data, &config, softmax, |_, _| true).expect("no error").left.expect("its range is too small");
+    let beyond = trained.epochs.iter().flat_map(|epoch| &epoch.steps).find(|step| step.quality.max_logit > 1.0);
+    let beyond = beyond.expect("some step");
+    assert!(
+        left.step == beyond.step && (left.max_logit - beyond.quality.max_logit).abs() < 1e-2,
+        "{left:?} {beyond:?}"
+    );
+}
+
+#[test]
+fn twins_go_along_with_a_run() {
+    let data = contradicted();
+    let config = Config { batch: 50, epochs: 8, patience: 8, logit_range: 16.0, ..Config::default() };
+    let softmax = || config.softmax(3, false).expect("reachable");
+    let approximate = train(&data, &config, softmax(), |_| {}).expect("in range");
+    let exact = train(&data, &config, Exact, |_| {}).expect("exact");
+    let interrupt = AtomicBool::new(false);
+    let twins = |config: &Config| Twins::new(config, &data, &interrupt).expect("usable settings");
+    // Epoch by epoch, and many at once as where a run is resumed.
+    for epochs in [&[1, 2, 3, 8][..], &[5, 8]] {
+        let mut twins = twins(&config);
+        for &epoch in epochs {
+            let wanted = [&approximate, &exact].map(|trained| trained.epochs[epoch - 1].validation);
+            assert_eq!(twins.validate(3 * epoch).expect("in range"), wanted, "{epoch}");
+        }
+        let mut twin = Twin::new(&config, 3, 12, softmax()).expect("usable settings");
+        (0..8).for_each(|_| drop(twin.epoch(&data).expect("in range")));
+        let mut weights = [twin.w.values, twin.v.values];
+        weights[1][7] += 0.5;
+        let compared = twins.compare(24, &weights).expect("in range");
+        assert!(
+            matches!(compared, Some(ClientEvent::Weights { step: 24, difference, .. }) if (difference - 0.5).abs() < 1e-12)
+        );
+    }
+    // An interruption loses nothing.
+    let mut interrupted = twins(&config);
+    interrupt.store(true, Ordering::Relaxed);
+    assert!(matches!(interrupted.validate(3), Err(Error::Interrupted { .. })));
+    assert!(matches!(interrupted.compare(3, &Default::default()), Err(Error::Interrupted { .. })));
+    interrupt.store(false, Ordering::Relaxed);
+    let wanted = [&approximate, &exact].map(|trained| trained.epochs[3].validation);
+    assert_eq!(interrupted.validate(12).expect("in range"), wanted);
+    // Only the approximation has a range that it can leave.
+    let mut small = twins(&Config { logit_range: 1.0, ..config.clone() });
+    for epoch in [4, 5] {
+        let found = small.validate(3 * epoch).expect("the other twin goes on");
+        assert_eq!(found, [None, exact.epochs[epoch - 1].validation]);
+    }
+    assert_eq!(small.compare(15, &Default::default()), Ok(None));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use hetal::crypt::SeededCiphertext;
 use hetal::io::wire::{self, Header, Kind, Wire};
 use hetal::io::{Access, write_atomically};
 use hetal::kernel::GaloisElement;
-use hetal::keys::{EncapsulationKeys, EvaluationKey, KeyId};
+use hetal::keys::{EncapsulationKeys, EvaluationKey, KeyGeneration, KeyId};
 use hetal::params::{SecretDistribution, Security};
 use hetal::{
     Ciphertext, Encoder, Error, Evaluator, KeyRequests, KeySet, Parameters, ParametersLiteral, Plaintext, PublicKey,
@@ -157,7 +157,7 @@ fn assert_same_keys(left: &KeySet, right: &KeySet) {
 }
 
 fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}-1.hetal"))
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}-2.hetal"))
 }
 
 /// Compares with the committed file, or writes it.
@@ -180,7 +180,9 @@ fn golden_files() {
         let stored = check_golden(name, &bytes);
         let header = Header::read(&mut stored.as_slice()).expect("a header");
         let body_len = (stored.len() - Header::LEN) as u64;
-        assert_eq!(header, Header { version: 1, kind, hash: params.hash(), body_len });
+        let keyed = !matches!(kind, Kind::Parameters | Kind::Plaintext);
+        let generation = if keyed { made.secret.key_generation() } else { KeyGeneration::NONE };
+        assert_eq!(header, Header { version: 2, kind, hash: params.hash(), generation, body_len });
         assert_eq!(rewrite(kind, &stored, &params).as_ref(), Ok(&stored), "{name}");
     }
     let read = |name| fs::read(golden(name)).expect("was there");
@@ -216,26 +218,32 @@ fn layout() {
     let params = small();
     let made = objects(&params, 1, 4, 1000.5, 2);
     let bytes = to_bytes(&made.plaintext, &params);
-    let mut expected = b"\x89hetal\r\n\x01\x00\x02\x00".to_vec();
+    let mut expected = b"\x89hetal\r\n\x02\x00\x02\x00".to_vec();
     expected.extend(params.hash().0);
+    expected.extend([0; 16]);
     expected.extend((10u64 + 16 * 5 + 16 * 4).to_le_bytes());
     expected.extend([1, 2]);
     expected.extend(1000.5f64.to_le_bytes());
-    assert_eq!(bytes[..46], expected);
-    assert_eq!(bytes.len(), 46 + 16 * 9);
+    assert_eq!(bytes[..62], expected);
+    assert_eq!(bytes.len(), 62 + 16 * 9);
 
     let bytes = parameter_bytes(&params);
-    assert_eq!(bytes[36..], *b"\x09test-wire\x04\x03\x01\x21\x19\x1e\x28\x00\x00\x00\x00\x00\x01");
+    assert_eq!(bytes[52..], *b"\x09test-wire\x04\x03\x01\x21\x19\x1e\x28\x00\x00\x00\x00\x00\x01");
 
     let coefficients: Vec<i8> = (0..16).map(|i| [0, 1, -1, -1, 1][i % 5]).collect();
-    let secret = SecretKey::from_coefficients(&params, Zeroizing::new(coefficients)).expect("ternary");
-    assert_eq!(to_bytes(&secret, &params)[36..], [0b11_11_01_00, 0b11_01_00_01, 0b01_00_01_11, 0b00_01_11_11]);
+    let generation = KeyGeneration(std::array::from_fn(|i| i as u8));
+    let secret = SecretKey::from_coefficients(&params, Zeroizing::new(coefficients), generation).expect("ternary");
+    let bytes = to_bytes(&secret, &params);
+    assert_eq!(bytes[28..44], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+    assert_eq!(bytes[44..52], 4u64.to_le_bytes());
+    assert_eq!(bytes[52..], [0b11_11_01_00, 0b11_01_00_01, 0b01_00_01_11, 0b00_01_11_11]);
 
     let bytes = key_set_bytes(&made.keys, &params);
-    assert_eq!(bytes[36..40], (made.keys.iter().len() as u32).to_le_bytes());
-    assert_eq!(bytes[40], 0, "the relinearisation key comes first");
+    assert_eq!(bytes[28..44], made.secret.key_generation().0);
+    assert_eq!(bytes[52..56], (made.keys.iter().len() as u32).to_le_bytes());
+    assert_eq!(bytes[56], 0, "the relinearisation key comes first");
     let levels: Vec<_> = made.keys.iter().map(|key| (key.id(), key.level())).collect();
-    let mut at = 40;
+    let mut at = 56;
     for (id, level) in levels {
         let element = if let KeyId::Galois(element) = id { element.value() as u32 } else { 0 };
         assert_eq!(bytes[at + 1], level as u8);
@@ -289,25 +297,39 @@ proptest! {
     }
 }
 
+/// With an id of keys where the kind, and for evaluation keys a number of keys, has one.
 fn with_header(kind: Kind, params: &Parameters, body_len: u64, body: &[u8]) -> Vec<u8> {
+    let keyed = match kind {
+        Kind::Parameters | Kind::Plaintext => false,
+        Kind::EvaluationKeys => body.get(..4).is_none_or(|count| *count != [0; 4]),
+        _ => true,
+    };
     let mut bytes = wire::MAGIC.to_vec();
     bytes.extend(wire::VERSION.to_le_bytes());
     bytes.extend((kind as u16).to_le_bytes());
     bytes.extend(params.hash().0);
+    bytes.extend(if keyed { [7; 16] } else { [0; 16] });
     bytes.extend(body_len.to_le_bytes());
     bytes.extend(body);
     bytes
 }
 
+/// Another byte in a header is refused; in the id of the keys it is one of other keys.
 #[test]
 fn every_byte_of_a_header_counts() {
     let params = small();
     for (name, kind, bytes) in objects(&params, 2, 8, 1000.0, 3).bytes() {
+        let keyed = !matches!(kind, Kind::Parameters | Kind::Plaintext);
         for at in 0..Header::LEN {
             for change in 1..=255 {
                 let mut changed = bytes.clone();
                 changed[at] ^= change;
-                assert!(rewrite(kind, &changed, &params).is_err(), "{name}: byte {at} xor {change} is taken");
+                let again = rewrite(kind, &changed, &params);
+                if keyed && (28..44).contains(&at) {
+                    assert_eq!(again, Ok(changed), "{name}: byte {at} xor {change}");
+                } else {
+                    assert!(again.is_err(), "{name}: byte {at} xor {change} is taken");
+                }
             }
         }
     }
@@ -347,7 +369,7 @@ fn cut_inputs_say_how_much_is_missing() {
         longer.push(7);
         let error = rewrite(kind, &longer, &params).expect_err("is longer");
         assert_eq!(error.to_string(), "input: byte after the last object 7: must be absent");
-        longer[28] = longer[28].wrapping_add(1);
+        longer[44] = longer[44].wrapping_add(1);
         let error = rewrite(kind, &longer, &params).expect_err("is longer").to_string();
         assert!(error.contains("body length") || error.contains("record"), "{name}: {error}");
     }
@@ -357,6 +379,81 @@ fn cut_inputs_say_how_much_is_missing() {
             .to_string(),
         "plaintext: 98 bytes are missing: the input ends within the scale"
     );
+}
+
+/// Version 1 had no id of keys: its objects are refused, short ones too, with what to do. So are keyed objects without an id, and others with one.
+#[test]
+fn other_headers_are_refused() {
+    let params = small();
+    for (name, kind) in [
+        ("parameters", Kind::Parameters),
+        ("ciphertext-of-degree-1", Kind::Ciphertext),
+        ("secret-key", Kind::SecretKey),
+        ("no-evaluation-keys", Kind::EvaluationKeys),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}-1.hetal"));
+        let error = rewrite(kind, &fs::read(&path).expect("was there"), &params).expect_err("an earlier version");
+        assert_eq!(
+            error.to_string(),
+            "header: format version 1: must be 2: made by an earlier version of hetal, make new keys and encrypt the data again"
+        );
+    }
+    let made = objects(&params, 2, 8, 1000.0, 13);
+    let mut empty = Vec::new();
+    wire::write_key_set(&mut empty, &params, &KeySet::default()).expect("memory takes all bytes");
+    for (name, kind, mut bytes) in made.bytes().into_iter().chain([("no keys", Kind::EvaluationKeys, empty)]) {
+        let keyed = bytes[28..44] != [0; 16];
+        assert_eq!(keyed, !matches!(name, "parameters" | "plaintext" | "no keys"), "{name}");
+        let (other, wanted) = if keyed { (0, "that of its keys") } else { (7, "0, for it belongs to no keys") };
+        bytes[28..44].fill(other);
+        let shown = format!("{other:02x}").repeat(16);
+        assert_eq!(
+            rewrite(kind, &bytes, &params).expect_err("a wrong id").to_string(),
+            format!("{kind}: key generation {shown}: must be {wanted}")
+        );
+    }
+    let error = wire::write(&mut Vec::new(), &Ciphertext::empty(&params), &params).expect_err("belongs to no keys");
+    assert!(error.to_string().starts_with("ciphertext: key generation 0000"), "{error}");
+}
+
+/// Evaluation keys of two secrets are not written into one set, and those that are read say which they are before the first one.
+#[test]
+fn evaluation_keys_have_one_id() {
+    let params = small();
+    let [a, b] = [14, 15].map(|seed| objects(&params, 2, 8, 1000.0, seed));
+    let plan: Vec<_> = a.keys.iter().map(|key| (key.id(), key.level())).collect();
+    let mixed = a.keys.iter().take(2).chain(b.keys.iter().skip(2)).map(Ok);
+    let (found, wanted) = (b.secret.key_generation(), a.secret.key_generation());
+    let error = wire::write_evaluation_keys(&mut Vec::new(), &params, &plan, mixed).expect_err("two secrets");
+    assert_eq!(error, Error::OtherKeys { found, wanted });
+    let bytes = key_set_bytes(&a.keys, &params);
+    let mut input = bytes.as_slice();
+    let mut keys = wire::read_evaluation_keys(&mut input, &params).expect("a good beginning");
+    assert_eq!(keys.key_generation(), wanted);
+    assert!(keys.all(|key| key.expect("valid").key_generation() == wanted));
+}
+
+/// A stored secret of zeros, or of another weight, is refused; nothing of it is told.
+#[test]
+fn implausible_secrets_are_refused() {
+    let error = |params: &Parameters, body: &[u8]| {
+        from_bytes::<SecretKey>(&with_header(Kind::SecretKey, params, body.len() as u64, body), params).unwrap_err()
+    };
+    let ternary = Parameters::new(literal(10, &[33, 25], &[40])).expect("a good literal");
+    let sparse = ParametersLiteral { secret: SecretDistribution::FixedWeight(9), ..literal(6, &[40, 30], &[40]) };
+    let sparse = Parameters::new(sparse).expect("a good literal");
+    for (params, bytes, wanted) in [
+        (&small(), vec![0; 4], "about 5 coefficients each of -1, 0 and 1"),
+        (&ternary, vec![0; 256], "about 341 coefficients each of -1, 0 and 1"),
+        (&ternary, vec![0b01_01_01_01; 256], "about 341 coefficients each of -1, 0 and 1"),
+        (&ternary, vec![0b11_11_00_00; 256], "about 341 coefficients each of -1, 0 and 1"),
+        // The first half of a file, the rest of which was lost.
+        (&ternary, [vec![0b01_00_11_01; 128], vec![0; 128]].concat(), "about 341 coefficients each of -1, 0 and 1"),
+        (&sparse, vec![0b01_00_00_00; 16], "exactly 9 coefficients other than 0"),
+        (&sparse, [vec![0b11_00_00_00; 8], vec![0; 8]].concat(), "exactly 9 coefficients other than 0"),
+    ] {
+        assert_eq!(error(params, &bytes), Error::ImplausibleSecret { wanted: wanted.to_owned() });
+    }
 }
 
 /// Objects follow each other in a stream.
@@ -390,7 +487,10 @@ fn headers_name_what_is_wrong() {
         from_bytes::<Ciphertext>(&bytes, &params).unwrap_err().to_string()
     };
     assert_eq!(refused(0, b"PK"), "header: magic 504b6574616c0d0a: must be 89686574616c0d0a: no object");
-    assert_eq!(refused(8, &[2]), "header: format version 2: must be 1");
+    assert_eq!(
+        refused(8, &[3]),
+        "header: format version 3: must be 2: made by a later version of hetal, read it with that one"
+    );
     assert_eq!(refused(10, &[0]), "header: kind 0: must be from 1 to 8");
     assert_eq!(refused(10, &[9, 1]), "header: kind 265: must be from 1 to 8");
     assert_eq!(refused(10, &[5]), "header: kind secret key: must be ciphertext");
@@ -403,17 +503,17 @@ fn headers_name_what_is_wrong() {
         )
     );
     assert_eq!(
-        refused(28, &[0xff; 8]),
+        refused(44, &[0xff; 8]),
         "ciphertext: body length 18446744073709551615: must be 299 for degree 1 and level 1"
     );
-    assert_eq!(refused(28, &[5, 0]), "ciphertext: body length 5: must be at least 11 for the scale");
+    assert_eq!(refused(44, &[5, 0]), "ciphertext: body length 5: must be at least 11 for the scale");
     assert_eq!(
         from_bytes::<Ciphertext>(b"no ciphertext", &params).unwrap_err().to_string(),
         "header: magic 6e6f206369706865: must be 89686574616c0d0a: no object"
     );
     assert_eq!(
         from_bytes::<Ciphertext>(&good[..20], &params).unwrap_err().to_string(),
-        "header: 16 bytes are missing: the input ends within the first 36 bytes"
+        "header: 32 bytes are missing: the input ends within the first 52 bytes"
     );
     // A server asks for a public key and is given a secret one.
     let secret = to_bytes(&made.secret, &params);
@@ -437,7 +537,7 @@ fn bodies_name_what_is_wrong() {
     let made = objects(&params, 1, 8, 1000.0, 8);
     let patched = |bytes: &[u8], at: usize, value: &[u8]| {
         let mut bytes = bytes.to_vec();
-        bytes[36 + at..36 + at + value.len()].copy_from_slice(value);
+        bytes[Header::LEN + at..Header::LEN + at + value.len()].copy_from_slice(value);
         bytes
     };
     let all = made.bytes();
@@ -499,7 +599,7 @@ fn bodies_name_what_is_wrong() {
         ("secret-key", 5, "secret key: body length 5: must be 4 for N = 16"),
     ] {
         let (_, kind, bytes) = all.iter().find(|(n, ..)| *n == name).expect("a name");
-        let bytes = with_header(*kind, &params, body_len, &bytes[36..]);
+        let bytes = with_header(*kind, &params, body_len, &bytes[Header::LEN..]);
         assert_eq!(rewrite(*kind, &bytes, &params).unwrap_err().to_string(), wanted);
     }
 }
@@ -507,7 +607,7 @@ fn bodies_name_what_is_wrong() {
 #[test]
 fn parameters_name_what_is_wrong() {
     let params = small();
-    let good = parameter_bytes(&params)[36..].to_vec();
+    let good = parameter_bytes(&params)[Header::LEN..].to_vec();
     let refused = |at: usize, value: &[u8]| {
         let mut body = good.clone();
         body[at..at + value.len()].copy_from_slice(value);
@@ -648,7 +748,7 @@ fn evaluation_keys_name_what_is_wrong() {
     );
     for (at, field) in [(2, "special primes"), (3, "limbs in a digit")] {
         let mut bytes = key_set(&params, 1, &[good]);
-        bytes[36 + 4 + at] = 2;
+        bytes[Header::LEN + 4 + at] = 2;
         let error = read(&bytes).map(drop).unwrap_err().to_string();
         assert_eq!(error, format!("{object} {field} of record 0 2: must be 1 at level 0"));
     }
@@ -688,11 +788,13 @@ fn evaluation_keys_are_written_as_they_come() {
     assert_eq!(wire::evaluation_keys_len(&params, &plan), Ok(streamed.len() as u64));
 
     // A key is asked for when the one before is written.
-    let (written, mut wanted) = (Cell::new(0), 40);
+    let (written, mut wanted) = (Cell::new(0), 0);
     let mut source = rng(10);
     let keys = secret.evaluation_keys_iter(&requests, &mut source).expect("levels that exist");
     let watched = keys.inspect(|key| {
         assert_eq!(written.get(), wanted);
+        // The header has the id of the first key.
+        wanted += if wanted == 0 { Header::LEN + 4 } else { 0 };
         wanted += 16 + hetal::kernel::KeySwitchKey::encoded_len(key.as_ref().expect("a key").gadget());
     });
     wire::write_evaluation_keys(&mut Counter(&written), &params, &plan, watched).expect("it counts");
@@ -770,9 +872,9 @@ fn failing_and_slow_inputs() {
     }
     for (len, wanted) in [
         (10, "reading the header: "),
-        (40, "ciphertext: reading the scale: "),
-        (47, "ciphertext: reading the limb 0 of part 0: "),
-        (300, "ciphertext: reading the limb 1 of part 1: "),
+        (56, "ciphertext: reading the scale: "),
+        (63, "ciphertext: reading the limb 0 of part 0: "),
+        (316, "ciphertext: reading the limb 1 of part 1: "),
     ] {
         let mut input = Slow { then: Some(io::ErrorKind::ConnectionReset), ..Slow::new(&bytes[..len], 5) };
         let error = wire::read::<Ciphertext>(&mut input, &params).unwrap_err();
@@ -824,7 +926,7 @@ fn declared_lengths_are_checked_first() {
             };
             let error = error.unwrap_err().to_string();
             assert!(error.contains(&len.to_string()), "{kind}: {error}");
-            assert!(input.given <= 36 + most, "{kind}: {} bytes read for {error}", input.given);
+            assert!(input.given <= Header::LEN + most, "{kind}: {} bytes read for {error}", input.given);
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use hetal_fuzz::archive;
 use hetal_fuzz::input::{FIRST_50, FIRST_RNS, OTHER_PRIMES, PRIMES};
 
 const SCALAR: u8 = 0;
@@ -284,7 +285,7 @@ fn wire(golden: &[(&str, &[u8])], made: &[(&str, Vec<u8>)], bodies: &[(&str, &[u
             case(&format!("{name}-cut"), &[&[0, RAW], &bytes[..half]]),
             case(&format!("{name}-and-more"), &[&[0, RAW], bytes, &[1, 2]]),
             case(&format!("{name}-of-other-parameters"), &[&[1, RAW], bytes]),
-            case(&format!("{name}-body"), &[&[0, UNDER_HEADER], &bytes[36..]]),
+            case(&format!("{name}-body"), &[&[0, UNDER_HEADER], &bytes[52..]]),
         ]);
     }
     for (name, bytes) in made {
@@ -293,8 +294,8 @@ fn wire(golden: &[(&str, &[u8])], made: &[(&str, Vec<u8>)], bodies: &[(&str, &[u
             case(&format!("made-large-{name}"), &[&[1, MADE, 0, 0], bytes]),
             case(&format!("made-longer-{name}"), &[&[1, MADE, 0, 3], bytes]),
             // The lowest byte of the length, and one of the last bytes.
-            case(&format!("made-other-length-{name}"), &[&[0, MADE, 1, 28, 0, 17, 0], bytes]),
-            case(&format!("made-two-wrong-{name}"), &[&[0, MADE, 2, 60, 0, 255, 130, 0, 255, 0], bytes]),
+            case(&format!("made-other-length-{name}"), &[&[0, MADE, 1, 44, 0, 17, 0], bytes]),
+            case(&format!("made-two-wrong-{name}"), &[&[0, MADE, 2, 76, 0, 255, 146, 0, 255, 0], bytes]),
         ]);
     }
     cases.extend(bodies.iter().map(|(name, bytes)| case(name, &[&[0, UNDER_HEADER], bytes])));
@@ -325,7 +326,7 @@ fn shapes(before: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
 
 macro_rules! golden {
     ($($name:literal)*) => {
-        &[$(($name, &include_bytes!(concat!("../../driver/tests/golden/", $name, "-1.hetal"))[..])),*]
+        &[$(($name, &include_bytes!(concat!("../../driver/tests/golden/", $name, "-2.hetal"))[..])),*]
     };
 }
 
@@ -416,6 +417,266 @@ fn wire_parameters() -> Vec<Case> {
     wire(golden!["parameters" "parameters-of-weight-9"], &made, &bodies)
 }
 
+/// An array file of version 1.
+fn array(descr: &str, shape: &str, values: &[u8]) -> Vec<u8> {
+    let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), values].concat()
+}
+
+fn npy() -> Vec<Case> {
+    let raw = |file: Vec<u8>| [&[0, 0][..], &file].concat();
+    let mut cases: Vec<Case> = [
+        ("features", array("<f4", "(2, 3)", &[0; 24])),
+        ("labels", array("|u1", "(2,)", &[0, 1])),
+        ("flags", array("|b1", "(2,)", &[1, 0])),
+        ("names", array("<U2", "(2,)", &[97, 0, 0, 0, 0, 0, 0, 0, 233, 0, 0, 0, 98, 0, 0, 0])),
+        ("names-as-bytes", array("|S2", "(2,)", b"a\0\xc3\xa9")),
+        ("objects", array("|O", "(2,)", b"\x80\x03cnumpy.core.multiarray\n_reconstruct\n")),
+        ("records", array("', [('a', '<f4')], '", "(2,)", &[])),
+        ("2-to-the-62", array("|u1", "(2305843009213693952, 2)", &[])),
+        ("2-to-the-96", array("|u1", "(4294967296, 4294967296, 4294967296)", &[])),
+        ("0-by-2-to-the-64", array("<f8", "(18446744073709551615, 0)", &[])),
+        ("long-text", array("<U16385", "(1,)", &[])),
+        ("text-of-2-to-the-64", array("<U18446744073709551615", "(1,)", &[])),
+        ("escapes", array("\\x3cf4\\0\\777\\u20ac\\U0001F600\\N{BULLET}", "(1L, 1)", &[])),
+        ("terminal", array("\x1b[31m", "(1,)", &[])),
+        ("deep", array("<f4", &"(".repeat(5000), &[])),
+        ("version-2", b"\x93NUMPY\x02\x00\xff\xff\xff\xff".to_vec()),
+        ("version-9", b"\x93NUMPY\x09\x00".to_vec()),
+        ("empty", Vec::new()),
+    ]
+    .into_iter()
+    .map(|(name, file)| (name.to_owned(), raw(file)))
+    .collect();
+    let eight = |value: f64| value.to_le_bytes();
+    let values = [eight(1.5), eight(-0.0), eight(1e39), eight(f64::NAN), [255; 8], [0x80; 8]].concat();
+    for kind in 0u8..12 {
+        for style in [0, kind.wrapping_mul(37).wrapping_add(1)] {
+            let head = [1, style, kind, style, 1, 2];
+            cases.push((format!("written-{kind}-{style}"), [&head[..], &values].concat()));
+        }
+    }
+    for style in 0u8..6 {
+        let head = [3, 41 * style, style, 3, 4];
+        let codes: Vec<u8> = (0..40).map(|i| i * (style + 1)).collect();
+        cases.push((format!("written-names-{style}"), [&head[..], &codes].concat()));
+    }
+    cases
+}
+
+fn npz() -> Vec<Case> {
+    let (features, labels) = (array("|u1", "(2, 1)", &[3, 4]), array("|u1", "(2,)", &[0, 1]));
+    let names = array("<U1", "(2,)", &[97, 0, 0, 0, 98, 0, 0, 0]);
+    let train = |labels| [("features_train.npy", &features[..]), ("labels_train.npy", labels)];
+    let val = [("features_val.npy", &features[..]), ("labels_val.npy", &labels[..])];
+    let whole = archive(&train(&labels), false);
+    let mut changed = whole.clone();
+    changed[60] ^= 1;
+    // Sizes of four gigabytes in the directory, the last of which stands before the names of both members.
+    let mut large = whole.clone();
+    let at = large.windows(4).rposition(|window| window == b"PK\x01\x02").expect("a directory");
+    large[at + 20..at + 28].fill(0xF0);
+    let record = [&b"PK\x05\x06"[..], &[0; 4], &[0xFF; 12], &[0; 2]].concat();
+    [
+        ("stored", whole.clone()),
+        ("deflated", archive(&train(&labels), true)),
+        ("names", archive(&train(&names), true)),
+        ("validation", archive(&[train(&labels), val].concat(), false)),
+        ("names-and-numbers", archive(&[train(&names), val].concat(), true)),
+        ("no-suffix", archive(&[("features_train", &features[..]), ("labels_train", &labels[..])], true)),
+        ("no-labels", archive(&[("features_train.npy", &features[..])], false)),
+        ("twice", archive(&[train(&labels), train(&names)].concat(), false)),
+        ("empty", archive(&[], false)),
+        ("cut", whole[..whole.len() - 9].to_vec()),
+        ("check-sum", changed),
+        ("large", large),
+        ("zip64", [&b"PK\x06\x07"[..], &[0; 16], &record].concat()),
+        ("no-directory", record),
+    ]
+    .map(|(name, bytes)| (name.to_owned(), bytes))
+    .to_vec()
+}
+
+fn texts(cases: &[(&str, &str)]) -> Vec<Case> {
+    cases.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect()
+}
+
+fn settings() -> Vec<Case> {
+    texts(&[
+        ("empty", ""),
+        (
+            "all",
+            "preset = \"test-10\"\nmode = \"paper\"\nmethod = \"sgd\"\nlearning_rate = 0.5\nbatch = 8\nepochs = 2\n\
+             patience = 1\nlogit_range = 8.0\nweight_range = 2\nsoftmax_error = 1e-3\ncheckpoint_steps = 4\n",
+        ),
+        ("nan", "learning_rate = nan\n"),
+        ("infinite", "learning_rate = -inf\nlogit_range = +inf\n"),
+        ("overflow", "softmax_error = 1e999\nbatch = 9223372036854775807\n"),
+        ("negative", "epochs = -1\n"),
+        ("radix", "epochs = 0x1_0\nbatch = 0b11\n"),
+        ("unknown", "# comment\nlearning-rate = 1\n"),
+        ("twice", "batch = 1\nbatch = 2\n"),
+        ("table", "[preset]\nname = 1\n"),
+        ("date", "preset = 1979-05-27T07:32:00Z\n"),
+        ("terminal", "\"\\u001b[31m\" = 1\n"),
+        ("control", "batch = \u{1b}[31m\n"),
+        ("unfinished", "preset = \"\"\"\n"),
+        ("deep", &format!("batch = {}", "[".repeat(1000))),
+        ("dotted", &format!("a{} = 1", ".a".repeat(1000))),
+    ])
+}
+
+fn job() -> Vec<Case> {
+    let job = |config: &str, shape: &str, hash: &str| {
+        format!(r#"{{"config":{config},"shape":{shape},"hash":{hash},"keys":{{keys}}}}"#)
+    };
+    let shape = |rows: u64| format!(r#"{{"rows":{rows},"features":2,"classes":2}}"#);
+    let zeros = format!("{:?}", [0; 16]);
+    texts(&[
+        ("good", &job("{config}", &shape(8), "{job}")),
+        ("other-hash", &job("{config}", &shape(8), &zeros)),
+        ("short-hash", &job("{config}", &shape(8), "[0]")),
+        ("many-rows", &job("{config}", &shape(u64::from(u32::MAX)), &zeros)),
+        ("rows-of-2-to-the-64", &job("{config}", &shape(u64::MAX), &zeros)),
+        ("defaults", &job("{}", &shape(8), &zeros)),
+        ("unknown", &job(r#"{"\u001b[31m":1}"#, &shape(8), &zeros)),
+        ("empty", ""),
+        ("deep", &"[".repeat(1000)),
+    ])
+}
+
+fn manifest() -> Vec<Case> {
+    let manifest = |rows: &str, files: &str| {
+        format!(r#"{{"job":{{job}},"keys":{{keys}},"rows":[{rows}],"normaliser":null,"files":{{{files}}}}}"#)
+    };
+    // SHA-256 of nothing.
+    let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let file = |name: &str| format!(r#""{name}":"{empty}""#);
+    let all = ["start.ct", "train-00000.ct", "train-00001.ct", "val-00000.ct", "test-00000.ct"].map(file).join(",");
+    texts(&[
+        ("good", &manifest("8,4,1", &all)),
+        ("no-rows", &manifest("0,0,0", &file("start.ct"))),
+        ("no-files", &manifest("8,0,0", "")),
+        ("many-rows", &manifest("18446744073709551615,0,0", &all)),
+        ("path", &manifest("8,0,0", &[&all, ",", &file("../\\u001b[31m")].concat())),
+        (
+            "other-job",
+            r#"{"job":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0],"keys":{keys},"rows":[8,0,0],"normaliser":null,"files":{}}"#,
+        ),
+        (
+            "other-keys",
+            r#"{"job":{job},"keys":"00000000000000000000000000000000","rows":[8,0,0],"normaliser":null,"files":{}}"#,
+        ),
+        ("empty", ""),
+    ])
+}
+
+fn model() -> Vec<Case> {
+    let header = |epoch: u64| format!(r#"{{"origin":{{origin}},"epoch":{epoch}}}"#);
+    let with = |header: &str, rest: &str| [&[1], header.as_bytes(), &[255], rest.as_bytes()].concat();
+    [
+        ("good", with(&header(1), "{state}")),
+        ("cut", with(&header(1), "")),
+        ("too-long", with(&header(1), "{state}0")),
+        ("other-epoch", with(&header(2), "{state}")),
+        ("other", b"0123456789abcdef".to_vec()),
+    ]
+    .map(|(name, bytes)| (name.to_owned(), bytes))
+    .to_vec()
+}
+
+fn checkpoint() -> Vec<Case> {
+    let header = |step: &str, epochs: u64, kept: &str| {
+        format!(
+            r#"{{"origin":{{origin}},"config":{{config}},"step":{step},"epochs":{epochs},"go_on":true,"seconds":1.5,"kept":[{kept}]}}"#
+        )
+    };
+    let with = |header: &str, rest: &str| [&[1], header.as_bytes(), &[255], rest.as_bytes()].concat();
+    [
+        ("good", with(&header("2", 1, "1"), "{state}{state}")),
+        ("first", with(&header("0", 0, ""), "{state}")),
+        ("cut", with(&header("2", 1, "1"), "{state}")),
+        ("too-long", with(&header("2", 1, ""), "{state}{state}")),
+        ("steps-of-2-to-the-64", with(&header("18446744073709551615", 1, ""), "{state}")),
+        ("epochs-before-steps", with(&header("0", 7, ""), "{state}")),
+        ("many-kept", with(&header("2", 1, &["1"; 2000].join(",")), "")),
+        (
+            "other-data",
+            with(
+                &header("2", 1, "1")
+                    .replace("{origin}", r#"{"job":{job},"keys":{keys},"data":"\u001b[31m","normaliser":"x"}"#),
+                "{state}",
+            ),
+        ),
+        ("long-header", vec![0, 0, 0, 16, 0, b'{']),
+        ("empty", Vec::new()),
+    ]
+    .map(|(name, bytes)| (name.to_owned(), bytes))
+    .to_vec()
+}
+
+fn logs() -> Vec<Case> {
+    let (server, client) = events();
+    texts(&[
+        ("server", &server),
+        ("client", &client),
+        ("both", &format!("{server}{client}")),
+        ("torn", &server[..server.len() - 9]),
+        ("unfinished", server.trim_end()),
+        ("blank-line", &format!("{server}\n")),
+        ("unknown", "{\"event\":\"\\u001b[31m\"}\n"),
+        ("control", "\u{1b}[31m\n"),
+        ("deep", &format!("{}\n", "[".repeat(1000))),
+        ("empty", ""),
+    ])
+}
+
+/// Lines of both logs.
+fn events() -> (String, String) {
+    let phase = r#"{"name":"load","seconds":0.5,"bootstrap_seconds":0.0,"bootstraps":0,"level":3,"log_scale":30.0}"#;
+    let server = [
+        r#"{"event":"start","unix_time":1700000000,"preset":"test-10","insecure":true,"mode":"fast","rows":8,"features":2,"classes":2,"batch":4,"steps_per_epoch":2,"epochs":1,"logit_range":8.0,"key_bytes":1000,"predicted_step_seconds":0.5,"predicted_memory_bytes":1000,"first_step":0,"threads":2}"#.to_owned(),
+        format!(
+            r#"{{"event":"step","epoch":1,"step":1,"rows":4,"seconds":0.75,"phases":[{phase}],"bootstraps":1,"level":5,"log_scale":30.0,"memory_bytes":2000}}"#
+        ),
+        r#"{"event":"epoch","epoch":1,"seconds":1.5,"validation_seconds":0.25,"go_on":false}"#.to_owned(),
+        r#"{"event":"checkpoint","step":1,"seconds":0.125,"bytes":3000}"#.to_owned(),
+        r#"{"event":"end","steps":1,"epochs":1,"seconds":2.0,"peak_memory_bytes":2000,"reason":"all epochs done"}"#.to_owned(),
+    ];
+    let quality = r#"{"loss":0.5,"accuracy":0.75,"max_logit":4.0}"#;
+    let client = [
+        r#"{"event":"weights","step":1,"difference":1e-6,"max_weight":0.5,"max_logit":2.0,"loss":0.25}"#.to_owned(),
+        format!(
+            r#"{{"event":"validation","epoch":1,"step":1,"encrypted":{quality},"twin":{quality},"exact":null,"go_on":true}}"#
+        ),
+        format!(r#"{{"event":"test","encrypted":{quality},"twin":null,"exact":{quality},"confusion":[[1,2],[3,4]]}}"#),
+    ];
+    (server.map(|line| line + "\n").concat(), client.map(|line| line + "\n").concat())
+}
+
+fn report() -> Vec<Case> {
+    let (server, client) = events();
+    let all = server + &client;
+    // Every number an extreme one, and names that are markup.
+    let with = |from: &str, to: &str| all.replace(from, to);
+    texts(&[
+        ("all", &all),
+        ("empty", ""),
+        ("smallest", &with(":0.", ":5e-324,\"x\":0.")),
+        ("smallest-seconds", &with("\"seconds\":0.75", "\"seconds\":5e-324")),
+        ("smallest-loss", &with("\"loss\":0.5", "\"loss\":5e-324")),
+        ("smallest-difference", &with("1e-6", "5e-324")),
+        ("largest", &with("\"seconds\":0.75", "\"seconds\":1.7976931348623157e308")),
+        ("largest-logit", &with("\"max_logit\":4.0", "\"max_logit\":-1.7976931348623157e308")),
+        ("largest-bytes", &with("2000", "18446744073709551615")),
+        ("largest-time", &with("1700000000", "18446744073709551615")),
+        ("largest-step", &with("\"step\":1", "\"step\":18446744073709551615")),
+        ("largest-counts", &with("[1,2],[3,4]", "[18446744073709551615,18446744073709551615],[]")),
+        ("zeros", &with("4.0", "0.0").replace("0.5", "0.0").replace("0.25", "-0.0")),
+        ("markup", &with("load", "</text><script>&\\u0000\\u001b\\ud83d\\ude00").replace("test-10", "]]>")),
+    ])
+}
+
 fn main() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let all = [
@@ -440,6 +701,17 @@ fn main() {
             wire(golden!["encapsulation-keys"], &[("random", pattern(&[RANDOM])), ("edges", pattern(&[MAX, 0]))], &[]),
         ),
     ];
+    let all = all.into_iter().chain([
+        ("npy", npy()),
+        ("npz", npz()),
+        ("settings", settings()),
+        ("job", job()),
+        ("manifest", manifest()),
+        ("checkpoint", checkpoint()),
+        ("model", model()),
+        ("logs", logs()),
+        ("report", report()),
+    ]);
     for (target, cases) in all {
         fs::create_dir_all(corpus.join(target)).expect("a directory");
         for (name, bytes) in cases {

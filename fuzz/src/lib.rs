@@ -1,28 +1,35 @@
-//! Bodies of the fuzz targets: functions of bytes that panic where the kernel, or the driver's wire format, is wrong.
+//! Bodies of the fuzz targets: functions of bytes that panic where the kernel, or what the driver reads, is wrong.
 //!
 //! Every body reads a structured case from its input with [`input::Input`] (bytes that are missing read as 0, so every
 //! input is a case) and compares the kernel with an oracle of its own: `u128` with `%`, or big integers. The kernel's
-//! own scalar arithmetic never supplies an expected value.
+//! own scalar arithmetic never supplies an expected value. Readers of foreign files take any bytes, or a good file that is
+//! described by them and has to be read as it is.
 //!
 //! `.ci/fuzz SECONDS [TARGET]...` fuzzes; `cargo test` replays `corpus/TARGET/*` and `crashes/TARGET/*` without a
 //! fuzzer. The corpora hold hand-made cases with names (`cargo run -p hetal-fuzz --example seeds` writes them again) and
 //! a minimised selection of what fuzzing found, named by hash. An input that once failed belongs in `crashes/TARGET`.
 #![forbid(unsafe_code)]
 
+mod arrays;
 mod bytes;
 mod conversion;
 mod crt;
+mod folders;
 pub mod input;
 mod keyswitch;
 mod ntt;
 mod oracle;
+mod settings;
 mod wire;
 
+pub use arrays::{archive, npy, npz};
 pub use bytes::{bytes_key, bytes_limb};
 pub use conversion::base_conversion;
 pub use crt::crt;
+pub use folders::{checkpoint, job, logs, manifest, model, report};
 pub use keyswitch::keyswitch;
 pub use ntt::ntt;
+pub use settings::settings;
 pub use wire::{
     wire_ciphertext, wire_encapsulation_keys, wire_evaluation_keys, wire_parameters, wire_plaintext, wire_public_key,
     wire_secret_key, wire_seeded,
@@ -32,7 +39,7 @@ pub use wire::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, in the order of the manifest.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 23] = [
     ("ntt", ntt),
     ("base_conversion", base_conversion),
     ("keyswitch", keyswitch),
@@ -47,4 +54,13 @@ pub const TARGETS: [Target; 14] = [
     ("wire_public_key", wire_public_key),
     ("wire_evaluation_keys", wire_evaluation_keys),
     ("wire_encapsulation_keys", wire_encapsulation_keys),
+    ("npy", npy),
+    ("npz", npz),
+    ("settings", settings),
+    ("job", job),
+    ("manifest", manifest),
+    ("checkpoint", checkpoint),
+    ("model", model),
+    ("logs", logs),
+    ("report", report),
 ];

@@ -2,7 +2,7 @@ use std::sync::OnceLock;
 
 use hetal::crypt::SeededCiphertext;
 use hetal::io::wire::{self, Kind, Wire};
-use hetal::keys::EncapsulationKeys;
+use hetal::keys::{EncapsulationKeys, KeyGeneration};
 use hetal::params::{SecretDistribution, Security};
 use hetal::{Ciphertext, Parameters, ParametersLiteral, Plaintext, PublicKey, SecretKey};
 
@@ -49,21 +49,38 @@ fn when(condition: bool) -> Option<()> {
     condition.then_some(())
 }
 
-/// The body of a header that is right, and what follows the body.
-fn split<'a>(kind: Kind, hash: Option<&Parameters>, mut bytes: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
-    when(take(&mut bytes, 12)? == [&b"\x89hetal\r\n\x01\x00"[..], &[kind as u8, 0]].concat())?;
+/// Whether keys have made an object of this kind with this body: then its header has an id.
+fn keyed(kind: Kind, body: &[u8]) -> bool {
+    match kind {
+        Kind::Parameters | Kind::Plaintext => false,
+        Kind::EvaluationKeys => !body.starts_with(&[0; 4]),
+        _ => true,
+    }
+}
+
+/// Id and body of a header that is right, and what follows the body.
+fn split<'a>(
+    kind: Kind,
+    hash: Option<&Parameters>,
+    mut bytes: &'a [u8],
+) -> Option<(KeyGeneration, &'a [u8], &'a [u8])> {
+    when(take(&mut bytes, 12)? == [&b"\x89hetal\r\n\x02\x00"[..], &[kind as u8, 0]].concat())?;
     let found = take(&mut bytes, 16)?;
     if let Some(params) = hash {
         when(found == params.hash().0)?;
     }
+    let generation = KeyGeneration(take(&mut bytes, 16)?.try_into().expect("16 bytes"));
     let len = take_number(&mut bytes, 8)?;
-    bytes.split_at_checked(usize::try_from(len).ok()?)
+    let (body, rest) = bytes.split_at_checked(usize::try_from(len).ok()?)?;
+    when(keyed(kind, body) == (generation.0 != [0; 16]))?;
+    Some((generation, body, rest))
 }
 
 /// An object of this kind around a body.
 fn join(kind: Kind, params: &Parameters, body: &[u8]) -> Vec<u8> {
-    [b"\x89hetal\r\n\x01\x00", &[kind as u8, 0][..], &params.hash().0, &(body.len() as u64).to_le_bytes(), body]
-        .concat()
+    let generation = if keyed(kind, body) { *b"a key generation" } else { [0; 16] };
+    let len = (body.len() as u64).to_le_bytes();
+    [b"\x89hetal\r\n\x02\x00", &[kind as u8, 0][..], &params.hash().0, &generation, &len, body].concat()
 }
 
 impl<'a> Format<'a> {
@@ -181,7 +198,7 @@ fn object<T: Wire, S>(
     let params = parameters(input.below(2));
     let format = Format::new(params);
     let bytes = bytes(&mut input, T::KIND, params, |input, body| make(&format, input, body));
-    let wanted = split(T::KIND, Some(params), &bytes).and_then(|(mut body, rest)| {
+    let wanted = split(T::KIND, Some(params), &bytes).and_then(|(_, mut body, rest)| {
         let fields = check(&format, &mut body)?;
         body.is_empty().then_some((fields, rest))
     });
@@ -280,7 +297,10 @@ pub fn wire_secret_key(data: &[u8]) {
     };
     let check = |format: &Format<'_>, body: &mut &[u8]| {
         let codes = take(body, format.n / 4)?.iter().flat_map(|byte| [0, 2, 4, 6].map(|shift| byte >> shift & 3));
-        codes.map(|code| [Some(0i8), Some(1), None, Some(-1)][usize::from(code)]).collect::<Option<Vec<_>>>()
+        let secret: Vec<_> =
+            codes.map(|code| [Some(0i8), Some(1), None, Some(-1)][usize::from(code)]).collect::<Option<_>>()?;
+        // In such small rings any other secret is one that chance may give.
+        when(secret.iter().any(|&c| c != 0)).map(|()| secret)
     };
     object(data, make, check, |secret: &SecretKey, coefficients| assert_eq!(secret.coefficients(), coefficients));
 }
@@ -365,7 +385,7 @@ pub fn wire_evaluation_keys(data: &[u8]) {
         format.limbs(body, &primes)?;
         Some((element, level))
     };
-    let wanted = split(Kind::EvaluationKeys, Some(params), &bytes).and_then(|(mut body, rest)| {
+    let wanted = split(Kind::EvaluationKeys, Some(params), &bytes).and_then(|(generation, mut body, rest)| {
         let count = take_number(&mut body, 4)?;
         let mut keys = Vec::new();
         for _ in 0..count {
@@ -373,11 +393,12 @@ pub fn wire_evaluation_keys(data: &[u8]) {
             when(!keys.contains(&key))?;
             keys.push(key);
         }
-        body.is_empty().then_some((keys, rest))
+        body.is_empty().then_some(((generation, keys), rest))
     });
     let read = |input: &mut &[u8]| wire::read_evaluation_keys(input, params)?.collect::<hetal::Result<Vec<_>>>();
     let keys = compare(&bytes, wanted.as_ref().map(|(_, rest)| *rest), read);
-    if let (Some(keys), Some((wanted, rest))) = (keys, wanted) {
+    if let (Some(keys), Some(((generation, wanted), rest))) = (keys, wanted) {
+        assert!(keys.iter().all(|key| key.key_generation() == generation), "keys of another id");
         let plan: Vec<_> = keys.iter().map(|key| (key.id(), key.level())).collect();
         assert_eq!(
             plan.iter().map(|(_, level)| *level).collect::<Vec<_>>(),
@@ -410,7 +431,7 @@ pub fn wire_parameters(data: &[u8]) {
         body.extend((0..counts[0] + counts[1]).map(|_| 24 + input.byte() % 28));
         body.extend([input.byte() % 3, input.byte(), input.byte(), input.byte() % 4, 0, input.byte() % 3]);
     });
-    let wanted = split(Kind::Parameters, None, &bytes).and_then(|(mut body, rest)| {
+    let wanted = split(Kind::Parameters, None, &bytes).and_then(|(_, mut body, rest)| {
         let len = take_number(&mut body, 1)? as usize;
         let name = std::str::from_utf8(take(&mut body, len)?).ok()?;
         let (log_n, q, p) = (take_number(&mut body, 1)?, take_number(&mut body, 1)?, take_number(&mut body, 1)?);

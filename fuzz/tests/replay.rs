@@ -57,7 +57,8 @@ macro_rules! replays {
 
 replays!(
     ntt base_conversion keyswitch bytes_limb bytes_key crt wire_parameters wire_plaintext wire_ciphertext wire_seeded
-    wire_secret_key wire_public_key wire_evaluation_keys wire_encapsulation_keys
+    wire_secret_key wire_public_key wire_evaluation_keys wire_encapsulation_keys npy npz settings job manifest checkpoint
+    model logs report
 );
 
 /// A corpus or a crash of no target would never be replayed.

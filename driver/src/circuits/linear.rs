@@ -334,7 +334,7 @@ impl Evaluator {
     ///
     /// # Errors
     /// [`Error::LowLevel`] if a is below the level of the plan, [`Error::NoLevelsLeft`] if that is 0, [`Error::MissingKey`], [`Error::Degree`],
-    /// [`Error::Scale`], [`Error::OtherParameters`]; [`Error::Slots`] if a has more slots than the matrix.
+    /// [`Error::Scale`], [`Error::OtherParameters`], [`Error::OtherKeys`]; [`Error::Slots`] if a has more slots than the matrix.
     pub fn transform(&self, a: &Ciphertext, transform: &EncodedTransform) -> Result<Ciphertext> {
         if transform.plan.level == 0 {
             return Err(Error::NoLevelsLeft { operation: "a linear transform", needed: 1, level: 0 });
@@ -365,7 +365,7 @@ impl Evaluator {
         let scale = if kept == level { product / params.q(level).as_f64() } else { product };
         let rotation = |k: usize| {
             let id = KeyId::Galois(GaloisElement::rotation(k as i64, params.log_n()));
-            let key = self.key(id, plan.key_level)?;
+            let key = self.key(id, plan.key_level, a.generation)?;
             let fits = params.gadget_shape(key.level) == shape;
             if fits { Ok(key) } else { Err(Error::MissingKey { id, level: plan.key_level }) }
         };
@@ -381,7 +381,7 @@ impl Evaluator {
         let gadget = params.gadget(plan.key_level)?;
         let [c0, c1] = [a.parts[0].prefix(limbs), a.parts[1].prefix(limbs)];
         let digits = if baby_keys.iter().any(Option::is_some) { gadget.digits(limbs) } else { 0 };
-        let mut out = self.blank(2, kept - 1);
+        let mut out = self.blank(a.generation, 2, kept - 1);
         // Digits and the two parts of all sums, and of a total that is not one of them.
         let polys = digits + 2 * (plan.steps.len() + usize::from(giant_keys[0].is_some()));
         self.pool.with(polys * all * limb_stride(n), |scratch| {

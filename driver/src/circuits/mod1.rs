@@ -204,7 +204,7 @@ impl Evaluator {
         let mut c = self.polynomial(a, &plan.cosine, scales[0])?;
         for &scale in &scales[1..] {
             let at = (c.level(), c.scale * c.scale);
-            let doubled = self.combination(at, (2, &[(&c, &c)]), &[], -1.0)?;
+            let doubled = self.combination(c.generation, at, (2, &[(&c, &c)]), &[], -1.0)?;
             c = self.relinearise_rescale_combination(&doubled)?;
             c.set_scale(scale)?;
         }

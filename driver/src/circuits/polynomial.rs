@@ -227,7 +227,7 @@ impl Evaluator {
     ///
     /// # Errors
     /// [`Error::LowLevel`] if a is below the level of the plan, [`Error::MissingKey`], [`Error::Degree`], [`Error::Scale`],
-    /// [`Error::OtherParameters`].
+    /// [`Error::OtherParameters`], [`Error::OtherKeys`].
     pub fn polynomial(&self, a: &Ciphertext, plan: &PolynomialPlan, scale: f64) -> Result<Ciphertext> {
         let params = self.params();
         a.check(params)?;
@@ -250,7 +250,7 @@ impl Evaluator {
             let (x, y) = (&powers[&a], &powers[&b]);
             let (third, constant) = if a == b { (None, -1.0) } else { (Some((-1.0, &powers[&(a - b)])), 0.0) };
             let at = (level + 1, x.scale * y.scale);
-            let product = self.combination(at, (2, &[(x, y)]), third.as_slice(), constant)?;
+            let product = self.combination(x.generation, at, (2, &[(x, y)]), third.as_slice(), constant)?;
             powers.insert(i, self.relinearise_rescale_combination(&product)?);
         }
         let last = plan.level - plan.depth() + 1;
@@ -281,7 +281,8 @@ impl Evaluator {
         match plan.step(powers[&1].level(), p, l) {
             Step::Sum(terms) => {
                 let multiples: Vec<_> = terms.iter().map(|i| (p[*i], &powers[i])).collect();
-                let mut sum = self.store(&self.combination((l, scale), (1, &[]), &multiples, p[0])?);
+                let mut sum =
+                    self.store(&self.combination(powers[&1].generation, (l, scale), (1, &[]), &multiples, p[0])?);
                 if rescaled {
                     self.rescale_assign(&mut sum)?;
                 }
@@ -294,7 +295,13 @@ impl Evaluator {
                 let mut quotient = self.divided(plan, powers, &q, l + 1, scale_before, true)?;
                 quotient.scale = inner;
                 let remainder = self.divided(plan, powers, &r, l, scale, false)?;
-                let sum = self.combination((l, scale), (1, &[(&quotient, &powers[&m])]), &[(1.0, &remainder)], 0.0)?;
+                let sum = self.combination(
+                    quotient.generation,
+                    (l, scale),
+                    (1, &[(&quotient, &powers[&m])]),
+                    &[(1.0, &remainder)],
+                    0.0,
+                )?;
                 if rescaled { self.relinearise_rescale_combination(&sum) } else { Ok(self.store(&sum)) }
             }
         }

@@ -1,5 +1,6 @@
 //! Settings and sizes on the command line.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -7,7 +8,11 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::error::{Error, Result};
 use crate::io::dataset::Dataset;
+use crate::io::read_at_most;
 use crate::train::{Config, DataShape, Method, Mode};
+
+/// Bytes of a file of settings at most.
+const SETTINGS_LIMIT: u64 = 1 << 20;
 
 /// Settings of a training; those on the command line come before those of the file.
 #[derive(Debug, Args)]
@@ -84,28 +89,41 @@ impl ConfigArgs {
     }
 }
 
-/// The settings of a file; the rest is that of `base`.
+/// The settings of a file, which may be a pipe; the rest is that of `base`.
 fn read(path: &Path, base: &Config) -> Result<Config> {
-    let text =
-        std::fs::read_to_string(path).map_err(|error| Error::io(format_args!("reading {}", path.display()), &error))?;
-    let refused = |error: toml::de::Error| refused(path, &text, &error);
+    let file = File::open(path).map_err(|error| Error::io(format_args!("reading {}", path.display()), &error))?;
+    let bytes = read_at_most(file, path, SETTINGS_LIMIT)?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let (at, field) = (error.utf8_error().valid_up_to(), format_args!("{}:", path.display()));
+        Error::malformed("settings", field, format_args!("byte {at}"), "UTF-8")
+    })?;
+    parse(&text, &path.display().to_string(), base)
+}
+
+/// The settings of a TOML text, unchecked; those that it leaves out are those of `base`. `name` is for errors.
+///
+/// # Errors
+/// [`Error::Malformed`] names the line, the key and the value that is no setting.
+pub fn parse(text: &str, name: &str, base: &Config) -> Result<Config> {
+    let refused = |error: toml::de::Error| refused(name, text, &error);
     // Checks keys and types, with their lines.
-    let read: Config = toml::from_str(&text).map_err(refused)?;
-    let given: toml::Table = toml::from_str(&text).map_err(refused)?;
-    let json = |config: &Config| serde_json::to_value(config).expect("numbers and strings have a JSON form");
-    let (mut merged, read) = (json(base), json(&read));
-    given.keys().for_each(|key| merged[key] = read[key].clone());
-    Ok(serde_json::from_value(merged).expect("was checked"))
+    toml::from_str::<Config>(text).map_err(refused)?;
+    let given: toml::Table = toml::from_str(text).map_err(refused)?;
+    // Not by way of JSON, which has no NaN: that is for the check to refuse.
+    let mut merged = toml::Table::try_from(base)
+        .map_err(|error| Error::malformed("settings", "before", error, "numbers that TOML has"))?;
+    merged.extend(given);
+    merged.try_into().map_err(refused)
 }
 
 /// What TOML says, in one sentence with file, line and key.
-fn refused(path: &Path, text: &str, error: &toml::de::Error) -> Error {
+fn refused(name: &str, text: &str, error: &toml::de::Error) -> Error {
     let at = error.span().map_or(0, |span| span.start.min(text.len()));
     let number = text.as_bytes()[..at].iter().filter(|&&byte| byte == b'\n').count();
     let line = text.lines().nth(number).unwrap_or_default();
     let (key, value) = line.split_once('=').map_or((line, ""), |(key, value)| (key.trim(), value.trim()));
     let message = error.message().replace('\n', " ");
-    let place = format_args!("{}, line {}", path.display(), number + 1);
+    let place = format_args!("{name}, line {}", number + 1);
     let wanted = message.split_once("expected ").map(|(_, wanted)| match wanted {
         "f64" => "a number".to_owned(),
         "usize" => "a whole number from 0".to_owned(),
@@ -218,6 +236,40 @@ impl ShapeArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What TOML has and JSON has not; the rest is that of the settings before.
+    #[test]
+    fn merged_settings() {
+        let base = Config { preset: "test-11".to_owned(), softmax_error: 0.01, ..Config::default() };
+        let merged = |text: &str| parse(text, "s.toml", &base);
+        assert_eq!(merged("batch = 7\nepochs = 2"), Ok(Config { batch: 7, epochs: 2, ..base.clone() }));
+        assert_eq!(merged("learning_rate = 2").expect("whole").learning_rate, 2.0);
+        for bad in ["nan", "inf", "-inf", "+nan"] {
+            for key in ["learning_rate", "logit_range", "weight_range", "softmax_error"] {
+                let config = merged(&format!("{key} = {bad}")).expect("a number");
+                let error = config.check().expect_err(bad).to_string();
+                assert!(
+                    error.starts_with(key)
+                        && error.contains(bad.trim_start_matches('+').replace("nan", "NaN").as_str()),
+                    "{error}"
+                );
+            }
+        }
+        let wrong = [
+            ("batch = -1", &["s.toml, line 1: batch -1", "whole number"][..]),
+            ("epochs = 1e999", &["epochs"]),
+            ("preset = 1", &["s.toml, line 1: preset 1"]),
+            ("\n\"\\u001b[31mred\" = 1", &["line 2: key \"\\u001b[31mred\""]),
+            ("\u{1b}[31mred = 1", &["line 1: \\u{1b}[31mred"]),
+            ("preset = \"a\u{1b}", &["\\u{1b}"]),
+        ];
+        for (text, parts) in wrong {
+            let error = merged(text).expect_err(text).to_string();
+            assert!(parts.iter().all(|part| error.contains(part)) && !error.contains('\u{1b}'), "{error:?}");
+        }
+        let deep = format!("a = {}", "[".repeat(100_000));
+        assert!(merged(&deep).is_err());
+    }
 
     /// What is printed has every setting and says the same.
     #[test]

@@ -7,20 +7,20 @@ use std::time::Instant;
 use clap::Args;
 use serde::Serialize;
 
-use super::train::{Ended, Training, interruption};
+use super::train::{Ended, Training};
 use super::{inspect, report, table};
 use crate::ciphertext::Ciphertext;
 use crate::crypt::SeededCiphertext;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::io::dataset::{Dataset, Split};
 use crate::io::normaliser::Normaliser;
-use crate::keys::{SecretKey, entropy};
+use crate::keys::{KeyGeneration, SecretKey, entropy};
 use crate::parallel::try_map;
 use crate::params::Parameters;
 use crate::train::log::{ClientEvent, Quality, Writer};
 use crate::train::metrics::{Confusion, quality};
 use crate::train::run::Batches;
-use crate::train::store::RunFolder;
+use crate::train::store::{Origin, RunFolder};
 use crate::train::twin::{self, Exact, Weights};
 use crate::train::{Batch, Client, Config, DataShape, SeededBatch, Server, TrainPlan};
 
@@ -52,6 +52,7 @@ struct Summary {
 /// Encrypted rows in memory.
 struct Memory<'a> {
     plan: &'a TrainPlan,
+    keys: KeyGeneration,
     start: Vec<SeededCiphertext>,
     train: Vec<SeededBatch>,
     validation: Vec<SeededBatch>,
@@ -64,9 +65,9 @@ impl Memory<'_> {
 }
 
 impl Batches for Memory<'_> {
-    fn hash(&self) -> String {
+    fn origin(&self) -> Origin {
         // These rows live as long as the process; nothing resumes with them.
-        String::new()
+        Origin { job: self.plan.hash(), keys: self.keys, data: String::new(), normaliser: None }
     }
 
     fn start(&self) -> Result<Vec<Ciphertext>> {
@@ -143,7 +144,14 @@ impl DemoArgs {
         let (val, test) =
             (dataset.val.as_ref().expect("digits have one"), dataset.test.as_ref().expect("digits have one"));
         let (train, validation) = (encrypt(&dataset.train)?, encrypt(val)?);
-        let data = Memory { plan: &plan, start: client.encrypt_state(&zeros, &zeros, &mut rng)?, train, validation };
+        let generation = client.secret().key_generation();
+        let data = Memory {
+            plan: &plan,
+            keys: generation,
+            start: client.encrypt_state(&zeros, &zeros, &mut rng)?,
+            train,
+            validation,
+        };
         let encrypt_seconds = begun.elapsed().as_secs_f64();
         say(format!(
             "client: {} training and {} validation images encrypted, {encrypt_seconds:.1} s",
@@ -154,7 +162,7 @@ impl DemoArgs {
         let server = Server::new(plan.clone(), Arc::new(keys), Arc::new(encapsulation))?;
         say("server: trains on ciphertexts; after each epoch the client decrypts validation outputs and says whether to go on".to_owned());
         let training = Training { dataset: &dataset, client: &client, compare: true };
-        let ended = training.run(&server, &data, &run, None, interruption()?)?;
+        let ended = training.run(&server, &data, &run, None)?;
         say(format!(
             "server: {} steps, {:.1} s, {:.2} s each",
             ended.steps,
@@ -162,20 +170,25 @@ impl DemoArgs {
             ended.seconds / ended.steps.max(1) as f64
         ));
 
-        let [_, values] = client.weights(&run.read_model(&plan, ended.best_epoch)?)?;
+        let best_epoch = ended.best_epoch.ok_or_else(|| {
+            let field = format_args!("{}: epochs", path.display());
+            Error::malformed("run", field, 0, "at least 1 with logits in their range: use a larger preset")
+        })?;
+        let [_, values] = client.weights(&run.read_model(&plan, generation, best_epoch)?.state)?;
         let weights = Weights { values, columns: shape.features };
         let measure = |weights: &Weights| quality(&weights.logits(&test.features), &test.labels);
         let (encrypted, twin, exact) = (measure(&weights), measure(&approximate.weights), measure(&exact.weights));
         let differences = weights.values.iter().zip(&approximate.weights.values).map(|(a, b)| (a - b).abs());
         let difference = differences.fold(0.0, f64::max);
         let confusion = Confusion::new(&weights.logits(&test.features), &test.labels, shape.classes);
-        Writer::open(run.client_log())?.write(&ClientEvent::Test {
+        Writer::open(run.client_log()?)?.write(&ClientEvent::Test {
             encrypted,
             twin: Some(twin),
             exact: Some(exact),
             confusion: confusion.counts().to_vec(),
+            class_names: None,
         })?;
-        let page = run.report();
+        let page = run.report()?;
         report::write(&run, &page)?;
         let seconds = clock.elapsed().as_secs_f64();
         if json {
@@ -195,7 +208,7 @@ impl DemoArgs {
         }
         println!(
             "client: decrypts the weights after epoch {}, and classifies {} other images:",
-            ended.best_epoch,
+            best_epoch,
             test.rows()
         );
         let rows = [

@@ -1,26 +1,23 @@
 //! `hetal encrypt`.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
+use rand_core::CryptoRng;
 use serde::Serialize;
 
 use super::progress::Progress;
-use super::table;
+use super::rehearsal::rehearse;
+use super::shuffle::{ShuffleArgs, warn_of_missing};
+use super::{open_keys, table};
 use crate::error::{Error, Result};
-use crate::io::dataset::{Dataset, Split};
+use crate::io::dataset::Dataset;
 use crate::io::normaliser::Normaliser;
-use crate::io::{Access, write_atomically};
 use crate::keys::entropy;
-use crate::train::store::{DataFolder, KeyFolder, Part, read_json};
-use crate::train::twin::{self, Exact};
-use crate::train::{Client, Config};
-
-/// Beside the keys: what features are normalised with.
-const NORMALISER: &str = "normaliser.json";
+use crate::train::Client;
+use crate::train::store::{DataFolder, KeyFolder, Part, Receipt, StoredNormaliser};
 
 #[derive(Debug, Args)]
 pub(super) struct EncryptArgs {
@@ -36,6 +33,11 @@ pub(super) struct EncryptArgs {
     /// Standardise features by the training rows; predict and evaluate will do the same.
     #[arg(long)]
     normalise: bool,
+    /// Standardise features as other data were, with a normaliser.json that was kept.
+    #[arg(long, value_name = "FILE.json", conflicts_with = "normalise")]
+    normaliser: Option<PathBuf>,
+    #[command(flatten)]
+    shuffle: ShuffleArgs,
 }
 
 #[derive(Serialize)]
@@ -43,103 +45,97 @@ struct Encrypted {
     rows: [usize; 3],
     bytes: u64,
     seconds: f64,
+    /// None if the rows to train on have the order of the data set.
+    shuffle_seed: Option<u64>,
     max_logit: f64,
     max_weight: f64,
+    /// Epochs of plain training in which these were the largest.
+    plain_epochs: usize,
 }
 
 impl EncryptArgs {
     pub(super) fn run(&self, json: bool) -> Result<()> {
-        let folder = KeyFolder::open(&self.keys)?;
-        let client = Client::new(folder.plan().clone(), folder.secret()?)?;
+        let keys = open_keys(&self.keys)?;
+        let client = Client::new(keys.plan().clone(), keys.secret()?)?;
+        DataFolder::check_new(&self.out)?;
         let mut dataset = Dataset::read(&self.data)?;
-        let normaliser = self.normalise.then(|| Normaliser::fit(&dataset.train)).transpose()?;
-        let path = self.keys.join(NORMALISER);
-        let before = normaliser_of(&self.keys)?;
-        if before.is_some() && before != normaliser {
-            let wanted = if self.normalise {
-                "of the same data: use other keys, or remove it if nothing encrypted with it is left"
-            } else {
-                "absent: pass --normalise, use other keys, or remove it if nothing encrypted with it is left"
-            };
-            return Err(Error::malformed("normaliser", "file", path.display(), wanted));
-        }
-        if let Some(normaliser) = &normaliser {
-            normaliser.apply_to(&mut dataset)?;
-        }
-        let [max_logit, max_weight] = rehearse(&dataset, folder.plan().config())?;
+        let mut receipt = Receipt::new(&dataset, keys.generation());
+        let mut rng = entropy()?;
+        let normaliser = self.normaliser(&keys, &dataset, &mut rng)?;
+        receipt.normaliser = normaliser.as_ref().map(StoredNormaliser::hash);
+        receipt.shuffle_seed = self.shuffle.seed()?;
+        receipt.prepare(&mut dataset, normaliser.as_ref().map(|stored| &stored.normaliser))?;
+        let shuffle_seed = receipt.shuffle_seed;
+        warn_of_missing(&dataset, keys.plan().batch(), shuffle_seed);
+        let seen = rehearse(&dataset, keys.plan().config(), normaliser.is_some())?;
         // Before the data: what is encrypted without it could not be used rightly.
-        if let Some(normaliser) = &normaliser {
-            write(&path, normaliser)?;
+        let before = keys.normaliser()?.is_some();
+        if let Some(normaliser) = normaliser.as_ref().filter(|_| !before) {
+            keys.write_normaliser(normaliser)?;
         }
-        let batch = folder.plan().batch();
+        let batch = keys.plan().batch();
         let splits = [Some(&dataset.train), dataset.val.as_ref(), dataset.test.as_ref()];
         let total = splits.iter().flatten().map(|split| split.rows().div_ceil(batch)).sum();
         let (start, progress) = (Instant::now(), Progress::new("batches", total));
-        let made = DataFolder::create(&self.out, &client, &dataset, &mut entropy()?, &mut |done, _| progress.set(done));
+        let tell = &mut |done, _| progress.set(done);
+        let made = DataFolder::create(&self.out, &keys, &client, &dataset, receipt, &mut rng, tell);
         progress.finish();
-        if made.is_err() && before.is_none() && normaliser.is_some() {
+        if made.is_err() && !before && normaliser.is_some() {
             // There is nobody to tell; the failure before is being told already.
-            let _ = fs::remove_file(&path);
+            let _ = keys.normaliser_path().map(fs::remove_file);
         }
         let data = made?;
         let (seconds, bytes) = (start.elapsed().as_secs_f64(), bytes_of(&self.out)?);
-        let rows = [Part::Train, Part::Val, Part::Test].map(|part| data.rows(part));
+        let rows = Part::ALL.map(|part| data.rows(part));
         if json {
-            table::json(&Encrypted { rows, bytes, seconds, max_logit, max_weight });
+            let (max_logit, max_weight, plain_epochs) = (seen.max_logit, seen.max_weight, seen.epochs);
+            table::json(&Encrypted { rows, bytes, seconds, shuffle_seed, max_logit, max_weight, plain_epochs });
         } else {
             let [train, val, test] = rows;
             println!("{train} rows to train on, {val} to validate, {test} to test, in {}", self.out.display());
+            if let Some(seed) = shuffle_seed {
+                println!("rows to train on are shuffled; --shuffle-seed {seed} gives this order again");
+            }
             println!("{} on disk, {seconds:.1} s", table::bytes(bytes as usize));
-            println!("plain training: largest logit {max_logit:.2}, largest weight {max_weight:.3}");
+            seen.print(keys.plan().config());
         }
         Ok(())
     }
 }
 
-/// For the owner alone: it tells means of the data.
-fn write(path: &Path, normaliser: &Normaliser) -> Result<()> {
-    let text = serde_json::to_string(normaliser).expect("numbers have a JSON form");
-    write_atomically(path, Access::Owner, |file| {
-        file.write_all(text.as_bytes()).map_err(|error| Error::io(format_args!("writing {}", path.display()), &error))
-    })
-}
-
-/// What the client normalises features with, if it does.
-pub(super) fn normaliser_of(keys: &Path) -> Result<Option<Normaliser>> {
-    let path = keys.join(NORMALISER);
-    // What cannot be looked at is an error of reading it.
-    if matches!(path.try_exists(), Ok(false)) { Ok(None) } else { read_json(&path).map(Some) }
-}
-
-/// A split of a data set.
-pub(super) const fn split_of(dataset: &Dataset, part: Part) -> Option<&Split> {
-    match part {
-        Part::Train => Some(&dataset.train),
-        Part::Val => dataset.val.as_ref(),
-        Part::Test => dataset.test.as_ref(),
-    }
-}
-
-/// Trains on plain numbers, and warns if the encrypted training would leave its ranges. The largest logit and weight.
-pub(super) fn rehearse(dataset: &Dataset, config: &Config) -> Result<[f64; 2]> {
-    let trained = twin::train(dataset, config, Exact, |_| {})?;
-    let largest = [trained.max_logit(), trained.max_weight()];
-    let ranges = [("logit", config.logit_range), ("weight", config.weight_range)];
-    for ((what, range), largest) in ranges.into_iter().zip(largest) {
-        if largest > range {
-            // A tenth more, for errors of the approximations.
-            let enough = if largest < 10.0 { (largest * 11.0).ceil() / 10.0 } else { (largest * 1.1).ceil() };
-            eprintln!(
-                "hetal: warning: on plain data the largest {what} is {largest:.3} and {what}_range is {range}: make keys with --{what}-range {enough}, or train with a smaller learning rate"
-            );
+impl EncryptArgs {
+    /// What features are to be normalised with. One key folder has one normaliser: a model is used with it.
+    fn normaliser(
+        &self,
+        keys: &KeyFolder,
+        dataset: &Dataset,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Option<StoredNormaliser>> {
+        let wanted = match &self.normaliser {
+            Some(path) => Some(StoredNormaliser::read(path)?),
+            None if self.normalise => Some(StoredNormaliser::new(Normaliser::fit(&dataset.train)?, rng)),
+            None => None,
+        };
+        let before = keys.normaliser()?;
+        let values = |stored: &Option<StoredNormaliser>| stored.as_ref().map(|stored| stored.normaliser.clone());
+        if before.is_none() || values(&before) == values(&wanted) {
+            return Ok(before.or(wanted));
         }
+        let path = keys.normaliser_path()?;
+        let wanted =
+            format_args!("that of these data: pass --normaliser {} to use it, or use other keys", path.display());
+        Err(Error::malformed("normaliser", "file", path.display(), wanted))
     }
-    Ok(largest)
 }
 
-/// Bytes of all files of a folder.
+/// Bytes of all files of a folder, and of the folders in it.
 pub(super) fn bytes_of(folder: &Path) -> Result<u64> {
     let fails = |error| Error::io(format_args!("reading {}", folder.display()), &error);
     let entries = fs::read_dir(folder).map_err(fails)?;
-    entries.map(|entry| Ok(entry.and_then(|entry| entry.metadata()).map_err(fails)?.len())).sum()
+    let bytes = |entry: std::io::Result<fs::DirEntry>| {
+        let entry = entry.map_err(fails)?;
+        let metadata = entry.metadata().map_err(fails)?;
+        if metadata.is_dir() { bytes_of(&entry.path()) } else { Ok(metadata.len()) }
+    };
+    entries.map(bytes).sum()
 }

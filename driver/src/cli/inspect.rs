@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::encrypt::{bytes_of, normaliser_of};
-use super::{plan, table};
+use super::encrypt::bytes_of;
+use super::{open_keys, plan, table, warn_if_insecure};
 use crate::error::Result;
 use crate::footprint::Footprint;
 use crate::params::{Parameters, max_log_qp, preset};
-use crate::train::store::{DataFolder, KeyFolder, Part};
+use crate::train::store::{DataFolder, Part};
 use crate::train::{Config, DataShape};
 
 #[derive(Debug, Subcommand)]
@@ -92,16 +92,19 @@ impl Inspect {
     pub(super) fn run(&self, json: bool) -> Result<()> {
         match self {
             Self::Params { preset, measure } => Self::params(preset.as_deref(), *measure, json),
-            Self::Plan(args) => args.plan()?.map_or(Ok(()), |plan| plan::print_plan(&plan, json)),
+            Self::Plan(args) => args.plan()?.map_or(Ok(()), |plan| {
+                warn_if_insecure(plan.params());
+                plan::print_plan(&plan, json)
+            }),
             Self::Keys { folder } => Self::keys(folder, json),
             Self::Data { folder, keys } => Self::data(folder, keys, json),
         }
     }
 
     fn keys(path: &Path, json: bool) -> Result<()> {
-        let folder = KeyFolder::open(path)?;
+        let folder = open_keys(path)?;
         let (plan, bytes) = (folder.plan(), bytes_of(path)?);
-        let (config, shape, normalised) = (plan.config(), plan.shape(), normaliser_of(path)?.is_some());
+        let (config, shape, normalised) = (plan.config(), plan.shape(), folder.normaliser()?.is_some());
         if json {
             table::json(&Keys { job: plan.hash().to_string(), config, shape, normalised, bytes });
             return Ok(());
@@ -123,9 +126,9 @@ impl Inspect {
     }
 
     fn data(path: &Path, keys: &Path, json: bool) -> Result<()> {
-        let keys = KeyFolder::open(keys)?;
-        let data = DataFolder::open(path, keys.plan())?;
-        let parts = [Part::Train, Part::Val, Part::Test];
+        let keys = open_keys(keys)?;
+        let data = DataFolder::open(path, &keys)?;
+        let parts = Part::ALL;
         let (rows, batches) = (parts.map(|part| data.rows(part)), parts.map(|part| data.batches(part)));
         let (job, bytes, hash) = (keys.plan().hash().to_string(), bytes_of(path)?, data.hash());
         if json {

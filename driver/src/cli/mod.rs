@@ -7,21 +7,39 @@ macro_rules! println {
     };
 }
 
+/// Prints a line of warnings or errors; in the place of the standard macro, which panics where nothing can be written.
+macro_rules! eprintln {
+    ($($text:tt)*) => {
+        $crate::cli::table::complaint(format_args!($($text)*))
+    };
+}
+
 mod bench;
 mod config;
 mod demo;
 mod encrypt;
 mod inspect;
+mod interrupt;
 mod model;
+mod plain;
 mod plan;
 mod progress;
+mod rehearsal;
 mod report;
+mod shuffle;
 pub(crate) mod table;
 mod train;
 
+use std::path::Path;
 use std::process::ExitCode;
 
+pub use config::parse as parse_settings;
+
 use clap::{Parser, Subcommand};
+
+use crate::error::Result;
+use crate::params::Parameters;
+use crate::train::store::KeyFolder;
 
 /// Trains classifiers on encrypted data.
 #[derive(Debug, Parser)]
@@ -61,10 +79,16 @@ enum Command {
     Inspect(inspect::Inspect),
 }
 
-/// Runs the program: 0 for success, 1 for an error that is printed in one sentence, 2 for a wrong command line.
+/// Runs the program: 0 for success, 1 for an error that is printed in one sentence, 2 for a wrong command line, 128 and the number of the
+/// signal (130 for Ctrl-C) if it was asked to end.
 #[must_use]
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    without_core_dumps();
+    if let Err(error) = interrupt::install() {
+        eprintln!("hetal: {error}");
+        return ExitCode::FAILURE;
+    }
     let threads = rayon::ThreadPoolBuilder::new().num_threads(cli.threads.map_or(0, usize::from));
     if let Err(error) = threads.build_global() {
         eprintln!("hetal: threads: {error}");
@@ -82,6 +106,7 @@ pub fn run() -> ExitCode {
         Command::Report(args) => args.run(cli.json),
         Command::Inspect(inspect) => inspect.run(cli.json),
     });
+    interrupt::settle();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -89,4 +114,33 @@ pub fn run() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A client's memory holds its secret key and its data: no copy of it goes to the disk if the process crashes.
+fn without_core_dumps() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        // Lowering a limit is always allowed; where it is not, dumps are as the user has set them.
+        let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    }
+}
+
+/// Opens a folder of keys.
+fn open_keys(path: &Path) -> Result<KeyFolder> {
+    let keys = KeyFolder::open(path)?;
+    warn_if_insecure(keys.plan().params());
+    Ok(keys)
+}
+
+/// Says of parameters for tests what they are, whatever else a command prints.
+fn warn_if_insecure(params: &Parameters) {
+    if params.is_insecure() {
+        warn(&format!("{} is INSECURE, for tests only: it protects nothing", params.literal().name));
+    }
+}
+
+/// A line for people, on standard error.
+fn warn(text: &str) {
+    eprintln!("hetal: warning: {text}");
 }

@@ -1,24 +1,24 @@
 //! `hetal evaluate` and `hetal predict`: what the client does with a trained model.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, value_parser};
 use serde::Serialize;
 
-use super::encrypt::{normaliser_of, split_of};
 use super::progress::Progress;
-use super::table;
+use super::{open_keys, table, warn};
 use crate::ciphertext::Ciphertext;
 use crate::circuits::softmax::exact;
 use crate::error::{Error, Result};
 use crate::io::dataset::{Dataset, Features};
 use crate::io::normaliser::Normaliser;
 use crate::io::npy;
-use crate::train::log::{self, ClientEvent, Quality, Writer, latest};
+use crate::train::circuit;
+use crate::train::log::{ClientEvent, Quality, Writer};
 use crate::train::metrics::{Confusion, predicted, quality};
-use crate::train::store::{DataFolder, KeyFolder, Part, RunFolder};
+use crate::train::store::{DataFolder, KeyFolder, Part, Receipt, RunFolder, StoredModel};
 use crate::train::twin::Weights;
 use crate::train::{Client, Server, TrainPlan};
 
@@ -41,61 +41,62 @@ pub(super) struct ModelArgs {
 
 /// A model, and who can read it.
 struct Model {
-    folder: KeyFolder,
+    keys: KeyFolder,
     client: Client,
-    run: RunFolder,
     epoch: usize,
     state: Vec<Ciphertext>,
     normaliser: Option<Normaliser>,
+    /// What is known of the data that it was trained on.
+    receipt: Receipt,
 }
 
 impl ModelArgs {
     fn open(&self) -> Result<Model> {
-        let folder = KeyFolder::open(&self.keys)?;
-        let client = Client::new(folder.plan().clone(), folder.secret()?)?;
+        let keys = open_keys(&self.keys)?;
+        let client = Client::new(keys.plan().clone(), keys.secret()?)?;
         let run = RunFolder::open(&self.run)?;
         let epoch = match self.epoch {
             Some(epoch) => epoch as usize,
-            None => best_epoch(&self.run, &run)?,
+            None => match run.best_epoch(keys.plan().config().logit_range)? {
+                Some(epoch) => epoch,
+                None => {
+                    // Of the ranges of other keys there is nothing to say.
+                    run.models()?
+                        .last()
+                        .map(|&last| run.read_model(keys.plan(), keys.generation(), last))
+                        .transpose()?;
+                    let field = format_args!("{}: epochs", run.path().display());
+                    let wanted = "at least 1 with logits in their range: make keys with a larger --logit-range, or name an --epoch";
+                    return Err(Error::malformed("run", field, 0, wanted));
+                }
+            },
         };
-        let state = run.read_model(folder.plan(), epoch)?;
-        let normaliser = normaliser_of(&self.keys)?;
-        Ok(Model { folder, client, run, epoch, state, normaliser })
+        let StoredModel { origin, state } = run.read_model(keys.plan(), keys.generation(), epoch)?;
+        let normaliser = keys.normaliser_of(origin.normaliser.as_deref())?;
+        let receipt = keys.receipt(&origin.data)?;
+        Ok(Model { keys, client, epoch, state, normaliser, receipt })
     }
-}
-
-/// The epoch with the least validation loss; where none was validated, the last one with a model.
-fn best_epoch(path: &Path, run: &RunFolder) -> Result<usize> {
-    let log = run.client_log();
-    let events: Vec<ClientEvent> = if matches!(log.try_exists(), Ok(false)) { Vec::new() } else { log::read(&log)? };
-    let validations = latest(&events).into_iter().filter_map(|event| match event {
-        ClientEvent::Validation { epoch, encrypted, .. } => Some((*epoch, encrypted.loss)),
-        _ => None,
-    });
-    if let Some((epoch, _)) = validations.min_by(|a, b| a.1.total_cmp(&b.1)) {
-        return Ok(epoch);
-    }
-    let fails = |error| Error::io(format_args!("reading {}", path.display()), &error);
-    let names = std::fs::read_dir(path).map_err(fails)?.map(|entry| Ok(entry.map_err(fails)?.file_name()));
-    let names = names.collect::<Result<Vec<_>>>()?;
-    let number = |name: &std::ffi::OsString| name.to_str()?.strip_prefix("model-")?.strip_suffix(".ct")?.parse().ok();
-    let missing = || Error::malformed("run", format_args!("{}: models", path.display()), 0, "at least 1: train first");
-    names.iter().filter_map(number).max().ok_or_else(missing)
 }
 
 impl Model {
     fn plan(&self) -> &TrainPlan {
-        self.folder.plan()
+        self.keys.plan()
     }
 
-    /// V, the result.
+    /// V, the result. Warns if a weight has left its range.
     fn weights(&self) -> Result<Weights> {
-        let [_, values] = self.client.weights(&self.state)?;
-        let weights = Weights { values, columns: self.plan().shape().features };
-        let (largest, range) = (weights.largest(), self.plan().config().weight_range);
+        let [w, v] = self.client.weights(&self.state)?;
+        let columns = self.plan().shape().features;
+        let [w, weights] = [w, v].map(|values| Weights { values, columns });
+        let (largest, range) = (weights.largest().max(w.largest()), self.plan().config().weight_range);
         if largest > range * BEYOND {
-            let wanted = format_args!("within {range}, or near: the run belongs to other keys, or left its ranges");
+            let wanted = format_args!("within {range}, or near: the run has left its ranges");
             return Err(Error::malformed("model", "largest weight", format_args!("{largest:e}"), wanted));
+        }
+        if largest > range {
+            warn(&format!(
+                "the largest weight is {largest:.3} and weight_range is {range}: the model may be wrong; make keys with a larger --weight-range"
+            ));
         }
         Ok(weights)
     }
@@ -112,13 +113,13 @@ impl Model {
     /// The logits that the server computes.
     fn outputs(&self, data: &DataFolder, part: Part) -> Result<Vec<Vec<f64>>> {
         let keys = Progress::new("keys", self.plan().requests().plan(self.plan().params())?.len());
-        let (public, encapsulation) = self.folder.public(&mut |done, _| keys.set(done))?;
+        let (public, encapsulation) = self.keys.public(&mut |done, _| keys.set(done))?;
         keys.finish();
         let server = Server::new(self.plan().clone(), Arc::new(public), Arc::new(encapsulation))?;
         let progress = Progress::new("batches", data.batches(part));
         let mut logits = Vec::with_capacity(data.rows(part));
         for i in 0..data.batches(part) {
-            let outputs = server.outputs(&self.state, &data.features(part, i)?)?;
+            let outputs = server.outputs(&self.state, &data.features(part, i)?, circuit::Weights::V)?;
             logits.extend(self.client.logits(&outputs, data.batch_rows(part, i))?);
             progress.set(i + 1);
         }
@@ -154,6 +155,8 @@ struct Evaluation {
     rows: usize,
     #[serde(flatten)]
     quality: Quality,
+    /// The names of the classes, if they have other names than their numbers.
+    class_names: Option<Vec<String>>,
     confusion: Vec<Vec<usize>>,
     precision: Vec<Option<f64>>,
     recall: Vec<Option<f64>>,
@@ -163,20 +166,18 @@ impl EvaluateArgs {
     pub(super) fn run(&self, json: bool) -> Result<()> {
         let model = self.model.open()?;
         let part = self.split;
-        let dataset = Dataset::read(&self.data)?;
-        let Some(split) = split_of(&dataset, part) else {
+        let classes = model.plan().shape().classes;
+        let names = model.receipt.class_names.as_deref();
+        let Some(mut split) = Dataset::read_split(&self.data, part, classes, names)? else {
             let field = format_args!("{}: features_{}.npy", self.data.display(), part.name());
             return Err(Error::malformed("data set", field, "(missing)", "there: use another --split"));
         };
-        let classes = model.plan().shape().classes;
-        if dataset.classes != classes {
-            return Err(Error::Count { what: "classes", found: dataset.classes, wanted: classes });
-        }
         let logits = if let Some(path) = &self.encrypted {
-            let data = DataFolder::open(path, model.plan())?;
-            let (found, wanted) = (split.rows(), data.rows(part));
-            if found != wanted {
-                return Err(Error::Count { what: "labels", found, wanted });
+            let data = DataFolder::open(path, &model.keys)?;
+            let receipt = model.keys.receipt(&data.hash())?;
+            receipt.check(part, Some(&split))?;
+            if let Some(seed) = receipt.shuffle_seed.filter(|_| part == Part::Train) {
+                split.shuffle(seed);
             }
             model.outputs(&data, part)?
         } else {
@@ -192,14 +193,19 @@ impl EvaluateArgs {
             split: part.name(),
             rows: split.rows(),
             quality,
+            class_names: model.receipt.class_names.clone(),
             confusion: confusion.counts().to_vec(),
             precision: each(Confusion::precision),
             recall: each(Confusion::recall),
         };
         if part == Part::Test {
-            let confusion = evaluation.confusion.clone();
-            let event = ClientEvent::Test { encrypted: quality, twin: None, exact: None, confusion };
-            Writer::open(model.run.client_log())?.write(&event)?;
+            let (confusion, class_names) = (evaluation.confusion.clone(), evaluation.class_names.clone());
+            let event = ClientEvent::Test { encrypted: quality, twin: None, exact: None, confusion, class_names };
+            let note = |run: RunFolder| Writer::open(run.client_log()?)?.write(&event);
+            // What was measured is told, wherever the run lies.
+            if let Err(error) = RunFolder::resume(&self.model.run).and_then(note) {
+                warn(&format!("the result is not in the log of the run: {error}"));
+            }
         }
         if json {
             table::json(&evaluation);
@@ -212,17 +218,18 @@ impl EvaluateArgs {
 
 impl Evaluation {
     fn print(&self) {
-        let Self { epoch, split, rows, quality, confusion, precision, recall } = self;
+        let Self { epoch, split, rows, quality, class_names, confusion, precision, recall } = self;
         let Quality { loss, accuracy, max_logit } = quality;
         println!("epoch {epoch}, {rows} rows of {split}");
         println!("loss {loss:.6}, accuracy {:.2} %, largest logit {max_logit:.2}", accuracy * 100.0);
+        let numbers = || (0..confusion.len()).map(|class| class.to_string()).collect();
+        let classes: Vec<String> = class_names.clone().unwrap_or_else(numbers);
         let percent = |part: Option<f64>| part.map_or_else(|| "-".to_owned(), |part| format!("{:.2} %", part * 100.0));
         let row = |class: usize| {
             let counts = confusion[class].iter().map(usize::to_string);
             let parts = [precision[class], recall[class]].map(percent);
-            [class.to_string()].into_iter().chain(counts).chain(parts).collect()
+            [classes[class].clone()].into_iter().chain(counts).chain(parts).collect()
         };
-        let classes: Vec<String> = (0..confusion.len()).map(|class| class.to_string()).collect();
         let names = ["class, as:"].into_iter().chain(classes.iter().map(String::as_str)).chain(["precision", "recall"]);
         table::print(&names.collect::<Vec<_>>(), &(0..confusion.len()).map(row).collect::<Vec<_>>());
     }
@@ -235,7 +242,8 @@ pub(super) struct PredictArgs {
     /// Rows of features.
     #[arg(long, value_name = "FILE.npy")]
     features: PathBuf,
-    /// The new file: a class per row.
+    /// The new file: a class per row. It is yours alone: whoever has it and the encrypted rows may find out the secret
+    /// key, so that it must not go to the server.
     #[arg(long, value_name = "FILE.npy")]
     out: PathBuf,
     /// Write the probabilities of all classes instead.
@@ -247,6 +255,8 @@ pub(super) struct PredictArgs {
 struct Predictions {
     epoch: usize,
     rows: usize,
+    /// The names of the classes, if they have other names than their numbers.
+    class_names: Option<Vec<String>>,
     /// Rows by predicted class.
     classes: Vec<usize>,
 }
@@ -260,16 +270,22 @@ impl PredictArgs {
         let labels: Vec<u32> = logits.iter().map(|row| predicted(row) as u32).collect();
         if self.probabilities {
             npy::write_rows(&self.out, &logits.iter().map(|row| exact(row)).collect::<Vec<_>>())?;
+        } else if let Some(names) = &model.receipt.class_names {
+            npy::write_names(&self.out, &labels.iter().map(|&label| &names[label as usize]).collect::<Vec<_>>())?;
         } else {
             npy::write_labels(&self.out, &labels)?;
         }
         let mut classes = vec![0; model.plan().shape().classes];
         labels.iter().for_each(|&label| classes[label as usize] += 1);
         if json {
-            table::json(&Predictions { epoch: model.epoch, rows: labels.len(), classes });
+            let class_names = model.receipt.class_names;
+            table::json(&Predictions { epoch: model.epoch, rows: labels.len(), class_names, classes });
         } else {
             println!("{} rows by the model of epoch {}, in {}", labels.len(), model.epoch, self.out.display());
-            println!("rows by class: {classes:?}");
+            let name =
+                |class: usize| model.receipt.class_names.as_ref().map_or(class.to_string(), |all| all[class].clone());
+            let counts = classes.iter().enumerate().map(|(class, rows)| format!("{}: {rows}", name(class)));
+            println!("rows by class: {}", counts.collect::<Vec<_>>().join(", "));
         }
         Ok(())
     }

@@ -10,9 +10,8 @@ use super::config::{self, ConfigArgs, ShapeArgs};
 use super::progress::Progress;
 use super::{inspect, table};
 use crate::error::Result;
-use crate::io::wire::evaluation_keys_len;
+use crate::io::wire::{evaluation_keys_len, seeded_len};
 use crate::keys::entropy;
-use crate::params::Parameters;
 use crate::train::circuit::Levels;
 use crate::train::store::KeyFolder;
 use crate::train::{Config, DataShape, TrainPlan};
@@ -45,7 +44,7 @@ struct Facts {
     keys: usize,
     key_bytes: usize,
     key_file_bytes: u64,
-    train_file_bytes: usize,
+    train_file_bytes: u64,
     log2_failure: f64,
 }
 
@@ -56,7 +55,8 @@ impl Facts {
         let requests = plan.requests();
         let keys = requests.plan(params)?;
         let (features, outputs) = (circuit.features().grid().len(), circuit.outputs());
-        let batch = features * seeded_bytes(params, levels.features) + outputs * seeded_bytes(params, levels.errors);
+        let bytes = |count: usize, level| count as u64 * seeded_len(params, level);
+        let batch = bytes(features, levels.features) + bytes(outputs, levels.errors);
         let cost = plan.cost();
         Ok(Self {
             preset: params.literal().name.clone(),
@@ -82,15 +82,10 @@ impl Facts {
             keys: keys.len(),
             key_bytes: requests.memory_bytes(params)?,
             key_file_bytes: evaluation_keys_len(params, &keys)?,
-            train_file_bytes: batch.saturating_mul(plan.steps_per_epoch()),
+            train_file_bytes: batch.saturating_mul(plan.steps_per_epoch() as u64),
             log2_failure: plan.log_failure(),
         })
     }
-}
-
-/// Bytes of a stored ciphertext, the other half of which is a seed.
-fn seeded_bytes(params: &Parameters, level: usize) -> usize {
-    (0..=level).map(|l| params.n() * params.q(l).bits().div_ceil(8) as usize).sum()
 }
 
 /// Prints all that is known of a training before it starts.
@@ -122,7 +117,7 @@ pub(super) fn print_plan(plan: &TrainPlan, json: bool) -> Result<()> {
         ("evaluation keys", facts.keys.to_string()),
         ("  in memory", table::bytes(facts.key_bytes)),
         ("  on disk", table::bytes(facts.key_file_bytes as usize)),
-        ("encrypted training set on disk", table::bytes(facts.train_file_bytes)),
+        ("encrypted training set on disk", table::bytes(facts.train_file_bytes as usize)),
         ("a bootstrap of the run fails with", format!("2^{:.1}", facts.log2_failure)),
     ];
     table::facts(&rows);

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::table;
+use super::{table, warn};
 use crate::error::{Error, Result};
-use crate::io::{Access, write_atomically};
-use crate::train::log;
+use crate::io::{Access, write_sized};
+use crate::train::log::{self, ServerEvent};
 use crate::train::store::RunFolder;
 
 #[derive(Debug, Args)]
@@ -30,7 +30,7 @@ struct Written {
 impl ReportArgs {
     pub(super) fn run(&self, json: bool) -> Result<()> {
         let run = RunFolder::open(&self.run)?;
-        let path = self.out.clone().unwrap_or_else(|| run.report());
+        let path = self.out.clone().map_or_else(|| run.report(), Ok)?;
         let bytes = write(&run, &path)?;
         if json {
             table::json(&Written { report: path.display().to_string(), bytes });
@@ -43,13 +43,18 @@ impl ReportArgs {
 
 /// Writes the page of a run: its bytes.
 pub(super) fn write(run: &RunFolder, path: &Path) -> Result<usize> {
-    let server = log::read(run.server_log())?;
-    let log = run.client_log();
-    let client = if matches!(log.try_exists(), Ok(false)) { Vec::new() } else { log::read(log)? };
+    let server_log = run.server_log()?;
+    let server = log::read(&server_log)?;
+    let (client, warning) = run.client_events()?;
+    server.warning(&server_log).into_iter().chain(warning).for_each(|text| warn(&text));
+    let server = server.events;
+    if server.iter().any(|event| matches!(event, ServerEvent::Start { insecure: true, .. })) {
+        warn("the run is INSECURE, for tests only: it protects nothing");
+    }
     let page = crate::train::report(&server, &client);
     // Decrypted values stay with the client.
     let access = if client.is_empty() { Access::Shared } else { Access::Owner };
-    write_atomically(path, access, |file| {
+    write_sized(path, access, page.len() as u64, |file| {
         file.write_all(page.as_bytes()).map_err(|error| Error::io(format_args!("writing {}", path.display()), &error))
     })?;
     Ok(page.len())

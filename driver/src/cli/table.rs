@@ -5,14 +5,24 @@ use std::io::{ErrorKind, Write};
 
 use serde::Serialize;
 
-/// Prints a line, or ends the process where that fails: with nothing said if nobody reads on.
+use crate::error::printable;
+
+/// Prints lines, or ends the process where that fails: with nothing said if nobody reads on. What steers
+/// a terminal is escaped: names come from files of others.
 pub(super) fn line(text: Arguments<'_>) {
-    if let Err(error) = writeln!(std::io::stdout().lock(), "{text}") {
+    let text = text.to_string();
+    let lines: Vec<String> = text.split('\n').map(printable).collect();
+    if let Err(error) = writeln!(std::io::stdout().lock(), "{}", lines.join("\n")) {
         if error.kind() != ErrorKind::BrokenPipe {
             eprintln!("hetal: writing the results: {error}");
         }
         std::process::exit(1);
     }
+}
+
+/// Prints a line on standard error, escaped too; where that fails there is nobody to tell.
+pub(super) fn complaint(text: Arguments<'_>) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", printable(&text.to_string()));
 }
 
 /// Prints rows in columns under their names; numbers, which most entries are, to the right.

@@ -2,31 +2,29 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use serde::Serialize;
 
 use super::config::{self, ConfigArgs};
-use super::encrypt::normaliser_of;
+use super::interrupt::Graceful;
 use super::plan::print_plan;
 use super::progress::Progress;
-use super::table;
-use crate::ciphertext::Ciphertext;
+use super::shuffle::{ShuffleArgs, warn_of_missing};
+use super::{open_keys, plain, table, warn};
 use crate::error::{Error, Result};
 use crate::footprint;
 use crate::io::dataset::Dataset;
-use crate::train::log::{self, Quality, ServerEvent, Writer};
-use crate::train::metrics::quality;
-use crate::train::run::{Batches, Done, Outcome};
+use crate::io::normaliser::Normaliser;
+use crate::train::log::{Quality, Writer};
+use crate::train::run::{self, Batches, Done, Outcome};
 use crate::train::store::{Checkpoint, DataFolder, KeyFolder, RunFolder};
-use crate::train::twin::{self, Exact, RowSoftmax, Trained};
-use crate::train::{Client, Config, Owner, Prediction, Run, Server, Validator, predict};
+use crate::train::{Client, Config, Outputs, Owner, Prediction, Run, Server, Twins, Validator, predict};
 
 #[derive(Debug, Args)]
 pub(super) struct TrainArgs {
     /// The folder of keys.
-    #[arg(long, value_name = "DIR", required_unless_present = "print_config")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["print_config", "plain"])]
     keys: Option<PathBuf>,
     /// The folder of encrypted data.
     #[arg(long, value_name = "DIR", required_unless_present_any = ["print_config", "dry_run", "plain"])]
@@ -43,9 +41,19 @@ pub(super) struct TrainArgs {
     /// Only say what it will take.
     #[arg(long)]
     dry_run: bool,
-    /// Train on plain numbers instead, with exact softmax and with the approximation.
+    /// Train on plain numbers instead, with exact softmax and with the approximation, and say which ranges keys need; takes only data and
+    /// settings, which with --keys are those of the keys.
     #[arg(long)]
     plain: bool,
+    /// Standardise features by the training rows, as encrypt does: for --plain.
+    #[arg(long, requires = "plain")]
+    normalise: bool,
+    /// Train on the rows in the order in which they are: for --plain.
+    #[arg(long, requires = "plain")]
+    no_shuffle: bool,
+    /// Shuffle the rows to train on with this seed, as encrypt or --plain printed it, instead of a new one: for --plain.
+    #[arg(long, value_name = "N", requires = "plain", conflicts_with = "no_shuffle")]
+    shuffle_seed: Option<u64>,
     /// Decrypt the weights after every step and compare them with those of the plain twin.
     #[arg(long)]
     compare: bool,
@@ -61,35 +69,30 @@ struct Predicted {
     run_seconds: f64,
 }
 
-#[derive(Serialize)]
-struct PlainResult {
-    softmax: &'static str,
-    epochs: usize,
-    best_epoch: usize,
-    max_logit: f64,
-    max_weight: f64,
-    validation: Option<Quality>,
-    test: Option<Quality>,
-}
-
 /// What a training has come to.
 #[derive(Serialize)]
 pub(super) struct Ended {
     pub(super) steps: usize,
     pub(super) epochs: usize,
-    pub(super) best_epoch: usize,
+    /// Whether there was a set to validate on.
+    pub(super) validated: bool,
+    /// The epoch that is the result; none if none stayed within the range of logits.
+    pub(super) best_epoch: Option<usize>,
     pub(super) seconds: f64,
     pub(super) peak_memory_bytes: Option<usize>,
 }
 
 impl TrainArgs {
     pub(super) fn run(&self, json: bool) -> Result<()> {
-        let folder = self.keys.as_deref().map(KeyFolder::open).transpose()?;
+        let folder = self.keys.as_deref().map(open_keys).transpose()?;
         let base = folder.as_ref().map_or_else(Config::default, |folder| folder.plan().config().clone());
         let config = self.config.config(base)?;
         if self.config.print_config {
             config::print(&config);
             return Ok(());
+        }
+        if self.plain {
+            return self.plain(&config, json);
         }
         let folder = folder.expect("required on the command line").with_config(&config)?;
         let plan = folder.plan();
@@ -111,26 +114,27 @@ impl TrainArgs {
             return Ok(());
         }
         let mut dataset = Dataset::read(self.data.as_ref().expect("required on the command line"))?;
-        if let Some(normaliser) = normaliser_of(self.keys.as_ref().expect("required on the command line"))? {
-            normaliser.apply_to(&mut dataset)?;
-        }
-        if self.plain {
-            return plain(&dataset, &config, json);
-        }
         let [Some(data), Some(path)] = [&self.encrypted, &self.run] else {
             unreachable!("required on the command line")
         };
-        let data = DataFolder::open(data, plan)?;
-        let run = if self.resume { RunFolder::open(path) } else { RunFolder::create(path) }?;
-        let resume = self.resume.then(|| run.load(plan, &Batches::hash(&data))).transpose()?;
+        // All that can be refused is, before anything is written or takes long.
+        let data = DataFolder::open(data, &folder)?;
+        let (plan, origin) = (data.plan(), data.origin());
+        let receipt = folder.receipt(&origin.data)?;
+        let normaliser = folder.normaliser_of(origin.normaliser.as_deref())?;
+        receipt.prepare(&mut dataset, normaliser.as_ref())?;
         let client = Client::new(plan.clone(), folder.secret()?)?;
+        let run = if self.resume { RunFolder::resume(path) } else { RunFolder::create(path) }?;
+        let resume = run.load(plan, &origin)?;
+        if let Some(checkpoint) = &resume {
+            run.check_logs(checkpoint, dataset.val.is_some())?.iter().for_each(|text| warn(text));
+        }
         let progress = Progress::new("keys", plan.requests().plan(plan.params())?.len());
         let (keys, encapsulation) = folder.public(&mut |done, _| progress.set(done))?;
         progress.finish();
         let server = Server::new(plan.clone(), Arc::new(keys), Arc::new(encapsulation))?;
-        let interrupt = interruption()?;
         let training = Training { dataset: &dataset, client: &client, compare: self.compare };
-        let ended = training.run(&server, &data, &run, resume, interrupt)?;
+        let ended = training.run(&server, &data, &run, resume)?;
         if json {
             table::json(&ended);
         } else {
@@ -139,22 +143,28 @@ impl TrainArgs {
         }
         Ok(())
     }
-}
 
-/// A flag that is set when the process is asked to end; asked again, it ends at once.
-pub(super) fn interruption() -> Result<&'static AtomicBool> {
-    static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-    let handler = || {
-        if INTERRUPTED.swap(true, Ordering::Relaxed) {
-            std::process::exit(1);
+    /// On plain numbers.
+    fn plain(&self, config: &Config, json: bool) -> Result<()> {
+        config.check()?;
+        let mut dataset = Dataset::read(self.data.as_ref().expect("required on the command line"))?;
+        let of_keys = match &self.keys {
+            Some(keys) => KeyFolder::open(keys)?.normaliser()?.map(|stored| stored.normaliser),
+            None => None,
+        };
+        let fitted = || self.normalise.then(|| Normaliser::fit(&dataset.train)).transpose();
+        let normaliser = of_keys.map_or_else(fitted, |normaliser| Ok(Some(normaliser)))?;
+        if let Some(normaliser) = &normaliser {
+            normaliser.apply_to(&mut dataset)?;
         }
-        eprintln!("hetal: ending after this step; once more to end at once");
-    };
-    ctrlc::set_handler(handler).map_err(|error| match error {
-        ctrlc::Error::System(error) => Error::io("waiting for signals", &error),
-        _ => Error::Unsupported { what: "waiting for signals" },
-    })?;
-    Ok(&INTERRUPTED)
+        let shuffle = ShuffleArgs { no_shuffle: self.no_shuffle, shuffle_seed: self.shuffle_seed };
+        let seed = shuffle.seed()?;
+        if let Some(seed) = seed {
+            dataset.shuffle(seed);
+        }
+        warn_of_missing(&dataset, config.batch, seed);
+        plain::run(&dataset, config, normaliser.is_some(), seed, json)
+    }
 }
 
 /// The client's part of a training.
@@ -172,42 +182,36 @@ impl Training<'_> {
         batches: &dyn Batches,
         run: &RunFolder,
         resume: Option<Checkpoint>,
-        interrupt: &AtomicBool,
     ) -> Result<Ended> {
         let plan = server.plan();
         let config = plan.config();
-        let earlier =
-            if resume.is_some() && run.client_log().exists() { log::read(run.client_log())? } else { Vec::new() };
-        let labels = self.dataset.val.as_ref().map_or(&[][..], |val| &val.labels);
-        // Whether logits stay in their range is for the validations to tell.
-        let approximate = validations(self.dataset, config, config.softmax(plan.shape().classes, false)?);
-        let plain = [approximate.unwrap_or_default(), validations(self.dataset, config, Exact)?];
-        let mut validator = Validator::new(self.client, labels, plain, Writer::open(run.client_log())?, &earlier);
-        if self.compare {
-            validator.compare(&self.dataset.train)?;
-        }
+        let (earlier, _) = run.client_events()?;
         let prediction = predict(plan)?;
+        // From here on the run has files, and ends with a checkpoint.
+        let graceful = Graceful::new();
+        let interrupt = graceful.flag();
+        let labels = self.dataset.val.as_ref().map_or(&[][..], |val| &val.labels);
+        let twins = Twins::new(config, self.dataset, interrupt)?;
+        let mut validator = Validator::new(self.client, labels, twins, Writer::open(run.client_log()?)?, &earlier);
+        if self.compare {
+            validator.compare();
+        }
         let first = resume.as_ref().map_or(0, |checkpoint| checkpoint.step);
         let progress = Progress::new("steps", plan.steps_per_epoch() * config.epochs);
         progress.set(first);
-        let mut owner = Watched { validator, progress, range: config.logit_range, last: (first, 0) };
+        let mut owner = Watched { validator, progress, range: config.logit_range };
         let settings = Run { folder: run, interrupt, predicted: (prediction.step_seconds, prediction.memory_bytes) };
-        let outcome = settings.train(server, batches, &mut owner, resume)?;
+        let run::Ended { outcome, steps, epochs, seconds } = settings.train(server, batches, &mut owner, resume)?;
         owner.progress.finish();
-        let (steps, epochs) = owner.last;
         if outcome == Outcome::Interrupted {
             return Err(Error::Interrupted { step: steps });
         }
-        let seconds = |event: &ServerEvent| match event {
-            ServerEvent::End { seconds, .. } => Some(*seconds),
-            _ => None,
-        };
-        let events: Vec<ServerEvent> = log::read(run.server_log())?;
         Ok(Ended {
             steps,
             epochs,
-            best_epoch: owner.validator.best_epoch(),
-            seconds: events.iter().rev().find_map(seconds).unwrap_or(0.0),
+            validated: batches.validation_batches() > 0,
+            best_epoch: run.best_epoch(config.logit_range)?,
+            seconds,
             peak_memory_bytes: footprint::peak().ok(),
         })
     }
@@ -216,95 +220,56 @@ impl Training<'_> {
 impl Ended {
     /// Prints it for people.
     pub(super) fn print(&self) {
-        let Self { steps, epochs, best_epoch, seconds, .. } = self;
-        println!("{steps} steps in {epochs} epochs, {seconds:.1} s; the best epoch is {best_epoch}");
+        let Self { steps, epochs, seconds, .. } = self;
+        let result = match self.best_epoch {
+            Some(epoch) if self.validated => format!("the best epoch is {epoch}"),
+            Some(epoch) => format!("there is no validation set, so that the result is that of epoch {epoch}"),
+            None => "no epoch stayed within the range of logits, so that there is no result".to_owned(),
+        };
+        println!("{steps} steps in {epochs} epochs, {seconds:.1} s; {result}");
         if let Some(bytes) = self.peak_memory_bytes {
             println!("peak memory {}", table::bytes(bytes));
         }
     }
 }
 
+/// Part of their range up to which logits raise no warning.
+const NEAR: f64 = 0.9;
+
 /// Shows the progress of a training.
 struct Watched<'a> {
     validator: Validator<'a>,
     progress: Progress,
     range: f64,
-    /// Steps and epochs done.
-    last: (usize, usize),
 }
 
 impl Owner for Watched<'_> {
-    fn goes_on(&mut self, epoch: usize, step: usize, outputs: &[Vec<Ciphertext>]) -> Result<bool> {
+    fn goes_on(&mut self, epoch: usize, step: usize, outputs: &[Outputs]) -> Result<bool> {
         let go_on = self.validator.goes_on(epoch, step, outputs)?;
-        self.last = (step, epoch);
-        if let Some(Quality { loss, accuracy, max_logit }) = self.validator.quality() {
-            self.progress.message(format!("epoch {epoch}: loss {loss:.4}, accuracy {:.2} %", 100.0 * accuracy));
-            if max_logit > self.range {
-                let range = self.range;
-                self.progress.warn(&format!(
-                    "after epoch {epoch} a logit is {max_logit:.2} and logit_range is {range}: stopped, as softmax is wrong from there on; make keys with a larger --logit-range"
-                ));
-            }
+        let Some((Quality { loss, accuracy, max_logit }, max_logit_w)) = self.validator.last() else {
+            return Ok(go_on);
+        };
+        self.progress.message(format!("epoch {epoch}: loss {loss:.4}, accuracy {:.2} %", 100.0 * accuracy));
+        // The larger one: that of W, which runs ahead of V.
+        let (largest, range) = (max_logit_w.unwrap_or(0.0).max(max_logit), self.range);
+        if largest > range || largest.is_nan() {
+            self.progress.warn(&format!(
+                "after epoch {epoch} a logit is {largest:.2} and logit_range is {range}: stopped, as softmax is wrong from there on; make keys with a larger --logit-range"
+            ));
+        } else if largest > NEAR * range {
+            self.progress.warn(&format!(
+                "after epoch {epoch} a logit is {largest:.2} and logit_range is {range}: training rows, which nobody sees, may have larger ones"
+            ));
         }
         Ok(go_on)
     }
 
+    fn resumes(&mut self, epochs: usize) -> bool {
+        self.validator.resumes(epochs)
+    }
+
     fn stepped(&mut self, done: Done<'_>) -> Result<()> {
-        self.last.0 = done.step;
         self.progress.set(done.step);
         self.validator.stepped(done)
     }
-}
-
-/// Of the plain training with a softmax, after every epoch.
-fn validations(dataset: &Dataset, config: &Config, softmax: impl RowSoftmax) -> Result<Vec<Quality>> {
-    let all = Config { patience: config.epochs, ..config.clone() };
-    let trained = twin::train(dataset, &all, softmax, |_| {})?;
-    Ok(trained.epochs.iter().filter_map(|epoch| epoch.validation).collect())
-}
-
-/// Trains on plain numbers.
-fn plain(dataset: &Dataset, config: &Config, json: bool) -> Result<()> {
-    let exact = twin::train(dataset, config, Exact, |_| {})?;
-    let approximate = twin::train(dataset, config, config.softmax(dataset.classes, false)?, |_| {})?;
-    let result = |softmax, trained: Trained| {
-        let best = trained.epochs.iter().find(|epoch| epoch.epoch == trained.best_epoch);
-        let test = dataset.test.as_ref().map(|test| quality(&trained.weights.logits(&test.features), &test.labels));
-        PlainResult {
-            softmax,
-            epochs: trained.epochs.len(),
-            best_epoch: trained.best_epoch,
-            max_logit: trained.max_logit(),
-            max_weight: trained.max_weight(),
-            validation: best.and_then(|epoch| epoch.validation),
-            test,
-        }
-    };
-    let results = [result("exact", exact), result("approximate", approximate)];
-    if json {
-        results.iter().for_each(table::json);
-        return Ok(());
-    }
-    let cells = results.iter().map(|r| {
-        let show = |quality: Option<Quality>| match quality {
-            Some(q) => [format!("{:.4}", q.loss), format!("{:.2} %", 100.0 * q.accuracy)],
-            None => ["-".to_owned(), "-".to_owned()],
-        };
-        let start = [r.softmax.to_owned(), r.epochs.to_string(), r.best_epoch.to_string()];
-        let end = [format!("{:.2}", r.max_logit), format!("{:.3}", r.max_weight)];
-        [&start[..], &show(r.validation), &show(r.test), &end].concat()
-    });
-    let names = [
-        "softmax",
-        "epochs",
-        "best epoch",
-        "val. loss",
-        "val. accuracy",
-        "test loss",
-        "test accuracy",
-        "largest logit",
-        "largest weight",
-    ];
-    table::print(&names, &cells.collect::<Vec<_>>());
-    Ok(())
 }

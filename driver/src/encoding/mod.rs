@@ -19,6 +19,7 @@ use hetal_kernel::rns::crt::CrtComposer;
 use hetal_kernel::{Eval, MIN_LOG_N, Modulus, NttTable, RnsPoly};
 use num_complex::Complex64;
 use rayon::prelude::*;
+use zeroize::Zeroizing;
 
 pub use fft::SpecialFft;
 
@@ -147,7 +148,7 @@ impl Encoder {
         let mut poly = RnsPoly::zero(self.params.n(), level + 1);
         self.expand_into(coefficients, level, &mut poly)?;
         let (hash, scale, log_slots) = (self.params.hash(), coefficients.scale, coefficients.log_slots);
-        Ok(Plaintext { hash, poly, scale, log_slots })
+        Ok(Plaintext { hash, poly, scale, log_slots, decrypted: false })
     }
 
     /// The limbs q_0 … q_level of these coefficients, then those of the first special primes: as many as `poly` has beyond.
@@ -180,36 +181,44 @@ impl Encoder {
         Ok(())
     }
 
-    /// The values of a plaintext: exact integers modulo q_0 ⋯ q_level, nearest to 0, divided by the scale and evaluated.
+    /// The values of a plaintext: exact integers modulo q_0 ⋯ q_level, nearest to 0, divided by the scale and evaluated. They are all that is
+    /// left in memory: what is computed on the way is wiped.
     ///
     /// # Errors
     /// [`Error::OtherParameters`].
     pub fn decode(&self, plaintext: &Plaintext) -> Result<Vec<Complex64>> {
+        let parts = self.decode_parts(plaintext)?;
+        let (re, im) = parts.split_at(plaintext.slots());
+        Ok(re.iter().zip(im).map(|(&re, &im)| Complex64::new(re, im)).collect())
+    }
+
+    /// The real, then the imaginary parts of all slots.
+    fn decode_parts(&self, plaintext: &Plaintext) -> Result<Zeroizing<Vec<f64>>> {
         plaintext.check(&self.params)?;
         let (n, slots, limbs) = (self.params.n(), plaintext.slots(), plaintext.level() + 1);
         let basis = self.params.qp();
-        let mut residues = vec![vec![0; n]; limbs];
+        let mut residues = Zeroizing::new(vec![vec![0; n]; limbs]);
         residues.par_iter_mut().enumerate().for_each(|(j, out)| {
-            let mut limb = plaintext.poly.limb(j).to_vec();
+            let mut limb = Zeroizing::new(plaintext.poly.limb(j).to_vec());
             basis.table(j).inverse(&mut limb);
             basis.table(j).to_u64(&limb, out);
         });
         let moduli: Vec<Modulus> = (0..limbs).map(|j| *basis.modulus(j)).collect();
         let crt = CrtComposer::new(&moduli)?;
         let gap = n / (2 * slots);
-        let mut coefficients = vec![0.0; 2 * slots];
+        let mut coefficients = Zeroizing::new(vec![0.0; 2 * slots]);
         const CHUNK: usize = 1024;
         coefficients.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, out)| {
-            let (mut scratch, mut gathered) = (vec![0; crt.scratch_len()], vec![0; limbs]);
+            let [mut scratch, mut gathered] = [crt.scratch_len(), limbs].map(|len| Zeroizing::new(vec![0; len]));
             for (i, out) in out.iter_mut().enumerate() {
                 let at = (chunk * CHUNK + i) * gap;
-                gathered.iter_mut().zip(&residues).for_each(|(x, limb)| *x = limb[at]);
+                gathered.iter_mut().zip(residues.iter()).for_each(|(x, limb)| *x = limb[at]);
                 *out = crt.compose_f64(&gathered, &mut scratch) / plaintext.scale;
             }
         });
         let (re, im) = coefficients.split_at_mut(slots);
         self.params.embedding(plaintext.log_slots).to_slots(re, im);
-        Ok(re.iter().zip(im.iter()).map(|(&re, &im)| Complex64::new(re, im)).collect())
+        Ok(coefficients)
     }
 
     /// The real parts of [`Encoder::decode`].
@@ -217,7 +226,7 @@ impl Encoder {
     /// # Errors
     /// [`Error::OtherParameters`].
     pub fn decode_real(&self, plaintext: &Plaintext) -> Result<Vec<f64>> {
-        Ok(self.decode(plaintext)?.into_iter().map(|z| z.re).collect())
+        Ok(self.decode_parts(plaintext)?[..plaintext.slots()].to_vec())
     }
 }
 

@@ -4,6 +4,7 @@ use std::slice;
 
 use crate::ciphertext::{Ciphertext, check_scales};
 use crate::error::{Result, check_reaches};
+use crate::keys::KeyGeneration;
 use crate::params::Parameters;
 
 use super::Evaluator;
@@ -12,6 +13,7 @@ use super::Evaluator;
 /// added to another once is computed in the cache.
 pub(crate) struct Combination<'a> {
     params: &'a Parameters,
+    pub(super) generation: KeyGeneration,
     pub(super) level: usize,
     pub(super) scale: f64,
     pub(super) log_slots: u32,
@@ -24,13 +26,15 @@ pub(crate) struct Combination<'a> {
 }
 
 impl Evaluator {
-    /// Each c is encoded at what the scale of its x lacks. Of degree 2 if there is a product or an x is.
+    /// Under these keys, as all operands are. Each c is encoded at what the scale of its x lacks. Of degree 2 if there is a product or an
+    /// x is.
     ///
     /// # Errors
     /// [`Error::LowLevel`] for an operand below the level, [`Error::Degree`] for a factor of degree 2, [`Error::ScaleMismatch`] if a product has
-    /// another scale, [`Error::NotFinite`], [`Error::Overflow`], [`Error::Scale`], [`Error::OtherParameters`].
+    /// another scale, [`Error::NotFinite`], [`Error::Overflow`], [`Error::Scale`], [`Error::OtherParameters`], [`Error::OtherKeys`].
     pub(crate) fn combination<'a>(
         &'a self,
+        generation: KeyGeneration,
         (level, scale): (usize, f64),
         (factor, pairs): (u64, &[(&'a Ciphertext, &'a Ciphertext)]),
         multiples: &[(f64, &'a Ciphertext)],
@@ -40,6 +44,7 @@ impl Evaluator {
         let operands = || factors().chain(multiples.iter().map(|&(_, x)| x));
         for x in operands() {
             x.check(&self.params)?;
+            x.generation.check(generation)?;
             check_reaches(x.level(), level)?;
         }
         factors().try_for_each(|x| x.check_degree(1))?;
@@ -51,6 +56,7 @@ impl Evaluator {
         };
         Ok(Combination {
             params: &self.params,
+            generation,
             level,
             scale,
             log_slots: operands().map(|x| x.log_slots).max().unwrap_or(0),

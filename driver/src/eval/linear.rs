@@ -20,6 +20,7 @@ impl Evaluator {
     ) -> Result<()> {
         a.check(&self.params)?;
         b.check(&self.params)?;
+        b.generation.check(a.generation)?;
         check_scales(a.scale, b.scale)?;
         let limbs = a.level().min(b.level()) + 1;
         a.parts.iter_mut().for_each(|part| part.reshape(limbs));
@@ -39,7 +40,7 @@ impl Evaluator {
     /// a ← a + b. Degrees may differ.
     ///
     /// # Errors
-    /// [`Error::ScaleMismatch`], [`Error::OtherParameters`].
+    /// [`Error::ScaleMismatch`], [`Error::OtherParameters`], [`Error::OtherKeys`].
     pub fn add_assign(&self, a: &mut Ciphertext, b: &Ciphertext) -> Result<()> {
         self.combine_assign(a, b, NttTable::add_assign, false)
     }
@@ -93,7 +94,7 @@ impl Evaluator {
     /// a at the lower one of its own level and another.
     fn at_level_of(&self, a: &Ciphertext, level: usize) -> Ciphertext {
         let level = a.level().min(level);
-        let mut out = self.blank(a.parts.len(), level);
+        let mut out = self.blank(a.generation, a.parts.len(), level);
         copy(a, level, &mut out);
         out
     }
@@ -208,10 +209,11 @@ impl Evaluator {
     ///
     /// # Errors
     /// [`Error::ScaleMismatch`], [`Error::LowLevel`], [`Error::Degree`] if b has a higher degree than a, [`Error::NotFinite`],
-    /// [`Error::Overflow`], [`Error::OtherParameters`].
+    /// [`Error::Overflow`], [`Error::OtherParameters`], [`Error::OtherKeys`].
     pub fn add_multiple(&self, a: &mut Ciphertext, b: &Ciphertext, c: f64, scale: f64) -> Result<()> {
         a.check(&self.params)?;
         b.check(&self.params)?;
+        b.generation.check(a.generation)?;
         check_scales(a.scale, b.scale * scale)?;
         check_reaches(b.level(), a.level())?;
         if b.degree() > a.degree() {
@@ -467,5 +469,5 @@ pub(super) fn copy(a: &Ciphertext, level: usize, out: &mut Ciphertext) {
     out.parts.resize_with(a.parts.len(), || RnsPoly::zero(a.parts[0].n(), 0));
     out.parts.iter_mut().for_each(|part| part.reshape(level + 1));
     for_each_limb(&mut out.parts, |k, i, out| out.copy_from_slice(a.parts[k].limb(i)));
-    (out.hash, out.scale, out.log_slots) = (a.hash, a.scale, a.log_slots);
+    (out.hash, out.generation, out.scale, out.log_slots) = (a.hash, a.generation, a.scale, a.log_slots);
 }

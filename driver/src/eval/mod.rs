@@ -11,6 +11,9 @@
 //! | …_rescale, rescale | one less | divided by q_level |
 //! | rotate, conjugate, negate, mul_i | the same | the same |
 //!
+//! Operands and keys have to belong together: what was made under other parameters is [`Error::OtherParameters`], what was made with
+//! another secret key [`Error::OtherKeys`], for every operation. A result belongs to the keys of its operands.
+//!
 //! Limbs and digits are spread over the threads of the current rayon pool; the result does not depend on their number.
 
 mod combination;
@@ -26,7 +29,7 @@ use hetal_kernel::{Eval, RnsPoly};
 
 use crate::ciphertext::{Ciphertext, Parts};
 use crate::error::{Error, Result};
-use crate::keys::{EvaluationKey, EvaluationKeys, KeyId, KeySet};
+use crate::keys::{EvaluationKey, EvaluationKeys, KeyGeneration, KeyId, KeySet};
 use crate::params::Parameters;
 
 pub use rotate::Hoisted;
@@ -68,10 +71,10 @@ impl Evaluator {
         &self.params
     }
 
-    /// A ciphertext of this shape, of unspecified values.
-    pub(crate) fn blank(&self, parts: usize, level: usize) -> Ciphertext {
+    /// A ciphertext of this shape, of unspecified values, for a result under these keys.
+    pub(crate) fn blank(&self, generation: KeyGeneration, parts: usize, level: usize) -> Ciphertext {
         let polys = (0..parts).map(|_| self.spares.take(self.params.n(), level + 1)).collect();
-        Ciphertext { hash: self.params.hash(), parts: self.parts(polys), scale: 1.0, log_slots: 0 }
+        Ciphertext { hash: self.params.hash(), generation, parts: self.parts(polys), scale: 1.0, log_slots: 0 }
     }
 
     /// Polynomials of this evaluator's memory as parts of a ciphertext.
@@ -79,13 +82,18 @@ impl Evaluator {
         Parts::new(polys, Arc::downgrade(&self.spares))
     }
 
-    /// A key that serves this level, the smallest one. Of Galois keys one with the digits and special primes of the level comes
-    /// first, whatever its own level is: it is what [`KeyRequests::plan`](crate::keys::KeyRequests::plan) keeps for a request,
-    /// and lets hoisted rotations share their digits.
-    pub(crate) fn key(&self, id: KeyId, level: usize) -> Result<Arc<EvaluationKey>> {
-        let find = |from: usize| {
-            let key = self.keys.find(id, from).filter(|key| key.id == id && key.level >= from);
-            key.map(|key| crate::keys::check_hash(key.hash, &self.params).map(|()| key)).transpose()
+    /// A key for a ciphertext of this level and key generation, the smallest one. Of Galois keys one with the digits and
+    /// special primes of the level comes first, whatever its own level is: it is what
+    /// [`KeyRequests::plan`](crate::keys::KeyRequests::plan) keeps for a request, and lets hoisted rotations share their
+    /// digits.
+    pub(crate) fn key(&self, id: KeyId, level: usize, generation: KeyGeneration) -> Result<Arc<EvaluationKey>> {
+        let find = |from: usize| -> Result<Option<Arc<EvaluationKey>>> {
+            let Some(key) = self.keys.find(id, from).filter(|key| key.id == id && key.level >= from) else {
+                return Ok(None);
+            };
+            crate::keys::check_hash(key.hash, &self.params)?;
+            generation.check(key.generation)?;
+            Ok(Some(key))
         };
         let smallest = find(level)?.ok_or(Error::MissingKey { id, level })?;
         if id == KeyId::Relinearisation {

@@ -7,7 +7,7 @@ use super::combination::Combination;
 use super::switch::{Addend, Job};
 use crate::ciphertext::Ciphertext;
 use crate::error::{Error, Result};
-use crate::keys::KeyId;
+use crate::keys::{KeyGeneration, KeyId};
 use crate::parallel::for_each_limb;
 
 impl Evaluator {
@@ -15,7 +15,7 @@ impl Evaluator {
     ///
     /// # Errors
     /// [`Error::Count`] for an empty list, [`Error::Degree`] for operands of degree 2, [`Error::ScaleMismatch`] if the products have different
-    /// scales, [`Error::Scale`], [`Error::OtherParameters`].
+    /// scales, [`Error::Scale`], [`Error::OtherParameters`], [`Error::OtherKeys`].
     pub fn dot_lazy(&self, pairs: &[(&Ciphertext, &Ciphertext)]) -> Result<Ciphertext> {
         Ok(self.store(&self.dot(pairs)?))
     }
@@ -42,18 +42,18 @@ impl Evaluator {
             return Err(Error::Count { what: "products to sum", found: 0, wanted: 1 });
         };
         let level = pairs.iter().map(|(a, b)| a.level().min(b.level())).min().expect("not empty");
-        self.combination((level, a.scale * b.scale), (1, pairs), &[], 0.0)
+        self.combination(a.generation, (level, a.scale * b.scale), (1, pairs), &[], 0.0)
     }
 
     /// All limbs of a combination, in memory.
     pub(crate) fn store(&self, a: &Combination<'_>) -> Ciphertext {
-        let mut out = self.blank(a.degree() + 1, a.level);
+        let mut out = self.blank(a.generation, a.degree() + 1, a.level);
         self.store_into(a, &mut out);
         out
     }
 
     fn store_into(&self, a: &Combination<'_>, out: &mut Ciphertext) {
-        out.reshape(&self.params, a.degree() + 1, a.level + 1);
+        out.reshape(&self.params, a.generation, a.degree() + 1, a.level + 1);
         (out.scale, out.log_slots) = (a.scale, a.log_slots);
         for_each_limb(&mut out.parts, |part, j, out| a.limb_into(part, j, out));
     }
@@ -69,11 +69,12 @@ impl Evaluator {
     fn relinearise_to(&self, a: &Ciphertext, kept: usize, out: &mut Ciphertext) -> Result<()> {
         a.check(&self.params)?;
         a.check_degree(2)?;
-        let key = self.key(KeyId::Relinearisation, a.level())?;
+        let key = self.key(KeyId::Relinearisation, a.level(), a.generation)?;
         let [c0, c1, c2] = &a.parts[..] else { unreachable!("degree 2") };
         let addends = [c0, c1].map(|c| Addend::Stored(c.view()));
         self.with_digits(&key.gadget, c2.view(), |digits| {
-            self.switch(digits, addends, kept, vec![Job { key: &key, plus: None, out: self.two_parts(kept, out) }]);
+            let out = self.two_parts(a.generation, kept, out);
+            self.switch(digits, addends, kept, vec![Job { key: &key, plus: None, out }]);
         });
         (out.scale, out.log_slots) = (self.rescaled(a.scale, a.level(), kept), a.log_slots);
         Ok(())
@@ -81,12 +82,13 @@ impl Evaluator {
 
     /// Only the part that is switched is computed in advance; the two others where they are added.
     fn relinearise_combination(&self, a: &Combination<'_>, kept: usize, out: &mut Ciphertext) -> Result<()> {
-        let key = self.key(KeyId::Relinearisation, a.level)?;
+        let key = self.key(KeyId::Relinearisation, a.level, a.generation)?;
         let mut c2 = self.spares.take(self.params.n(), a.level + 1);
         let addends = [0, 1].map(|part| Addend::Computed(a, part));
         let compute = |j: usize, limb: &mut [f64]| a.limb_into(2, j, limb);
         self.with_computed_digits(&key.gadget, &mut c2, compute, |digits| {
-            self.switch(digits, addends, kept, vec![Job { key: &key, plus: None, out: self.two_parts(kept, out) }]);
+            let out = self.two_parts(a.generation, kept, out);
+            self.switch(digits, addends, kept, vec![Job { key: &key, plus: None, out }]);
         });
         self.spares.give([c2]);
         (out.scale, out.log_slots) = (self.rescaled(a.scale, a.level, kept), a.log_slots);
@@ -94,8 +96,13 @@ impl Evaluator {
     }
 
     /// The parts of a ciphertext, of which these limbs are to be written.
-    fn two_parts<'a>(&self, limbs: usize, out: &'a mut Ciphertext) -> [&'a mut RnsPoly<Eval>; 2] {
-        out.reshape(&self.params, 2, limbs);
+    fn two_parts<'a>(
+        &self,
+        generation: KeyGeneration,
+        limbs: usize,
+        out: &'a mut Ciphertext,
+    ) -> [&'a mut RnsPoly<Eval>; 2] {
+        out.reshape(&self.params, generation, 2, limbs);
         let [b, a] = &mut out.parts[..] else { unreachable!("two parts") };
         [b, a]
     }
@@ -110,7 +117,7 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::relinearise_rescale`].
     pub(crate) fn relinearise_rescale_combination(&self, a: &Combination<'_>) -> Result<Ciphertext> {
-        let mut out = self.blank(2, a.level.saturating_sub(1));
+        let mut out = self.blank(a.generation, 2, a.level.saturating_sub(1));
         self.relinearise_rescale_combination_into(a, &mut out)?;
         Ok(out)
     }
@@ -122,9 +129,9 @@ impl Evaluator {
     /// The same value in degree 1.
     ///
     /// # Errors
-    /// [`Error::Degree`] if the degree is not 2, [`Error::MissingKey`], [`Error::OtherParameters`].
+    /// [`Error::Degree`] if the degree is not 2, [`Error::MissingKey`], [`Error::OtherParameters`], [`Error::OtherKeys`].
     pub fn relinearise(&self, a: &Ciphertext) -> Result<Ciphertext> {
-        let mut out = self.blank(2, a.level());
+        let mut out = self.blank(a.generation, 2, a.level());
         self.relinearise_to(a, a.level() + 1, &mut out)?;
         Ok(out)
     }
@@ -134,7 +141,7 @@ impl Evaluator {
     /// # Errors
     /// As both.
     pub fn relinearise_rescale(&self, a: &Ciphertext) -> Result<Ciphertext> {
-        let mut out = self.blank(2, a.level().saturating_sub(1));
+        let mut out = self.blank(a.generation, 2, a.level().saturating_sub(1));
         self.relinearise_rescale_into(a, &mut out)?;
         Ok(out)
     }
@@ -152,7 +159,7 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::dot_lazy`] and [`Evaluator::relinearise`].
     pub fn mul(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext> {
-        let mut out = self.blank(2, a.level().min(b.level()));
+        let mut out = self.blank(a.generation, 2, a.level().min(b.level()));
         self.mul_into(a, b, &mut out)?;
         Ok(out)
     }

@@ -33,7 +33,7 @@ impl Evaluator {
     ///
     /// # Errors
     /// [`Error::MissingKey`](crate::Error::MissingKey), [`Error::Degree`](crate::Error::Degree) if the degree is not 1,
-    /// [`Error::OtherParameters`](crate::Error::OtherParameters).
+    /// [`Error::OtherParameters`](crate::Error::OtherParameters), [`Error::OtherKeys`](crate::Error::OtherKeys).
     pub fn automorphism_into(&self, a: &Ciphertext, element: GaloisElement, out: &mut Ciphertext) -> Result<()> {
         a.check(&self.params)?;
         a.check_degree(1)?;
@@ -52,7 +52,7 @@ impl Evaluator {
         plus: Option<&Ciphertext>,
         out: &mut Ciphertext,
     ) -> Result<()> {
-        let key = self.key(KeyId::Galois(element), a.level())?;
+        let key = self.key(KeyId::Galois(element), a.level(), a.generation)?;
         let [b, a_out] = prepare(&self.params, a, out);
         self.with_digits(&key.gadget, a.parts[1].view(), |digits| {
             let jobs = vec![Job { key: &key, plus, out: [b, a_out] }];
@@ -66,7 +66,7 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::automorphism_into`].
     pub fn automorphism(&self, a: &Ciphertext, element: GaloisElement) -> Result<Ciphertext> {
-        let mut out = self.blank(2, a.level());
+        let mut out = self.blank(a.generation, 2, a.level());
         self.automorphism_into(a, element, &mut out)?;
         Ok(out)
     }
@@ -111,7 +111,7 @@ impl Evaluator {
         if element.value() == 1 {
             return self.add(a, a);
         }
-        let mut out = self.blank(2, a.level());
+        let mut out = self.blank(a.generation, 2, a.level());
         self.switched_into(a, element, Some(a), &mut out)?;
         Ok(out)
     }
@@ -162,10 +162,10 @@ impl Evaluator {
         ciphertext.check(&self.params)?;
         let key = |element: &GaloisElement| {
             let needed = element.value() != 1;
-            needed.then(|| self.key(KeyId::Galois(*element), level)).transpose()
+            needed.then(|| self.key(KeyId::Galois(*element), level, ciphertext.generation)).transpose()
         };
         let keys = elements.iter().map(key).collect::<Result<Vec<_>>>()?;
-        let mut out: Vec<_> = keys.iter().map(|_| self.blank(2, level)).collect();
+        let mut out: Vec<_> = keys.iter().map(|_| self.blank(ciphertext.generation, 2, level)).collect();
         let mut jobs = Vec::new();
         for ((out, key), &element) in out.iter_mut().zip(&keys).zip(elements) {
             match key {
@@ -200,7 +200,7 @@ impl Evaluator {
         let Some(element) = elements.iter().find(|element| element.value() != 1) else {
             return Ok(rotations.iter().map(|_| a.clone()).collect());
         };
-        let hoisted = self.hoist(a, self.key(KeyId::Galois(*element), a.level())?.level)?;
+        let hoisted = self.hoist(a, self.key(KeyId::Galois(*element), a.level(), a.generation)?.level)?;
         self.automorphisms_hoisted(&hoisted, &elements)
     }
 
@@ -220,7 +220,7 @@ impl Evaluator {
 
 /// Gives `out` the shape of a: two parts at the level of a.
 fn prepare<'a>(params: &Parameters, a: &Ciphertext, out: &'a mut Ciphertext) -> [&'a mut RnsPoly<Eval>; 2] {
-    out.reshape(params, 2, a.level() + 1);
+    out.reshape(params, a.generation, 2, a.level() + 1);
     (out.scale, out.log_slots) = (a.scale, a.log_slots);
     let [b, a] = &mut out.parts[..] else { unreachable!("two parts") };
     [b, a]

@@ -17,7 +17,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::dataset::{Dataset, Split};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_count};
 
 /// Standardised features are cut off here.
 const CLIP: f64 = 8.0;
@@ -47,17 +47,18 @@ impl Normaliser {
     /// [`Error::Malformed`] if all features are constant.
     pub fn fit(train: &Split) -> Result<Self> {
         let n = train.rows() as f64;
-        let mut mean = sum(train, |x, sum| zip(sum, x, |sum, x| *sum += x));
+        let columns = train.columns;
+        let mut mean = sum(train, columns, |x, sum| zip(sum, x, |sum, x| *sum += x));
         mean.iter_mut().for_each(|x| *x /= n);
-        let squares = sum(train, |x, sum| {
+        let squares = sum(train, columns, |x, sum| {
             sum.iter_mut().zip(x).zip(&mean).for_each(|((sum, x), mean)| *sum += (f64::from(*x) - mean).powi(2));
         });
         let inverse = squares.iter().map(|&square| if square > 0.0 { (square / n).sqrt().recip() } else { 0.0 });
         let mut found = Self { inverse: inverse.collect(), mean, scale: 1.0 };
         // The mean and the largest eigenvalue of standardised features.
-        let shift = sum(train, |x, sum| zip(sum, &found.row(x), |sum, z| *sum += z));
+        let shift = sum(train, columns, |x, sum| zip(sum, &found.row(x), |sum, z| *sum += z));
         let shift = shift.iter().map(|x| (x / n).powi(2)).sum::<f64>();
-        let total = found.largest_eigenvalue(train) + shift;
+        let total = largest_eigenvalue(train, columns, |x| found.row(x)) + shift;
         if total <= 0.0 {
             let wanted = "at least 1: features that are the same in all rows tell nothing";
             return Err(Error::malformed("training rows", "features that vary", 0, wanted));
@@ -66,31 +67,14 @@ impl Normaliser {
         Ok(found)
     }
 
-    /// The largest eigenvalue of the mean of z·zᵀ.
-    fn largest_eigenvalue(&self, train: &Split) -> f64 {
-        let columns = train.columns;
-        // Not orthogonal to an eigenvector by any symmetry of the data.
-        let mut vector: Vec<f64> = (0..columns).map(|j| 1.0 + (j as f64).sin() / 2.0).collect();
-        let mut eigenvalue = 0.0;
-        for _ in 0..ITERATIONS {
-            let norm = vector.iter().map(|x| x * x).sum::<f64>().sqrt();
-            if norm == 0.0 {
-                return 0.0;
-            }
-            vector.iter_mut().for_each(|x| *x /= norm);
-            let product = sum(train, |x, sum| {
-                let z = self.row(x);
-                let factor = z.iter().zip(&vector).map(|(z, v)| f64::from(*z) * v).sum::<f64>();
-                zip(sum, &z, |sum, z| *sum += factor * z);
-            });
-            let next = product.iter().zip(&vector).map(|(a, b)| a * b).sum::<f64>() / train.rows() as f64;
-            vector = product;
-            if next - eigenvalue <= TOLERANCE * next {
-                return next;
-            }
-            eigenvalue = next;
-        }
-        eigenvalue
+    /// Refuses one that was read and is none: numbers that are not finite, or lists of different lengths.
+    ///
+    /// # Errors
+    /// [`Error::Count`], [`Error::Malformed`].
+    pub fn check(&self) -> Result<()> {
+        check_count("reciprocals of deviations", self.inverse.len(), self.mean.len())?;
+        let wrong = self.mean.iter().chain(&self.inverse).chain([&self.scale]).find(|x| !x.is_finite());
+        wrong.map_or(Ok(()), |x| Err(Error::malformed("normaliser", "number", x, "finite")))
     }
 
     /// s.
@@ -132,19 +116,52 @@ impl Normaliser {
     }
 }
 
+/// How large features are, as training sees it: half of the largest eigenvalue of the mean of (x, 1)(x, 1)ᵀ, which bounds that of the Hessian of
+/// the loss (see above). Training is stable for sure if the learning rate is at most the reciprocal.
+#[must_use]
+pub fn curvature(train: &Split) -> f64 {
+    largest_eigenvalue(train, train.columns + 1, |x| [x, &[1.0]].concat()) / EIGENVALUE
+}
+
+/// The largest eigenvalue of the mean of z·zᵀ, where `row` makes z, of so many numbers, of a row.
+fn largest_eigenvalue(train: &Split, numbers: usize, row: impl Fn(&[f32]) -> Vec<f32> + Sync) -> f64 {
+    // Not orthogonal to an eigenvector by any symmetry of the data.
+    let mut vector: Vec<f64> = (0..numbers).map(|j| 1.0 + (j as f64).sin() / 2.0).collect();
+    let mut eigenvalue = 0.0;
+    for _ in 0..ITERATIONS {
+        let norm = vector.iter().map(|x| x * x).sum::<f64>().sqrt();
+        if norm == 0.0 {
+            return 0.0;
+        }
+        vector.iter_mut().for_each(|x| *x /= norm);
+        let product = sum(train, numbers, |x, sum| {
+            let z = row(x);
+            let factor = z.iter().zip(&vector).map(|(z, v)| f64::from(*z) * v).sum::<f64>();
+            zip(sum, &z, |sum, z| *sum += factor * z);
+        });
+        let next = product.iter().zip(&vector).map(|(a, b)| a * b).sum::<f64>() / train.rows() as f64;
+        vector = product;
+        if next - eigenvalue <= TOLERANCE * next {
+            return next;
+        }
+        eigenvalue = next;
+    }
+    eigenvalue
+}
+
 fn zip(to: &mut [f64], from: &[f32], f: impl Fn(&mut f64, f64)) {
     to.iter_mut().zip(from).for_each(|(to, from)| f(to, f64::from(*from)));
 }
 
-/// A sum over rows, one number per feature, to which `add` adds a row: the same for every number of threads.
-fn sum(split: &Split, add: impl Fn(&[f32], &mut [f64]) + Sync) -> Vec<f64> {
+/// A sum of so many numbers over rows, to which `add` adds a row: the same for every number of threads.
+fn sum(split: &Split, numbers: usize, add: impl Fn(&[f32], &mut [f64]) + Sync) -> Vec<f64> {
     let part = |rows: &[f32]| {
-        let mut sum = vec![0.0; split.columns];
+        let mut sum = vec![0.0; numbers];
         rows.chunks_exact(split.columns).for_each(|row| add(row, &mut sum));
         sum
     };
     let parts: Vec<Vec<f64>> = split.features.par_chunks(ROWS * split.columns).map(part).collect();
-    let mut total = vec![0.0; split.columns];
+    let mut total = vec![0.0; numbers];
     parts.iter().for_each(|part| total.iter_mut().zip(part).for_each(|(total, x)| *total += x));
     total
 }

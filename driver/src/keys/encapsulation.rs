@@ -9,8 +9,8 @@ use hetal_kernel::{Coeff, Eval, Gadget, KeySwitchKey, RnsPoly};
 use rand_core::CryptoRng;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::SecretKey;
 use super::public::{expand_seed, gaussian};
+use super::{KeyGeneration, SecretKey};
 use crate::error::{Error, Result};
 use crate::parallel::for_each;
 use crate::params::{Parameters, ParametersHash, max_sparse_log_qp};
@@ -22,6 +22,7 @@ pub const SPARSE_WEIGHT: usize = 32;
 #[derive(Clone, Debug, PartialEq)]
 pub struct EncapsulationKeys {
     pub(crate) hash: ParametersHash,
+    pub(crate) generation: KeyGeneration,
     /// From s to s′.
     pub(crate) to_sparse: KeySwitchKey,
     pub(crate) seed: Seed,
@@ -43,6 +44,12 @@ impl EncapsulationKeys {
             check_modulus(&params.literal().name, params.log_n(), gadget.qp().log2_product())?;
         }
         Ok(gadget)
+    }
+
+    /// The key generation that they belong to.
+    #[must_use]
+    pub const fn key_generation(&self) -> KeyGeneration {
+        self.generation
     }
 
     /// log2 of the modulus under which the sparse secret has a key.
@@ -97,7 +104,7 @@ impl SecretKey {
             table.mul_scalar_add_assign(b, sparse.limb(i), table.modulus().reduce(p));
         });
         [&mut sparse, &mut target, &mut dense].into_iter().for_each(Zeroize::zeroize);
-        Ok(EncapsulationKeys { hash: params.hash(), to_sparse, seed, b, a })
+        Ok(EncapsulationKeys { hash: params.hash(), generation: self.key_generation(), to_sparse, seed, b, a })
     }
 }
 

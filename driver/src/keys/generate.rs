@@ -20,7 +20,7 @@ impl SecretKey {
     pub fn evaluation_keys(&self, requests: &KeyRequests, rng: &mut (impl CryptoRng + ?Sized)) -> Result<KeySet> {
         let mut keys = KeySet::default();
         for key in self.evaluation_keys_iter(requests, rng)? {
-            keys.insert(key?);
+            keys.insert(key?)?;
         }
         Ok(keys)
     }
@@ -61,6 +61,6 @@ impl SecretKey {
             KeyId::Galois(element) => KeySwitchKey::galois(&gadget, secret.view(), element, rng),
         };
         secret.zeroize();
-        EvaluationKey::new(params, id, level, key)
+        EvaluationKey::new(params, self.key_generation(), id, level, key)
     }
 }

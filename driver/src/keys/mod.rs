@@ -6,6 +6,7 @@
 
 mod encapsulation;
 mod generate;
+mod generation;
 pub(crate) mod public;
 mod secret;
 
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use hetal_kernel::{Automorphism, Gadget, GaloisElement, KeySwitchKey};
 
 pub use encapsulation::{EncapsulationKeys, SPARSE_WEIGHT};
+pub use generation::KeyGeneration;
 pub use public::PublicKey;
 pub use secret::SecretKey;
 
@@ -45,6 +47,7 @@ impl fmt::Display for KeyId {
 #[derive(Clone, Debug)]
 pub struct EvaluationKey {
     pub(crate) hash: ParametersHash,
+    pub(crate) generation: KeyGeneration,
     pub(crate) id: KeyId,
     pub(crate) level: usize,
     pub(crate) gadget: Arc<Gadget>,
@@ -54,12 +57,25 @@ pub struct EvaluationKey {
 }
 
 impl EvaluationKey {
-    pub(crate) fn new(params: &Parameters, id: KeyId, level: usize, key: KeySwitchKey) -> Result<Self> {
+    pub(crate) fn new(
+        params: &Parameters,
+        generation: KeyGeneration,
+        id: KeyId,
+        level: usize,
+        key: KeySwitchKey,
+    ) -> Result<Self> {
         let automorphism = match id {
             KeyId::Relinearisation => None,
             KeyId::Galois(element) => Some(Automorphism::new(element)),
         };
-        Ok(Self { hash: params.hash(), id, level, gadget: params.gadget(level)?, key, automorphism })
+        let (hash, gadget) = (params.hash(), params.gadget(level)?);
+        Ok(Self { hash, generation, id, level, gadget, key, automorphism })
+    }
+
+    /// The key generation that it belongs to.
+    #[must_use]
+    pub const fn key_generation(&self) -> KeyGeneration {
+        self.generation
     }
 
     /// What it is for.
@@ -104,14 +120,25 @@ pub trait EvaluationKeys: Send + Sync {
     fn find(&self, id: KeyId, level: usize) -> Option<Arc<EvaluationKey>>;
 }
 
-/// Evaluation keys in memory. Holds nothing secret.
+/// Evaluation keys in memory, all of one key generation. Holds nothing secret.
 #[derive(Clone, Debug, Default)]
 pub struct KeySet(BTreeMap<(KeyId, usize), Arc<EvaluationKey>>);
 
 impl KeySet {
     /// Adds a key; it replaces one of the same kind and level.
-    pub fn insert(&mut self, key: EvaluationKey) {
+    ///
+    /// # Errors
+    /// [`Error::OtherKeys`] if it is of another key generation than those that are there: the set stays as it is.
+    pub fn insert(&mut self, key: EvaluationKey) -> Result<()> {
+        self.key_generation().map_or(Ok(()), |wanted| key.generation.check(wanted))?;
         self.0.insert((key.id, key.level), Arc::new(key));
+        Ok(())
+    }
+
+    /// The key generation of the keys, if there are any.
+    #[must_use]
+    pub fn key_generation(&self) -> Option<KeyGeneration> {
+        self.iter().next().map(EvaluationKey::key_generation)
     }
 
     /// The keys, by kind and level.

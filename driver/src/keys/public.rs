@@ -5,7 +5,7 @@ use hetal_kernel::{Coeff, Eval, RnsPoly};
 use rand_core::CryptoRng;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::SecretKey;
+use super::{KeyGeneration, SecretKey};
 use crate::ciphertext::{Ciphertext, Plaintext};
 use crate::error::Result;
 use crate::parallel::for_each;
@@ -17,6 +17,7 @@ use crate::params::{Parameters, ParametersHash};
 #[derive(Clone, Debug, PartialEq)]
 pub struct PublicKey {
     pub(crate) hash: ParametersHash,
+    pub(crate) generation: KeyGeneration,
     pub(crate) seed: Seed,
     /// b = −a·s + e in the limbs q_0 … q_L, p_0; a expands from the seed.
     pub(crate) b: RnsPoly<Eval>,
@@ -72,7 +73,13 @@ impl PublicKey {
         product.view_mut().mul_assign(params.qp(), a.view());
         b.view_mut().sub_assign(params.qp(), product.view());
         product.zeroize();
-        Self { hash: params.hash(), seed, b, a }
+        Self { hash: params.hash(), generation: secret.key_generation(), seed, b, a }
+    }
+
+    /// The key generation that it belongs to.
+    #[must_use]
+    pub const fn key_generation(&self) -> KeyGeneration {
+        self.generation
     }
 
     /// Bytes of memory.
@@ -115,7 +122,8 @@ impl PublicKey {
             .collect();
         v.zeroize();
         let Plaintext { scale, log_slots, .. } = *plaintext;
-        let mut out = Ciphertext { hash: self.hash, parts: parts.into(), scale, log_slots };
+        let (hash, generation) = (self.hash, self.generation);
+        let mut out = Ciphertext { hash, generation, parts: parts.into(), scale, log_slots };
         out.parts[0].view_mut().add_assign(params.qp(), plaintext.poly.view());
         Ok(out)
     }

@@ -75,7 +75,7 @@ impl Packing {
     /// A matrix of this shape in unit blocks of that one.
     ///
     /// # Errors
-    /// [`Error::PowerOfTwo`] if a side of the unit block or a period is none, [`Error::Range`] for an empty matrix, more than 2^60 entries or slots,
+    /// [`Error::PowerOfTwo`](crate::Error::PowerOfTwo) if a side of the unit block or a period is none, [`Error::Range`](crate::Error::Range) for an empty matrix, more than 2^60 entries or slots,
     /// a period that the block does not have, and a tiled side longer than the period.
     pub fn new(shape: Shape, unit: Shape, layout: Layout) -> Result<Self> {
         for (what, side) in [("rows of a unit block", unit.rows), ("columns of a unit block", unit.cols)] {
@@ -186,7 +186,7 @@ impl Packing {
     /// The slots of a matrix given by rows.
     ///
     /// # Errors
-    /// [`Error::Count`] if the number of values is not that of the shape.
+    /// [`Error::Count`](crate::Error::Count) if the number of values is not that of the shape.
     pub fn pack(&self, values: &[f64]) -> Result<PackedMatrix> {
         check_count("entries of a matrix", values.len(), self.shape.len())?;
         let mut blocks = vec![vec![Complex64::ZERO; self.unit.len()]; self.grid().len()];
@@ -211,7 +211,7 @@ impl<V> BlockMatrix<V> {
     /// A matrix of these blocks, the grid by rows.
     ///
     /// # Errors
-    /// [`Error::Count`].
+    /// [`Error::Count`](crate::Error::Count).
     pub fn new(packing: Packing, blocks: Vec<V>) -> Result<Self> {
         check_count("blocks of a matrix", blocks.len(), packing.grid().len())?;
         Ok(Self { packing, blocks })

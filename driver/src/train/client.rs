@@ -1,9 +1,12 @@
 //! The side that owns data and secret key.
 
+use std::fmt::Display;
+
 use rand_core::CryptoRng;
+use zeroize::Zeroizing;
 
 use super::plan::TrainPlan;
-use crate::ciphertext::Ciphertext;
+use crate::ciphertext::{Ciphertext, check_scales};
 use crate::crypt::SeededCiphertext;
 use crate::encoding::Encoder;
 use crate::error::{Error, Result, check_count, check_integer};
@@ -112,19 +115,46 @@ impl Client {
         slots.iter().map(one).collect()
     }
 
-    fn decrypt_all(&self, list: &[Ciphertext]) -> Result<Vec<Vec<f64>>> {
-        try_map(list, |v| self.encoder.decode_real(&self.secret.decrypt(v)?))
+    /// Decrypts what came from the server, which may be anything: all that is computed from it takes vectors of all slots.
+    /// The result is wiped when it is dropped.
+    fn decrypt_all(&self, what: &'static str, list: &[Ciphertext]) -> Result<Zeroizing<Vec<Vec<f64>>>> {
+        let params = self.plan.params();
+        list.iter().try_for_each(|v| {
+            let wrong = |field, value: &dyn Display, wanted: &dyn Display| {
+                Err(Error::malformed(what, format_args!("{field} of a ciphertext"), value, wanted))
+            };
+            v.check(params)?;
+            v.key_generation().check(self.secret.key_generation())?;
+            let (level, scale) = (v.level(), v.scale());
+            let nominal = params.scale(level);
+            if v.degree() != 1 {
+                return wrong("degree", &v.degree(), &1);
+            }
+            if v.slots() != params.slots() {
+                return wrong("slots", &v.slots(), &params.slots());
+            }
+            if check_scales(nominal, scale).is_err() {
+                return wrong("scale", &scale, &format_args!("{nominal} at level {level}"));
+            }
+            Ok(())
+        })?;
+        let values = try_map(list, |v| self.encoder.decode_real(&self.secret.decrypt(v)?)).map(Zeroizing::new)?;
+        let found = values.iter().flatten().find(|x| !x.is_finite());
+        found.map_or(Ok(()), |x| Err(Error::malformed(what, "decrypted value", x, "finite")))?;
+        Ok(values)
     }
 
     /// Logits by rows, from the outputs of the server. Nothing computed from them may go back to it but whether to go on.
     ///
     /// # Errors
-    /// [`Error::Count`] for outputs of another shape, [`Error::Range`] for more rows than a batch has, [`Error::OtherParameters`].
+    /// [`Error::Count`] for outputs of another shape, [`Error::Range`] for more rows than a batch has,
+    /// [`Error::OtherParameters`], [`Error::OtherKeys`]; [`Error::Malformed`] for another degree, scale or number of slots,
+    /// and for values that are not finite.
     pub fn logits(&self, outputs: &[Ciphertext], rows: usize) -> Result<Vec<Vec<f64>>> {
         let circuit = self.plan.circuit();
         check_count("ciphertexts of outputs", outputs.len(), circuit.outputs())?;
         check_integer("rows of a batch", rows, 1, self.plan.batch())?;
-        let mut logits = circuit.unpack_outputs(&self.decrypt_all(outputs)?, rows)?;
+        let mut logits = circuit.unpack_outputs(&self.decrypt_all("outputs", outputs)?, rows)?;
         let range = self.plan.config().logit_range;
         logits.iter_mut().flatten().for_each(|x| *x *= range);
         Ok(logits)
@@ -133,9 +163,9 @@ impl Client {
     /// Weights and V by classes and features, the bias last. Must not be given away: see [`SecretKey::decrypt`].
     ///
     /// # Errors
-    /// [`Error::Count`], [`Error::OtherParameters`].
+    /// As [`Client::logits`].
     pub fn weights(&self, state: &[Ciphertext]) -> Result<[Vec<f64>; 2]> {
         check_count("ciphertexts of the state", state.len(), self.plan.circuit().states())?;
-        self.plan.circuit().unpack_state(&self.decrypt_all(state)?)
+        self.plan.circuit().unpack_state(&self.decrypt_all("model", state)?)
     }
 }

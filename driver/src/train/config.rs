@@ -64,6 +64,11 @@ pub struct Config {
     pub checkpoint_steps: usize,
 }
 
+/// Settings that keys and encrypted data are made for.
+pub const OF_KEYS: [&str; 6] = ["preset", "mode", "batch", "logit_range", "weight_range", "softmax_error"];
+/// Settings that every step of a run depends on. All others may change when it is resumed.
+pub const OF_RUN: [&str; 2] = ["method", "learning_rate"];
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -102,6 +107,18 @@ impl Config {
         checks.into_iter().try_for_each(|(what, value, min, max)| check_range(what, value, min, max))
     }
 
+    /// Refuses other settings than `wanted` among those of these names; `remedy` says what the user can do.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] names the first setting that differs, and both values.
+    pub fn check_same(&self, wanted: &Self, names: &[&str], remedy: &str) -> Result<()> {
+        let json = |config: &Self| serde_json::to_value(config).expect("numbers and strings have a JSON form");
+        let (found, wanted) = (json(self), json(wanted));
+        let Some(name) = names.iter().find(|&&name| found[name] != wanted[name]) else { return Ok(()) };
+        let wanted = format_args!("{}: {remedy}", wanted[name]);
+        Err(Error::malformed("settings", name, &found[name], wanted))
+    }
+
     /// The softmax of the mode; `scaled` says that its input is divided by the logit range already.
     ///
     /// # Errors
@@ -121,5 +138,25 @@ impl Config {
             }
             Mode::Paper => Variant::Paper(Paper::new(PaperConfig { classes, range, precise: false, scaled })?),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every setting is of the keys, of the run, or free to change.
+    #[test]
+    fn what_settings_bind() {
+        let all = serde_json::to_value(Config::default()).expect("JSON");
+        let mut names: Vec<&str> = all.as_object().expect("settings").keys().map(String::as_str).collect();
+        let mut listed = [&OF_KEYS[..], &OF_RUN, &["epochs", "patience", "checkpoint_steps"]].concat();
+        names.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(names, listed);
+        let other = Config { learning_rate: 0.5, epochs: 3, ..Config::default() };
+        let same = |names| Config::default().check_same(&other, names, "do that").map_err(|error| error.to_string());
+        assert_eq!(same(&OF_KEYS), Ok(()));
+        assert_eq!(same(&OF_RUN), Err("settings: learning_rate 1.0: must be 0.5: do that".to_owned()));
     }
 }

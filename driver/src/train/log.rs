@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::marker::PhantomData;
 use std::mem::discriminant;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::io::{Access, restrict};
+use crate::io::{Access, read_bounded, restrict};
 
 /// A part of a step, with the time that it took.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -161,8 +161,11 @@ pub enum ClientEvent {
         epoch: usize,
         /// Steps done.
         step: usize,
-        /// Of the encrypted model.
+        /// Of the encrypted model, V.
         encrypted: Quality,
+        /// The largest magnitude of a logit that W has on the same rows: softmax is computed of those of W.
+        #[serde(default)]
+        max_logit_w: Option<f64>,
         /// Of the plain twin with the same approximations, if there is one.
         twin: Option<Quality>,
         /// Of the plain training with exact softmax, if there is one.
@@ -180,6 +183,9 @@ pub enum ClientEvent {
         exact: Option<Quality>,
         /// Rows by true class, then by predicted class.
         confusion: Vec<Vec<usize>>,
+        /// The names of the classes, if they have other names than their numbers.
+        #[serde(default)]
+        class_names: Option<Vec<String>>,
     },
 }
 
@@ -236,18 +242,23 @@ pub struct Writer<E> {
 }
 
 impl<E: Event> Writer<E> {
-    /// Opens a log, which need not exist, to write behind its last whole line: a part of a line that a killed process left is cut off.
+    /// Opens a log, which need not exist, to write behind its last whole line. What a process that was killed, or lost
+    /// its power, left of one more line is cut off: [`read`] tells of it.
     ///
     /// # Errors
-    /// [`Error::Io`] names the path.
+    /// [`Error::Io`] names the path; [`Error::Malformed`] for what is not a regular file, and for a log that is damaged
+    /// elsewhere than at its end.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
+        let whole = match fs::symlink_metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => 0,
+            _ => read::<E>(path)?.bytes,
+        };
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false);
         restrict(&mut options, E::ACCESS);
         let open = || {
             let mut file = options.open(path)?;
-            let whole = fs::read(path)?.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end as u64 + 1);
             file.set_len(whole)?;
             file.seek(SeekFrom::Start(whole))?;
             Ok(file)
@@ -271,24 +282,75 @@ impl<E: Event> Writer<E> {
     }
 }
 
-/// Reads the events of a log. A last line without its end, which a process is writing or was killed at, is left out.
+/// What a log holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Log<E> {
+    /// Its events, in order.
+    pub events: Vec<E>,
+    /// Bytes of their lines.
+    bytes: u64,
+    /// Bytes of a torn line behind them.
+    torn: u64,
+}
+
+impl<E> Log<E> {
+    /// A sentence for the user if the end of the log was torn and is left out.
+    #[must_use]
+    pub fn warning(&self, path: &Path) -> Option<String> {
+        (self.torn > 0).then(|| {
+            format!(
+                "the last line of {} was not written to its end and is left out ({} bytes)",
+                path.display(),
+                self.torn
+            )
+        })
+    }
+}
+
+/// The longest log that is read, in bytes: that of a million steps takes half of it.
+const LIMIT: u64 = 1 << 30;
+
+/// Reads a log. A last line that has no end, or is no JSON, is one that a process is writing, was killed at, or lost with
+/// its power: it is left out, and [`Log::warning`] tells of it.
 ///
 /// # Errors
 /// [`Error::Io`] names the path; [`Error::Malformed`] names the path and the number of a line that is not an event.
-pub fn read<E: DeserializeOwned>(path: impl AsRef<Path>) -> Result<Vec<E>> {
+pub fn read<E: DeserializeOwned>(path: impl AsRef<Path>) -> Result<Log<E>> {
     let path = path.as_ref();
-    let bytes =
-        fs::read(path).map_err(|error| Error::io(format_args!("reading the log {}", path.display()), &error))?;
-    let lines = bytes.split_inclusive(|&byte| byte == b'\n').take_while(|line| line.ends_with(b"\n"));
-    let event = |(i, line): (usize, &[u8])| {
-        serde_json::from_slice(line).map_err(|error| {
-            let field = format_args!("{}, line {},", path.display(), i + 1);
-            let start: String = String::from_utf8_lossy(line).trim_end().chars().take(40).collect();
-            // Its position counts from this line.
-            let error = error.to_string();
-            let reason = error.split(" at line ").next().unwrap_or_default();
-            Error::malformed("log", field, format_args!("{start:?}"), format_args!("an event ({reason})"))
-        })
-    };
-    lines.enumerate().map(event).collect()
+    parse(&read_bounded(path, LIMIT)?, path)
+}
+
+/// Whether a last line that is no event is only a part of one.
+fn is_torn(line: &[u8]) -> bool {
+    !line.ends_with(b"\n") || serde_json::from_slice::<serde::de::IgnoredAny>(line).is_err()
+}
+
+/// [`read`] for the bytes of a log; the path is for errors.
+///
+/// # Errors
+/// As [`read`].
+pub fn parse<E: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<Log<E>> {
+    let mut log = Log { events: Vec::new(), bytes: 0, torn: 0 };
+    let mut lines = bytes.split_inclusive(|&byte| byte == b'\n').enumerate().peekable();
+    while let Some((i, line)) = lines.next() {
+        let event =
+            if line.ends_with(b"\n") { serde_json::from_slice(line) } else { Err(serde::de::Error::custom("")) };
+        match event {
+            Ok(event) => {
+                log.events.push(event);
+                log.bytes += line.len() as u64;
+            }
+            Err(_) if lines.peek().is_none() && is_torn(line) => log.torn = line.len() as u64,
+            Err(error) => {
+                let field = format_args!("{}, line {},", path.display(), i + 1);
+                let start: String = String::from_utf8_lossy(line).trim_end().chars().take(40).collect();
+                // Its position counts from this line.
+                let error = error.to_string();
+                let reason = error.split(" at line ").next().unwrap_or_default();
+                let wanted = format_args!("an event ({reason}): restore the log from a copy, or remove this line");
+                return Err(Error::malformed("log", field, format_args!("{start:?}"), wanted));
+            }
+        }
+    }
+    Ok(log)
 }

@@ -13,10 +13,14 @@ pub fn quality(logits: &[Vec<f64>], labels: &[u32]) -> Quality {
     let pairs = || logits.iter().zip(labels);
     let loss = pairs().map(|(row, &label)| cross_entropy(row, label)).sum::<f64>() / n;
     let right = pairs().filter(|&(row, &label)| predicted(row) == label as usize).count();
-    // What is no number is the largest, so that it shows.
+    Quality { loss, accuracy: right as f64 / n, max_logit: largest(logits) }
+}
+
+/// The largest magnitude of a logit. One that is not a number counts as the largest, so that it is visible.
+#[must_use]
+pub fn largest(logits: &[Vec<f64>]) -> f64 {
     let larger = |a: f64, b: f64| if b > a || b.is_nan() { b } else { a };
-    let max_logit = logits.iter().flatten().map(|x| x.abs()).fold(0.0, larger);
-    Quality { loss, accuracy: right as f64 / n, max_logit }
+    logits.iter().flatten().map(|x| x.abs()).fold(0.0, larger)
 }
 
 /// −log of the probability of a class.

@@ -12,6 +12,7 @@
 //! | [`stopping`] | early stopping |
 //! | [`metrics`] | loss, accuracy, confusion |
 //! | [`twin`] | the same training on plain numbers |
+//! | [`follower`] | plain twins that go along with a run |
 //! | [`store`] | folders of keys, encrypted data and runs |
 //! | [`log`] | what a run writes down |
 //! | [`report`](mod@report) | a run as a page of HTML |
@@ -19,6 +20,7 @@
 pub mod circuit;
 pub mod client;
 pub mod config;
+pub mod follower;
 pub mod log;
 pub mod metrics;
 pub mod optimiser;
@@ -34,8 +36,9 @@ pub mod twin;
 pub use circuit::Circuit;
 pub use client::{Client, SeededBatch};
 pub use config::{Config, Method, Mode};
+pub use follower::Twins;
 pub use plan::{DataShape, TrainPlan};
 pub use predict::{Prediction, predict};
 pub use report::report;
-pub use run::{Owner, Run, Validator};
+pub use run::{Outputs, Owner, Run, Validator};
 pub use server::{Batch, Server};

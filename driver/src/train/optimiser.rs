@@ -17,12 +17,39 @@ use super::Method;
 #[must_use]
 pub fn momentum(method: Method, step: usize) -> f64 {
     assert!(step > 0, "steps count from 1");
-    match method {
-        Method::Sgd => 0.0,
-        Method::Nesterov => {
-            let next = |lambda: f64| f64::midpoint(1.0, (4.0 * lambda).mul_add(lambda, 1.0).sqrt());
-            let lambda = (0..step).fold(0.0, |lambda, _| next(lambda));
-            (1.0 - lambda) / next(lambda)
+    let mut momenta = Momenta::new(method);
+    // Plain descent has the same γ in every step.
+    let before = if method == Method::Sgd { 0 } else { step - 1 };
+    (0..before).for_each(|_| momenta.advance());
+    momenta.gamma()
+}
+
+/// γ of one step after the other, from the first one on: to go through many steps takes no longer than there are steps.
+#[derive(Clone, Debug)]
+pub(crate) struct Momenta {
+    method: Method,
+    /// λ_t.
+    lambda: f64,
+}
+
+impl Momenta {
+    pub(crate) const fn new(method: Method) -> Self {
+        Self { method, lambda: 1.0 }
+    }
+
+    fn next(&self) -> f64 {
+        f64::midpoint(1.0, (4.0 * self.lambda).mul_add(self.lambda, 1.0).sqrt())
+    }
+
+    pub(crate) fn gamma(&self) -> f64 {
+        match self.method {
+            Method::Sgd => 0.0,
+            Method::Nesterov => (1.0 - self.lambda) / self.next(),
         }
+    }
+
+    /// To the next step.
+    pub(crate) fn advance(&mut self) {
+        self.lambda = self.next();
     }
 }

@@ -26,8 +26,9 @@ use crate::params::{Parameters, preset};
 
 /// The size of a training set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DataShape {
-    /// Rows to train on.
+    /// Rows to train on. Keys do not depend on them, as long as batches have as many rows.
     pub rows: usize,
     /// Features, without the bias.
     pub features: usize,
@@ -80,7 +81,8 @@ struct Candidate {
 }
 
 impl TrainPlan {
-    /// Plans a training.
+    /// Plans a training. A batch has no more rows than there are: the [`config`](Self::config) of the plan
+    /// says how many it has.
     ///
     /// # Errors
     /// [`Error::Range`] for settings that cannot be meant, [`Error::TooMany`] for data that cannot be packed or is too much for a plan,
@@ -91,14 +93,15 @@ impl TrainPlan {
         check_integer("rows to train on", shape.rows, 1, u32::MAX as usize)?;
         check_integer("features", shape.features, 1, 1 << 20)?;
         check_integer("classes", shape.classes, 2, 1024)?;
-        let dims = Dimensions::new(config.batch.min(shape.rows), shape.features + 1, shape.classes);
+        let config = Config { batch: config.batch.min(shape.rows), ..config.clone() };
+        let dims = Dimensions::new(config.batch, shape.features + 1, shape.classes);
         let log_slots = preset::by_name(&config.preset)?.log_n - 1;
         // Before anything takes time: more classes than the mode takes in any ring; what the ring refuses; then the error of softmax.
         let softmax = match config.softmax(shape.classes, true) {
             Err(error @ Error::TooMany { .. }) => return Err(error),
             other => other,
         };
-        let circuits = circuits(config, dims, log_slots)?;
+        let circuits = circuits(&config, dims, log_slots)?;
         let softmax = softmax?;
         let params = Parameters::preset(&config.preset)?;
         let fast = BootstrapConfig::fast(log_slots, Packing::Real);
@@ -116,7 +119,17 @@ impl TrainPlan {
             [_, Err(error)] => return Err(error),
         };
         let Candidate { circuit, levels, softmax_plan, record, .. } = candidate;
-        Ok(Self { config: config.clone(), shape, params, circuit, levels, softmax, softmax_plan, bootstrap, record })
+        Ok(Self { config, shape, params, circuit, levels, softmax, softmax_plan, bootstrap, record })
+    }
+
+    /// The same training on another number of rows, in batches of the same size.
+    ///
+    /// # Errors
+    /// [`Error::Range`] for no rows, or more than can be counted in 32 bits.
+    pub fn with_rows(mut self, rows: usize) -> Result<Self> {
+        check_integer("rows to train on", rows, 1, u32::MAX as usize)?;
+        self.shape.rows = rows;
+        Ok(self)
     }
 
     /// The settings.
@@ -229,17 +242,17 @@ impl TrainPlan {
             + self.bootstrap.cost() * self.bootstraps() as u64
     }
 
-    /// What keys, encrypted data and checkpoints of one training have in common: parameters, shapes and levels, but not how many epochs
-    /// and what step size.
+    /// What keys, encrypted data and checkpoints of one training have in common: parameters, the shape of a
+    /// batch, ranges and levels, but not how many rows and epochs and what step size.
     #[must_use]
     pub fn hash(&self) -> JobHash {
         let (dims, unit) = (self.circuit.dimensions(), self.circuit.unit());
         let Levels { state, features, errors, update } = self.levels;
         let mode = self.config.mode as usize;
-        let shapes = [self.shape.rows, dims.rows, dims.features, dims.classes, unit.rows, unit.cols];
+        let shapes = [dims.rows, dims.features, dims.classes, unit.rows, unit.cols];
         let numbers = [&shapes[..], &[mode, state, features, errors, update]].concat();
         let mut hasher = Sha256::new();
-        hasher.update(b"hetal job 1");
+        hasher.update(b"hetal job 2");
         hasher.update(self.params.hash().0);
         numbers.iter().for_each(|&x| hasher.update((x as u64).to_le_bytes()));
         [self.config.logit_range, self.config.weight_range, self.config.softmax_error]

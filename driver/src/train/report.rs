@@ -582,7 +582,7 @@ impl<'a> Run<'a> {
 
     /// The result.
     fn test(&self) -> String {
-        let Some(ClientEvent::Test { encrypted, twin, exact, confusion }) = self.test else { return String::new() };
+        let Some(ClientEvent::Test { encrypted, twin, exact, confusion, .. }) = self.test else { return String::new() };
         let models = [("encrypted", Some(*encrypted)), ("plain twin", *twin), ("exact softmax, plain", *exact)];
         let models = models.into_iter().filter(|(_, quality)| quality.is_some());
         let rows: Vec<_> =

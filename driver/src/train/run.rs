@@ -1,26 +1,26 @@
 //! The loop over epochs and steps, on the server; and what the client answers.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use super::circuit::Weights;
 use super::client::Client;
-use super::log::{ClientEvent, Phase, Quality, ServerEvent, Writer};
-use super::metrics::quality;
+use super::follower::Twins;
+use super::log::{ClientEvent, Phase, Quality, ServerEvent, Writer, latest};
+use super::metrics::{largest, quality};
 use super::plan::TrainPlan;
 use super::server::{Batch, Server};
-use super::stopping::EarlyStopping;
-use super::store::{Checkpoint, DataFolder, Kept, Part, RunFolder};
-use super::twin::Twin;
+use super::stopping::best_epoch;
+use super::store::{Checkpoint, DataFolder, Kept, Origin, Part, RunFolder};
 use crate::ciphertext::Ciphertext;
-use crate::circuits::softmax::Variant;
 use crate::error::{Error, Result, check_count};
 use crate::footprint;
-use crate::io::dataset::Split;
 
 /// Where the server finds encrypted rows.
 pub trait Batches: Sync {
-    /// What a checkpoint has to have in common with these rows.
-    fn hash(&self) -> String;
+    /// What a checkpoint has to have in common with these rows, and a model says it comes from.
+    fn origin(&self) -> Origin;
 
     /// The state to begin with.
     ///
@@ -45,8 +45,8 @@ pub trait Batches: Sync {
 }
 
 impl Batches for DataFolder {
-    fn hash(&self) -> String {
-        Self::hash(self)
+    fn origin(&self) -> Origin {
+        Self::origin(self)
     }
 
     fn start(&self) -> Result<Vec<Ciphertext>> {
@@ -66,13 +66,25 @@ impl Batches for DataFolder {
     }
 }
 
+/// What the server computes of a batch of validation rows: encrypted logits over their range.
+#[derive(Clone, Debug)]
+pub struct Outputs {
+    /// Of V, the result.
+    pub v: Vec<Ciphertext>,
+    /// Of W, where gradients are taken: it runs ahead of V, and softmax is computed of its logits.
+    pub w: Vec<Ciphertext>,
+}
+
 /// The client as the server sees it: it gets encrypted outputs, and says whether to go on. Nothing else comes back.
 pub trait Owner {
     /// After an epoch, from 1, and this many steps. An epoch that is done again, after a run was resumed, replaces what was said before.
     ///
     /// # Errors
     /// Those of decryption and of the client's log.
-    fn goes_on(&mut self, epoch: usize, step: usize, outputs: &[Vec<Ciphertext>]) -> Result<bool>;
+    fn goes_on(&mut self, epoch: usize, step: usize, outputs: &[Outputs]) -> Result<bool>;
+
+    /// Whether a run that is resumed after this many validated epochs goes on: its patience may be another one now.
+    fn resumes(&mut self, epochs: usize) -> bool;
 
     /// After a step, for whoever wants to follow the training.
     ///
@@ -120,6 +132,19 @@ pub enum Outcome {
     Interrupted,
 }
 
+/// What a run has come to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ended {
+    /// Why it ended.
+    pub outcome: Outcome,
+    /// Steps done in all.
+    pub steps: usize,
+    /// Epochs done in all.
+    pub epochs: usize,
+    /// Seconds of all steps and validations, over resumed runs.
+    pub seconds: f64,
+}
+
 impl Outcome {
     const fn reason(self) -> &'static str {
         match self {
@@ -131,7 +156,8 @@ impl Outcome {
 }
 
 impl Run<'_> {
-    /// Trains from the start, or from a checkpoint, to the end.
+    /// Trains from the start, or from a checkpoint, to the end. A checkpoint is written before the first step, so that
+    /// a run can be resumed whenever it was ended.
     ///
     /// # Errors
     /// Those of [`Server::step`], of reading batches and of writing files.
@@ -141,22 +167,31 @@ impl Run<'_> {
         batches: &dyn Batches,
         owner: &mut dyn Owner,
         resume: Option<Checkpoint>,
-    ) -> Result<Outcome> {
+    ) -> Result<Ended> {
         let plan = server.plan();
         let (config, steps) = (plan.config(), plan.steps_per_epoch());
+        let origin = batches.origin();
+        let resumed = resume.is_some();
         let fresh = || {
             let state = batches.start()?;
             Ok::<_, Error>(Checkpoint { step: 0, epochs: 0, go_on: true, seconds: 0.0, state, kept: Vec::new() })
         };
         let mut at = resume.map_or_else(fresh, Ok)?;
-        let mut log = Writer::open(self.folder.server_log())?;
+        if at.epochs > 0 && batches.validation_batches() > 0 {
+            at.go_on = owner.resumes(at.epochs);
+        }
+        let mut log = Writer::open(self.folder.server_log()?)?;
         log.write(&self.started(plan, at.step)?)?;
-        let data = batches.hash();
         let save = |at: &Checkpoint, log: &mut Writer<ServerEvent>| {
             let clock = Instant::now();
-            let bytes = self.folder.save(plan, &data, at)?;
+            let bytes = self.folder.save(plan, &origin, at)?;
             log.write(&ServerEvent::Checkpoint { step: at.step, seconds: clock.elapsed().as_secs_f64(), bytes })
         };
+        if !resumed {
+            save(&at, &mut log)?;
+        }
+        // The best epoch of a client with this patience is one of so many, whenever it stops.
+        let window = at.kept.len().max(config.patience + 1);
         let mut outcome = if at.go_on { Outcome::Finished } else { Outcome::Stopped };
         'epochs: while at.go_on && at.epochs < config.epochs {
             let (epoch, before) = (at.epochs + 1, at.seconds);
@@ -180,7 +215,7 @@ impl Run<'_> {
                 at.step += 1;
                 log.write(&event)?;
                 at.seconds += seconds;
-                owner.stepped(Done { step: at.step, epoch, batch, seconds, state: &at.state })?;
+                uninterrupted(owner.stepped(Done { step: at.step, epoch, batch, seconds, state: &at.state }))?;
                 // The one at the end of an epoch comes after the validation.
                 if batch + 1 < steps && at.step.is_multiple_of(config.checkpoint_steps) {
                     save(&at, &mut log)?;
@@ -188,13 +223,24 @@ impl Run<'_> {
             }
             let (seconds, clock) = (at.seconds - before, Instant::now());
             if batches.validation_batches() > 0 {
-                let output = |i| server.outputs(&at.state, &batches.validation(i)?);
-                let outputs = (0..batches.validation_batches()).map(output).collect::<Result<Vec<_>>>()?;
-                at.go_on = owner.goes_on(epoch, at.step, &outputs)?;
+                let output = |i| {
+                    self.check_interrupt(at.step)?;
+                    let features = batches.validation(i)?;
+                    let of = |weights| server.outputs(&at.state, &features, weights);
+                    Ok(Outputs { v: of(Weights::V)?, w: of(Weights::W)? })
+                };
+                let outputs = (0..batches.validation_batches()).map(output).collect::<Result<Vec<_>>>();
+                let go_on = outputs.and_then(|outputs| owner.goes_on(epoch, at.step, &outputs));
+                let Some(go_on) = uninterrupted(go_on)? else {
+                    // The validation is done when the run is resumed.
+                    save(&at, &mut log)?;
+                    outcome = Outcome::Interrupted;
+                    break;
+                };
+                at.go_on = go_on;
             }
-            // The best epoch of a client with this patience is one of these, whenever it stops.
             at.kept.push(Kept { epoch, state: server.kept(&at.state)? });
-            at.kept.drain(..at.kept.len().saturating_sub(config.patience + 1));
+            at.kept.drain(..at.kept.len().saturating_sub(window));
             let validation_seconds = clock.elapsed().as_secs_f64();
             at.seconds += validation_seconds;
             at.epochs = epoch;
@@ -203,7 +249,7 @@ impl Run<'_> {
             outcome = if at.go_on { Outcome::Finished } else { Outcome::Stopped };
         }
         if outcome != Outcome::Interrupted {
-            self.folder.write_models(plan, &at.kept)?;
+            self.folder.write_models(plan, &origin, &at.kept)?;
         }
         log.write(&ServerEvent::End {
             steps: at.step,
@@ -212,7 +258,11 @@ impl Run<'_> {
             peak_memory_bytes: footprint::peak().unwrap_or(0),
             reason: outcome.reason().to_owned(),
         })?;
-        Ok(outcome)
+        Ok(Ended { outcome, steps: at.step, epochs: at.epochs, seconds: at.seconds })
+    }
+
+    fn check_interrupt(&self, step: usize) -> Result<()> {
+        if self.interrupt.load(Ordering::Relaxed) { Err(Error::Interrupted { step }) } else { Ok(()) }
     }
 
     fn started(&self, plan: &TrainPlan, first_step: usize) -> Result<ServerEvent> {
@@ -235,6 +285,14 @@ impl Run<'_> {
             first_step,
             threads: rayon::current_num_threads(),
         })
+    }
+}
+
+/// None for what was interrupted.
+fn uninterrupted<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Err(Error::Interrupted { .. }) => Ok(None),
+        result => result.map(Some),
     }
 }
 
@@ -273,67 +331,48 @@ fn stepped(
 pub struct Validator<'a> {
     client: &'a Client,
     labels: &'a [u32],
-    /// Of epochs done.
-    losses: Vec<f64>,
-    last: Option<Quality>,
-    /// By epoch, of the plain twin with the same approximations and with exact softmax, as far as they are known.
-    plain: [Vec<Quality>; 2],
-    /// To be compared with after every step: the twin with the same approximations, and what it is trained on.
-    compared: Option<(Twin<Variant>, &'a Split)>,
+    /// By epoch: of V, and the largest logit of W.
+    validations: BTreeMap<usize, (Quality, Option<f64>)>,
+    twins: Twins<'a>,
+    /// Whether weights are compared with those of the twin after every step.
+    compares: bool,
     log: Writer<ClientEvent>,
 }
 
 impl<'a> Validator<'a> {
-    /// With the labels of the validation set and the plain twins' results. `earlier` are events of a run that is resumed.
+    /// With the labels of the validation set, and the plain twins. `earlier` are events of a run that is resumed.
     #[must_use]
     pub fn new(
         client: &'a Client,
         labels: &'a [u32],
-        plain: [Vec<Quality>; 2],
+        twins: Twins<'a>,
         log: Writer<ClientEvent>,
         earlier: &[ClientEvent],
     ) -> Self {
-        let mut losses = Vec::new();
-        for event in earlier {
-            if let ClientEvent::Validation { epoch, encrypted, .. } = event {
-                losses.truncate(epoch.saturating_sub(1));
-                let in_range = encrypted.max_logit <= client.plan().config().logit_range;
-                losses.push(if in_range { encrypted.loss } else { f64::NAN });
-            }
-        }
-        Self { client, labels, losses, last: None, plain, compared: None, log }
+        let validation = |event: &ClientEvent| match *event {
+            ClientEvent::Validation { epoch, encrypted, max_logit_w, .. } => Some((epoch, (encrypted, max_logit_w))),
+            _ => None,
+        };
+        let validations = latest(earlier).into_iter().filter_map(validation).collect();
+        Self { client, labels, validations, twins, compares: false, log }
     }
 
     /// Compares weights with those of the plain twin after every step.
-    ///
-    /// # Errors
-    /// Those of the twin's softmax.
-    pub fn compare(&mut self, train: &'a Split) -> Result<()> {
-        let plan = self.client.plan();
-        let (config, shape) = (plan.config(), plan.shape());
-        let twin = Twin::new(config, shape.classes, shape.features, config.softmax(shape.classes, false)?)?;
-        self.compared = Some((twin, train));
-        Ok(())
+    pub const fn compare(&mut self) {
+        self.compares = true;
     }
 
-    /// What the last validation of this run has seen.
+    /// What the last validation has seen: of V, and the largest logit of W.
     #[must_use]
-    pub const fn quality(&self) -> Option<Quality> {
-        self.last
+    pub fn last(&self) -> Option<(Quality, Option<f64>)> {
+        self.validations.values().next_back().copied()
     }
 
-    /// The epoch with the smallest loss, from 1; 0 before the first.
+    /// The epoch that is the result so far: see [`best_epoch`].
     #[must_use]
-    pub fn best_epoch(&self) -> usize {
-        self.stopping().best_epoch()
-    }
-
-    fn stopping(&self) -> EarlyStopping {
-        let mut stopping = EarlyStopping::new(self.client.plan().config().patience);
-        self.losses.iter().for_each(|&loss| {
-            stopping.is_best(loss);
-        });
-        stopping
+    pub fn best_epoch(&self) -> Option<usize> {
+        let qualities = self.validations.iter().map(|(&epoch, &(quality, _))| (epoch, quality));
+        best_epoch(qualities, self.client.plan().config().logit_range)
     }
 
     /// Writes down an event.
@@ -346,44 +385,40 @@ impl<'a> Validator<'a> {
 }
 
 impl Owner for Validator<'_> {
-    fn goes_on(&mut self, epoch: usize, step: usize, outputs: &[Vec<Ciphertext>]) -> Result<bool> {
+    fn goes_on(&mut self, epoch: usize, step: usize, outputs: &[Outputs]) -> Result<bool> {
         let labels = self.labels.chunks(self.client.plan().batch());
         check_count("batches of outputs", outputs.len(), labels.len())?;
-        let logits = outputs.iter().zip(labels).map(|(outputs, labels)| self.client.logits(outputs, labels.len()));
-        let encrypted = quality(&logits.collect::<Result<Vec<_>>>()?.concat(), self.labels);
-        self.losses.truncate(epoch - 1);
-        // Beyond the range softmax is wrong without a sign of it: this epoch is never the best, and there is no use in going on.
-        let in_range = encrypted.max_logit <= self.client.plan().config().logit_range;
-        self.losses.push(if in_range { encrypted.loss } else { f64::NAN });
-        self.last = Some(encrypted);
-        let go_on = in_range && self.stopping().goes_on();
-        let [twin, exact] = &self.plain;
-        let plain = |list: &[Quality]| list.get(epoch - 1).copied();
-        let event = ClientEvent::Validation { epoch, step, encrypted, twin: plain(twin), exact: plain(exact), go_on };
+        let (mut v, mut w) = (Vec::with_capacity(self.labels.len()), Vec::with_capacity(self.labels.len()));
+        for (outputs, labels) in outputs.iter().zip(labels) {
+            v.extend(self.client.logits(&outputs.v, labels.len())?);
+            w.extend(self.client.logits(&outputs.w, labels.len())?);
+        }
+        let (encrypted, max_logit_w) = (quality(&v, self.labels), Some(largest(&w)));
+        // The twins may be interrupted: nothing of this epoch is known before they are done.
+        let [twin, exact] = self.twins.validate(step)?;
+        self.validations.insert(epoch, (encrypted, max_logit_w));
+        let go_on = self.resumes(epoch);
+        let event = ClientEvent::Validation { epoch, step, encrypted, max_logit_w, twin, exact, go_on };
         self.note(&event)?;
         Ok(go_on)
     }
 
+    /// Beyond the range softmax is wrong without a sign of it, and there is no use in going on.
+    fn resumes(&mut self, epochs: usize) -> bool {
+        self.validations.split_off(&(epochs + 1));
+        let config = self.client.plan().config();
+        let beyond = |logit: f64| logit > config.logit_range || logit.is_nan();
+        let last = self.validations.get(&epochs);
+        let in_range = last.is_none_or(|(v, w)| !beyond(v.max_logit) && !w.is_some_and(beyond));
+        in_range && epochs < self.best_epoch().unwrap_or(0) + config.patience
+    }
+
     fn stepped(&mut self, done: Done<'_>) -> Result<()> {
-        let Some((twin, train)) = &mut self.compared else { return Ok(()) };
-        let plan = self.client.plan();
-        // Several steps where a run was resumed.
-        let mut last = None;
-        while twin.step < done.step {
-            let batch = twin.step % plan.steps_per_epoch();
-            let (from, rows) = (batch * plan.batch(), plan.batch_rows(batch));
-            let features = &train.features[from * train.columns..(from + rows) * train.columns];
-            last = Some(twin.step(features, &train.labels[from..from + rows])?);
+        if self.compares {
+            let weights = self.client.weights(done.state)?;
+            let event = self.twins.compare(done.step, &weights)?;
+            event.map_or(Ok(()), |event| self.note(&event))?;
         }
-        let Some(step) = last else { return Ok(()) };
-        let difference = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        let [w, v] = self.client.weights(done.state)?;
-        self.log.write(&ClientEvent::Weights {
-            step: done.step,
-            difference: difference(&w, &twin.w.values).max(difference(&v, &twin.v.values)),
-            max_weight: step.max_weight,
-            max_logit: step.quality.max_logit,
-            loss: step.quality.loss,
-        })
+        Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::circuit::{Masks, Step, lower};
+use super::circuit::{Masks, Step, Weights, lower};
 use super::log::Phase;
 use super::optimiser::momentum;
 use super::plan::TrainPlan;
@@ -12,7 +12,7 @@ use crate::ciphertext::{Ciphertext, Plaintext};
 use crate::circuits::{Bootstrap, Bootstrapper, softmax};
 use crate::error::{Error, Result, check_count};
 use crate::eval::Evaluator;
-use crate::keys::{EncapsulationKeys, EvaluationKeys};
+use crate::keys::{EncapsulationKeys, EvaluationKeys, KeyId};
 use crate::matrix::Encrypted;
 
 /// A batch of encrypted rows.
@@ -50,8 +50,12 @@ impl Server {
     /// With the keys that the plan asks for.
     ///
     /// # Errors
-    /// [`Error::OtherParameters`] for the keys of other parameters.
+    /// [`Error::OtherParameters`] for the keys of other parameters, [`Error::OtherKeys`] if they do not belong together.
     pub fn new(plan: TrainPlan, keys: Arc<dyn EvaluationKeys>, encapsulation: Arc<EncapsulationKeys>) -> Result<Self> {
+        // Every training relinearises. Without that key, the first step says so.
+        if let Some(key) = keys.find(KeyId::Relinearisation, 0) {
+            encapsulation.key_generation().check(key.key_generation())?;
+        }
         let bootstrap = Bootstrapper::new(plan.bootstrap().clone(), encapsulation)?;
         Self::with_bootstrap(plan, keys, Box::new(bootstrap))
     }
@@ -86,7 +90,8 @@ impl Server {
     /// The state after step `number`, counted from 1, and what its parts took.
     ///
     /// # Errors
-    /// [`Error::MissingKey`], [`Error::Count`] for a batch of another shape, [`Error::Level`], [`Error::OtherParameters`].
+    /// [`Error::MissingKey`], [`Error::Count`] for a batch of another shape, [`Error::Level`], [`Error::OtherParameters`], [`Error::OtherKeys`]
+    /// if state, batch and keys do not belong together.
     pub fn step(&self, state: &[Ciphertext], batch: &Batch, number: usize) -> Result<(Vec<Ciphertext>, Vec<Phase>)> {
         let (plan, circuit) = (&self.plan, self.plan.circuit());
         check_count("ciphertexts of the state", state.len(), circuit.states())?;
@@ -121,14 +126,14 @@ impl Server {
         Ok((next, phases.list))
     }
 
-    /// The logits of a batch over their range, at level 0: for the client.
+    /// The logits of a batch over their range, by V, the result, or by W, at level 0: for the client.
     ///
     /// # Errors
     /// As [`Server::step`].
-    pub fn outputs(&self, state: &[Ciphertext], features: &[Ciphertext]) -> Result<Vec<Ciphertext>> {
+    pub fn outputs(&self, state: &[Ciphertext], features: &[Ciphertext], which: Weights) -> Result<Vec<Ciphertext>> {
         let slots = Encrypted::new(&self.evaluator);
         let levels = self.plan.levels();
-        let outputs = self.plan.circuit().outputs_of(&slots, &self.masks, levels, state, features)?;
+        let outputs = self.plan.circuit().outputs_of(&slots, &self.masks, levels, state, features, which)?;
         lower(&slots, &outputs, 0)
     }
 

@@ -1,4 +1,21 @@
-//! When to stop.
+//! When to stop, and which epoch is the result.
+
+use super::log::{ClientEvent, Quality, latest};
+
+/// The validations of a log by epoch, each the last one of its epoch.
+pub fn validations(events: &[ClientEvent]) -> impl Iterator<Item = (usize, Quality)> {
+    latest(events).into_iter().filter_map(|event| match event {
+        ClientEvent::Validation { epoch, encrypted, .. } => Some((*epoch, *encrypted)),
+        _ => None,
+    })
+}
+
+/// The epoch that is the result: of those whose logits stayed within their range, beyond which softmax is wrong, the
+/// first one with the smallest loss.
+pub fn best_epoch(validations: impl IntoIterator<Item = (usize, Quality)>, logit_range: f64) -> Option<usize> {
+    let right = validations.into_iter().filter(|(_, q)| q.max_logit <= logit_range && !q.loss.is_nan());
+    right.min_by(|(a, x), (b, y)| x.loss.total_cmp(&y.loss).then(a.cmp(b))).map(|(epoch, _)| epoch)
+}
 
 /// Follows validation losses, epoch by epoch.
 #[derive(Clone, Debug, PartialEq)]

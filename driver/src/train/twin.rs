@@ -1,6 +1,6 @@
 //! The plain twin: what the server does with ciphertexts, on plain numbers, with exact softmax or with an approximation of it.
 //!
-//! Batches are the rows in order, never shuffled; the last one of an epoch may be smaller, and its gradient is the mean over its own rows. A constant feature 1
+//! Batches are the rows in the order that they have here, which has to be that in which they were encrypted; the last one of an epoch may be smaller, and its gradient is the mean over its own rows. A constant feature 1
 //! is appended as the last one, for the bias. Weights start at 0, and steps count on over epochs ([`optimiser`](super::optimiser)).
 //!
 //! **Which weights.** Of the two that Nesterov's method has, V is the result: validation, test and early stopping use V. (An independent training of the
@@ -14,11 +14,11 @@ use rayon::prelude::*;
 use super::config::Config;
 use super::log::Quality;
 use super::metrics::quality;
-use super::optimiser::momentum;
+use super::optimiser::Momenta;
 use super::stopping::EarlyStopping;
 use crate::circuits::softmax::{Plain, Softmax, exact};
-use crate::error::{Result, check_count};
-use crate::io::dataset::Dataset;
+use crate::error::{Error, Result, check_count};
+use crate::io::dataset::{Dataset, Split};
 
 /// Rows that are summed in one piece.
 const ROWS: usize = 64;
@@ -140,6 +140,7 @@ pub struct Twin<S> {
     pub v: Weights,
     /// Steps done.
     pub step: usize,
+    momenta: Momenta,
     config: Config,
     softmax: S,
 }
@@ -148,17 +149,18 @@ impl<S: RowSoftmax> Twin<S> {
     /// At the start.
     ///
     /// # Errors
-    /// [`Error::Range`](crate::Error::Range) as [`Config::check`].
+    /// [`Error::Range`] as [`Config::check`].
     pub fn new(config: &Config, classes: usize, columns: usize, softmax: S) -> Result<Self> {
         config.check()?;
         let zero = Weights::zero(classes, columns);
-        Ok(Self { w: zero.clone(), v: zero, step: 0, config: config.clone(), softmax })
+        let momenta = Momenta::new(config.method);
+        Ok(Self { w: zero.clone(), v: zero, step: 0, momenta, config: config.clone(), softmax })
     }
 
     /// A step with a batch.
     ///
     /// # Errors
-    /// [`Error::Count`](crate::Error::Count) if there is not one label for every row of features; those of [`RowSoftmax::rows`].
+    /// [`Error::Count`] if there is not one label for every row of features; those of [`RowSoftmax::rows`].
     pub fn step(&mut self, features: &[f32], labels: &[u32]) -> Result<Step> {
         let columns = self.w.columns;
         check_count("features", features.len(), labels.len() * columns)?;
@@ -171,7 +173,8 @@ impl<S: RowSoftmax> Twin<S> {
             logits.extend(piece_logits);
         }
         self.step += 1;
-        let gamma = momentum(self.config.method, self.step);
+        let gamma = self.momenta.gamma();
+        self.momenta.advance();
         let rate = self.config.learning_rate / labels.len() as f64;
         for ((w, v), gradient) in self.w.values.iter_mut().zip(&mut self.v.values).zip(&gradient) {
             let next = *w - rate * gradient;
@@ -201,10 +204,126 @@ impl<S: RowSoftmax> Twin<S> {
     /// # Errors
     /// As [`Twin::step`].
     pub fn epoch(&mut self, dataset: &Dataset) -> Result<Vec<Step>> {
-        let (train, batch) = (&dataset.train, self.config.batch);
-        let batches = train.features.chunks(batch * train.columns).zip(train.labels.chunks(batch));
-        batches.map(|(features, labels)| self.step(features, labels)).collect()
+        (0..self.steps_per_epoch(&dataset.train)).map(|_| self.next(&dataset.train)).collect()
     }
+
+    fn steps_per_epoch(&self, train: &Split) -> usize {
+        train.rows().div_ceil(self.config.batch)
+    }
+
+    /// The rows of the batch whose turn it is.
+    fn batch<'a>(&self, train: &'a Split) -> (&'a [f32], &'a [u32]) {
+        let from = self.step % self.steps_per_epoch(train) * self.config.batch;
+        let to = (from + self.config.batch).min(train.rows());
+        (&train.features[from * train.columns..to * train.columns], &train.labels[from..to])
+    }
+
+    /// The step whose turn it is.
+    fn next(&mut self, train: &Split) -> Result<Step> {
+        let (features, labels) = self.batch(train);
+        self.step(features, labels)
+    }
+
+    /// The step whose turn it is; or why there is none, where logits leave the range of the softmax.
+    pub(super) fn next_in_range(&mut self, train: &Split) -> Result<Result<Step, Left>> {
+        match self.next(train) {
+            Err(error @ Error::Range { .. }) => {
+                let (features, labels) = self.batch(train);
+                let max_logit = quality(&self.w.logits(features), labels).max_logit;
+                Ok(Err(Left { step: self.step + 1, max_logit, error }))
+            }
+            step => step.map(Ok),
+        }
+    }
+
+    /// How good the result is on the validation set, if there is one.
+    pub(super) fn validation(&self, dataset: &Dataset) -> Option<Quality> {
+        dataset.val.as_ref().map(|val| quality(&self.v.logits(&val.features), &val.labels))
+    }
+}
+
+/// Where the logits of a training left the range for which its softmax is made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Left {
+    /// The step that could not be done, from 1.
+    pub step: usize,
+    /// The largest logit of its batch.
+    pub max_logit: f64,
+    /// What the softmax says.
+    pub error: Error,
+}
+
+/// What a training comes to, in so much memory as it takes however many epochs it has.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rehearsal {
+    /// The weights after the best epoch; if no epoch was finished, those after the last step.
+    pub weights: Weights,
+    /// The epoch with the smallest validation loss, from 1; without a validation set, the last one; 0 if no epoch was finished.
+    pub best_epoch: usize,
+    /// On the validation set after the best epoch.
+    pub validation: Option<Quality>,
+    /// Epochs that were finished.
+    pub epochs: usize,
+    /// The largest logit of all batches and validations: what `logit_range` has to exceed.
+    pub max_logit: f64,
+    /// The largest weight of all steps: what `weight_range` has to exceed.
+    pub max_weight: f64,
+    /// Where the logits left the range of the softmax, which ended the training.
+    pub left: Option<Left>,
+}
+
+/// Trains until the validation loss has not fallen for `patience` epochs, all epochs are done, logits leave the range of the softmax, or
+/// `on_step` says not to go on. It is told every step, and with the last one of an epoch the validation.
+///
+/// # Errors
+/// Those of [`Twin::new`] and [`Twin::step`], but for logits out of range.
+pub fn rehearse(
+    dataset: &Dataset,
+    config: &Config,
+    softmax: impl RowSoftmax,
+    mut on_step: impl FnMut(&Step, Option<Option<Quality>>) -> bool,
+) -> Result<Rehearsal> {
+    let mut twin = Twin::new(config, dataset.classes, dataset.train.columns, softmax)?;
+    let mut stopping = EarlyStopping::new(config.patience);
+    let mut seen = Rehearsal {
+        weights: twin.v.clone(),
+        best_epoch: 0,
+        validation: None,
+        epochs: 0,
+        max_logit: 0.0,
+        max_weight: 0.0,
+        left: None,
+    };
+    let steps = twin.steps_per_epoch(&dataset.train);
+    while seen.epochs < config.epochs {
+        let step = match twin.next_in_range(&dataset.train)? {
+            Ok(step) => step,
+            Err(left) => {
+                seen.max_logit = seen.max_logit.max(left.max_logit);
+                seen.left = Some(left);
+                break;
+            }
+        };
+        seen.max_logit = seen.max_logit.max(step.quality.max_logit);
+        seen.max_weight = seen.max_weight.max(step.max_weight);
+        let ended = twin.step.is_multiple_of(steps).then(|| twin.validation(dataset));
+        let mut goes_on = true;
+        if let Some(validation) = ended {
+            seen.epochs += 1;
+            seen.max_logit = seen.max_logit.max(validation.map_or(0.0, |quality| quality.max_logit));
+            if validation.is_none_or(|quality| stopping.is_best(quality.loss)) {
+                (seen.weights, seen.best_epoch, seen.validation) = (twin.v.clone(), seen.epochs, validation);
+            }
+            goes_on = validation.is_none() || stopping.goes_on();
+        }
+        if !on_step(&step, ended) || !goes_on {
+            break;
+        }
+    }
+    if seen.epochs == 0 {
+        seen.weights = twin.v;
+    }
+    Ok(seen)
 }
 
 /// A training that has ended.
@@ -233,31 +352,25 @@ impl Trained {
     }
 }
 
-/// Trains until the validation loss has not fallen for `patience` epochs, or all epochs are done. `on_epoch` is told every epoch.
+/// Trains as [`rehearse`] does, and keeps all epochs, of which `on_epoch` is told.
 ///
 /// # Errors
-/// Those of [`Twin::new`] and [`Twin::step`].
+/// Those of [`rehearse`], and [`Error::Range`] for logits that leave the range of the softmax.
 pub fn train(
     dataset: &Dataset,
     config: &Config,
     softmax: impl RowSoftmax,
     mut on_epoch: impl FnMut(&Epoch),
 ) -> Result<Trained> {
-    let mut twin = Twin::new(config, dataset.classes, dataset.train.columns, softmax)?;
-    let mut stopping = EarlyStopping::new(config.patience);
-    let mut trained = Trained { weights: twin.v.clone(), best_epoch: 0, epochs: Vec::new() };
-    for epoch in 1..=config.epochs {
-        let steps = twin.epoch(dataset)?;
-        let validation = dataset.val.as_ref().map(|val| quality(&twin.v.logits(&val.features), &val.labels));
-        if validation.is_none_or(|quality| stopping.is_best(quality.loss)) {
-            (trained.weights, trained.best_epoch) = (twin.v.clone(), epoch);
+    let (mut epochs, mut steps) = (Vec::new(), Vec::new());
+    let Rehearsal { weights, best_epoch, left, .. } = rehearse(dataset, config, softmax, |step, ended| {
+        steps.push(*step);
+        if let Some(validation) = ended {
+            let epoch = Epoch { epoch: epochs.len() + 1, steps: std::mem::take(&mut steps), validation };
+            on_epoch(&epoch);
+            epochs.push(epoch);
         }
-        let epoch = Epoch { epoch, steps, validation };
-        on_epoch(&epoch);
-        trained.epochs.push(epoch);
-        if validation.is_some() && !stopping.goes_on() {
-            break;
-        }
-    }
-    Ok(trained)
+        true
+    })?;
+    left.map_or(Ok(Trained { weights, best_epoch, epochs }), |left| Err(left.error))
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "every suite uses its part of this module")]
 
 pub(crate) mod model;
+pub(crate) mod program;
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};

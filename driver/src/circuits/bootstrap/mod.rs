@@ -125,7 +125,8 @@ pub trait Bootstrap: Send + Sync {
     ///
     /// # Errors
     /// [`Error::LowLevel`] if the input is below the input level, [`Error::ScaleMismatch`] if it is there with another scale than the
-    /// nominal one, [`Error::Slots`] if it has more slots than were planned for, [`Error::MissingKey`].
+    /// nominal one, [`Error::Slots`] if it has more slots than were planned for, [`Error::MissingKey`], [`Error::OtherKeys`] if input, evaluation
+    /// keys and the keys of the bootstrapping do not belong together.
     fn bootstrap(&self, evaluator: &Evaluator, a: &Ciphertext) -> Result<Ciphertext> {
         self.bootstrap_bounded(evaluator, a, 0)
     }
@@ -534,6 +535,7 @@ impl Bootstrapper {
     ) -> Result<(Ciphertext, Option<Ciphertext>)> {
         let (plan, params) = (&self.plan, &self.plan.params);
         a.check(params)?;
+        a.generation.check(self.keys.generation)?;
         crate::keys::check_hash(params.hash(), evaluator.params())?;
         a.check_degree(1)?;
         let slots = 1usize << plan.config.log_slots;

@@ -63,6 +63,7 @@ impl Evaluator {
         let mut views: Vec<_> = parts.iter_mut().map(RnsPoly::view_mut).collect();
         self.divide(&params.divider(limbs, limbs, 1), &mut views);
         parts.iter_mut().for_each(|part| part.reshape(limbs));
-        Ok(Ciphertext { hash: a.hash, parts: self.parts(parts), scale: a.scale, log_slots: a.log_slots })
+        let (hash, generation) = (a.hash, a.generation);
+        Ok(Ciphertext { hash, generation, parts: self.parts(parts), scale: a.scale, log_slots: a.log_slots })
     }
 }

@@ -9,7 +9,7 @@ use hetal_kernel::{GaloisElement, KeySwitchKey};
 use super::body::{Body, Sink};
 use super::{Header, Kind};
 use crate::error::{Error, Result};
-use crate::keys::{EvaluationKey, KeyId, KeySet, check_hash};
+use crate::keys::{EvaluationKey, KeyGeneration, KeyId, KeySet, check_hash};
 use crate::params::Parameters;
 
 /// Bytes of the number of keys.
@@ -49,11 +49,11 @@ pub fn evaluation_keys_len(params: &Parameters, plan: &[(KeyId, usize)]) -> Resu
 /// Writes evaluation keys as they come. `plan` says beforehand which ones
 /// ([`KeyRequests::plan`](crate::KeyRequests::plan)), for the header has their number and length, so a set need not fit in
 /// memory: with [`SecretKey::evaluation_keys_iter`](crate::SecretKey::evaluation_keys_iter) keys are made while others are
-/// written. Beside a key there is only its encoding.
+/// written. Beside a key there is only its encoding. The header has the key generation of the first key.
 ///
 /// # Errors
-/// [`Error::Malformed`] if the plan names a key twice, or the keys are not those of the plan in its order; [`Error::Level`],
-/// [`Error::OtherParameters`], [`Error::Io`], and the first error among the keys.
+/// [`Error::Malformed`] if the plan names a key twice, or the keys are not those of the plan in its order; [`Error::OtherKeys`] if they are
+/// not all of one key generation; [`Error::Level`], [`Error::OtherParameters`], [`Error::Io`], and the first error among the keys.
 pub fn write_evaluation_keys<K: Borrow<EvaluationKey>>(
     out: &mut impl Write,
     params: &Parameters,
@@ -64,11 +64,16 @@ pub fn write_evaluation_keys<K: Borrow<EvaluationKey>>(
     let too_many = |_| malformed(plan.len(), "number", plan.len(), "below 2^32");
     let count = u32::try_from(plan.len()).map_err(too_many)?;
     let mut sink = Sink::new(out, Kind::EvaluationKeys);
-    Header::write(Kind::EvaluationKeys, params.hash(), len - Header::LEN as u64, &mut sink)?;
+    let mut keys = keys.into_iter().peekable();
+    let generation = match keys.peek() {
+        Some(Ok(key)) => key.borrow().generation,
+        // The error is returned where the key is taken.
+        Some(Err(_)) | None => KeyGeneration::NONE,
+    };
+    Header::write(Kind::EvaluationKeys, params.hash(), generation, len - Header::LEN as u64, &mut sink)?;
     sink.bytes(&count.to_le_bytes())?;
 
     let mut encoded = Vec::new();
-    let mut keys = keys.into_iter();
     for (index, &(id, level)) in plan.iter().enumerate() {
         let Some(key) = keys.next() else {
             return Err(malformed(index, "key", "absent", Record(id, level)));
@@ -76,6 +81,7 @@ pub fn write_evaluation_keys<K: Borrow<EvaluationKey>>(
         let key = key?;
         let key: &EvaluationKey = key.borrow();
         check_hash(key.hash, params)?;
+        key.generation.check(generation)?;
         if (key.id, key.level) != (id, level) {
             return Err(malformed(index, "key", Record(key.id, key.level), Record(id, level)));
         }
@@ -123,6 +129,7 @@ pub fn write_key_set(out: &mut impl Write, params: &Parameters, keys: &KeySet) -
 pub struct EvaluationKeyReader<'a> {
     body: Body<'a>,
     params: Parameters,
+    generation: KeyGeneration,
     count: usize,
     next: usize,
     seen: BTreeSet<(KeyId, usize)>,
@@ -154,12 +161,14 @@ pub fn read_evaluation_keys<'a>(input: &'a mut impl Read, params: &Parameters) -
     if header.body_len < least {
         return Err(body.malformed("body length", header.body_len, format_args!("at least {least} for {count} keys")));
     }
+    super::check_generation(Kind::EvaluationKeys, header.generation, count > 0)?;
     if count == 0 {
         body.end()?;
     }
     let reader = EvaluationKeyReader {
         body,
         params: params.clone(),
+        generation: header.generation,
         count: count as usize,
         next: 0,
         seen: BTreeSet::new(),
@@ -169,6 +178,12 @@ pub fn read_evaluation_keys<'a>(input: &'a mut impl Read, params: &Parameters) -
 }
 
 impl EvaluationKeyReader<'_> {
+    /// The key generation of all keys to come; [`KeyGeneration::NONE`] if there are none.
+    #[must_use]
+    pub const fn key_generation(&self) -> KeyGeneration {
+        self.generation
+    }
+
     fn read(&mut self) -> Result<EvaluationKey> {
         let (index, body, params) = (self.next, &mut self.body, &self.params);
         let mut record = [0; RECORD_LEN as usize];
@@ -215,7 +230,7 @@ impl EvaluationKeyReader<'_> {
         if index + 1 == self.count {
             body.end()?;
         }
-        EvaluationKey::new(params, id, level, key)
+        EvaluationKey::new(params, self.generation, id, level, key)
     }
 }
 
@@ -246,7 +261,7 @@ impl std::iter::FusedIterator for EvaluationKeyReader<'_> {}
 pub fn read_key_set(input: &mut impl Read, params: &Parameters) -> Result<KeySet> {
     let mut keys = KeySet::default();
     for key in read_evaluation_keys(input, params)? {
-        keys.insert(key?);
+        keys.insert(key?)?;
     }
     Ok(keys)
 }

@@ -3,15 +3,18 @@
 //! An object is a header and a body; every number is little-endian. Objects follow each other in a stream without anything between
 //! them; [`expect_end`] asks whether the last one was read.
 //!
-//! **Header**, 36 bytes ([`Header`]):
+//! **Header**, 52 bytes ([`Header`]):
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 8 | magic: 89 68 65 74 61 6c 0d 0a (not text, "hetal", a line end that text conversion would change) |
-//! | 8 | 2 | format version: 1 |
+//! | 8 | 2 | format version: 2 |
 //! | 10 | 2 | kind: 1 parameters, 2 plaintext, 3 ciphertext, 4 seeded ciphertext, 5 secret key, 6 public key, 7 evaluation keys, 8 encapsulation keys |
 //! | 12 | 16 | hash of the parameters ([`ParametersHash`]) |
-//! | 28 | 8 | length of the body |
+//! | 28 | 16 | id of the key generation ([`KeyGeneration`]): of parameters, of a plaintext and of no evaluation keys 0, of all else not |
+//! | 44 | 8 | length of the body |
+//!
+//! Version 1 had no key generation. Its objects are not read: nothing in them says which keys they belong to.
 //!
 //! **Limbs** are those of [`hetal_kernel::bytes`]: N residues below the prime, each in ⌈bits/8⌉ bytes. A polynomial at level l is the
 //! limbs q_0 … q_l, in values, in the order of [`hetal_kernel::ntt`]. A **seed** stands for a uniform polynomial; limb i is stream i of the seed
@@ -98,19 +101,20 @@ use std::io::{Read, Write};
 pub use keys::{
     EvaluationKeyReader, evaluation_keys_len, read_evaluation_keys, read_key_set, write_evaluation_keys, write_key_set,
 };
+pub use objects::seeded_len;
 pub use parameters::{StoredParameters, read_parameters, write_parameters};
 
 use body::{Body, Sink};
 
 use crate::error::{Error, Result};
-use crate::keys::check_hash;
+use crate::keys::{KeyGeneration, check_hash};
 use crate::params::{Parameters, ParametersHash};
 
 /// The first bytes of every object.
 pub const MAGIC: [u8; 8] = *b"\x89hetal\r\n";
 
 /// The version of the format that this crate writes, and the only one that it reads.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// The kinds of objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -178,13 +182,15 @@ pub struct Header {
     pub kind: Kind,
     /// The parameters it belongs to.
     pub hash: ParametersHash,
+    /// The key generation it belongs to; [`KeyGeneration::NONE`] of what no key has made.
+    pub generation: KeyGeneration,
     /// Bytes that follow the header.
     pub body_len: u64,
 }
 
 impl Header {
     /// Bytes of a header.
-    pub const LEN: usize = 36;
+    pub const LEN: usize = 52;
 
     /// Reads the header of any object.
     ///
@@ -200,30 +206,40 @@ impl Header {
         if *magic != MAGIC[..magic.len()] {
             return Err(Error::malformed(OBJECT, "magic", Hex(magic), format_args!("{}: no object", Hex(&MAGIC))));
         }
-        if found < Self::LEN {
-            return Err(Error::Truncated {
-                object: OBJECT,
-                field: "first 36 bytes".to_owned(),
-                missing: (Self::LEN - found) as u64,
-            });
-        }
         let (version, kind) = (u16::from_le_bytes(part(&bytes, 8)), u16::from_le_bytes(part(&bytes, 10)));
-        if version != VERSION {
-            return Err(Error::malformed(OBJECT, "format version", version, VERSION));
+        // Then the version: headers of others may be shorter.
+        if found >= 10 && version != VERSION {
+            let what_to_do = if version < VERSION {
+                "made by an earlier version of hetal, make new keys and encrypt the data again"
+            } else {
+                "made by a later version of hetal, read it with that one"
+            };
+            return Err(Error::malformed(OBJECT, "format version", version, format_args!("{VERSION}: {what_to_do}")));
+        }
+        if found < Self::LEN {
+            let (field, missing) = (format!("first {} bytes", Self::LEN), (Self::LEN - found) as u64);
+            return Err(Error::Truncated { object: OBJECT, field, missing });
         }
         let Some(kind) = Kind::ALL.into_iter().find(|known| *known as u16 == kind) else {
             return Err(Error::malformed(OBJECT, "kind", kind, format_args!("from 1 to {}", Kind::ALL.len())));
         };
-        let (hash, body_len) = (ParametersHash(part(&bytes, 12)), u64::from_le_bytes(part(&bytes, 28)));
-        Ok(Self { version, kind, hash, body_len })
+        let (hash, generation) = (ParametersHash(part(&bytes, 12)), KeyGeneration(part(&bytes, 28)));
+        Ok(Self { version, kind, hash, generation, body_len: u64::from_le_bytes(part(&bytes, 44)) })
     }
 
-    fn write(kind: Kind, hash: ParametersHash, body_len: u64, sink: &mut Sink<'_>) -> Result<()> {
+    fn write(
+        kind: Kind,
+        hash: ParametersHash,
+        generation: KeyGeneration,
+        body_len: u64,
+        sink: &mut Sink<'_>,
+    ) -> Result<()> {
         let mut bytes = Vec::with_capacity(Self::LEN);
         bytes.extend(MAGIC);
         bytes.extend(VERSION.to_le_bytes());
         bytes.extend((kind as u16).to_le_bytes());
         bytes.extend(hash.0);
+        bytes.extend(generation.0);
         bytes.extend(body_len.to_le_bytes());
         sink.bytes(&bytes)
     }
@@ -231,6 +247,15 @@ impl Header {
     fn check_kind(&self, wanted: Kind) -> Result<()> {
         if self.kind == wanted { Ok(()) } else { Err(Error::malformed("header", "kind", self.kind, wanted)) }
     }
+}
+
+/// Checks that an object that keys have made has an id, and another one none.
+fn check_generation(kind: Kind, generation: KeyGeneration, keyed: bool) -> Result<()> {
+    if keyed == (generation != KeyGeneration::NONE) {
+        return Ok(());
+    }
+    let wanted = if keyed { "that of its keys" } else { "0, for it belongs to no keys" };
+    Err(Error::malformed(kind.name(), "key generation", generation, wanted))
 }
 
 /// Bytes `at..at + LEN`.
@@ -249,14 +274,17 @@ impl fmt::Display for Hex<'_> {
 mod private {
     use super::{Body, Sink};
     use crate::error::Result;
+    use crate::keys::KeyGeneration;
     use crate::params::{Parameters, ParametersHash};
 
     /// What [`Wire`](super::Wire) needs; with `params` those of the hash.
     pub trait Stored: Sized {
         fn hash(&self) -> ParametersHash;
+        /// [`KeyGeneration::NONE`] if keys have not made it.
+        fn generation(&self) -> KeyGeneration;
         fn body_len(&self, params: &Parameters) -> Result<u64>;
         fn write_body(&self, params: &Parameters, sink: &mut Sink<'_>) -> Result<()>;
-        fn read_body(params: &Parameters, body: &mut Body<'_>) -> Result<Self>;
+        fn read_body(params: &Parameters, generation: KeyGeneration, body: &mut Body<'_>) -> Result<Self>;
     }
 }
 
@@ -280,11 +308,13 @@ pub trait Wire: private::Stored {
 /// Writes an object.
 ///
 /// # Errors
-/// [`Error::OtherParameters`] if it does not belong to these, [`Error::Io`].
+/// [`Error::OtherParameters`] if it does not belong to these, [`Error::Malformed`] for a ciphertext that was never written to,
+/// [`Error::Io`].
 pub fn write<T: Wire>(out: &mut impl Write, object: &T, params: &Parameters) -> Result<()> {
     check_hash(object.hash(), params)?;
+    check_generation(T::KIND, object.generation(), T::KIND != Kind::Plaintext)?;
     let mut sink = Sink::new(out, T::KIND);
-    Header::write(T::KIND, params.hash(), object.body_len(params)?, &mut sink)?;
+    Header::write(T::KIND, params.hash(), object.generation(), object.body_len(params)?, &mut sink)?;
     object.write_body(params, &mut sink)?;
     sink.flush()
 }
@@ -297,8 +327,9 @@ pub fn read<T: Wire>(input: &mut impl Read, params: &Parameters) -> Result<T> {
     let header = Header::read(input)?;
     header.check_kind(T::KIND)?;
     check_hash(header.hash, params)?;
+    check_generation(T::KIND, header.generation, T::KIND != Kind::Plaintext)?;
     let mut body = Body::new(input, T::KIND, header.body_len);
-    let object = T::read_body(params, &mut body)?;
+    let object = T::read_body(params, header.generation, &mut body)?;
     body.end()?;
     Ok(object)
 }

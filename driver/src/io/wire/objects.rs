@@ -6,12 +6,12 @@ use zeroize::Zeroizing;
 
 use super::body::{Body, Sink, poly_len};
 use super::private::Stored;
-use super::{Kind, Wire};
+use super::{Header, Kind, Wire};
 use crate::ciphertext::{Ciphertext, Plaintext};
 use crate::crypt::SeededCiphertext;
 use crate::error::Result;
 use crate::keys::public::expand_seed;
-use crate::keys::{EncapsulationKeys, PublicKey, SecretKey};
+use crate::keys::{EncapsulationKeys, KeyGeneration, PublicKey, SecretKey};
 use crate::params::{Parameters, ParametersHash};
 
 /// What a plaintext and all ciphertexts have.
@@ -55,6 +55,10 @@ impl Stored for Plaintext {
         self.hash
     }
 
+    fn generation(&self) -> KeyGeneration {
+        KeyGeneration::NONE
+    }
+
     fn body_len(&self, params: &Parameters) -> Result<u64> {
         Ok(Shape::LEN + poly_len(params, self.poly.limbs(), |i| i))
     }
@@ -64,12 +68,12 @@ impl Stored for Plaintext {
         sink.poly(params, &self.poly, |i| i)
     }
 
-    fn read_body(params: &Parameters, body: &mut Body<'_>) -> Result<Self> {
+    fn read_body(params: &Parameters, _: KeyGeneration, body: &mut Body<'_>) -> Result<Self> {
         let Shape { level, log_slots, scale } = Shape::read(params, body)?;
         let wanted = Shape::LEN + poly_len(params, level + 1, |i| i);
         body.check_len(wanted, format_args!("level {level}"))?;
         let poly = body.poly(params, level + 1, |i| i, "the polynomial")?;
-        Ok(Self { hash: params.hash(), poly, scale, log_slots })
+        Ok(Self { hash: params.hash(), poly, scale, log_slots, decrypted: false })
     }
 }
 
@@ -80,6 +84,10 @@ impl Wire for Plaintext {
 impl Stored for Ciphertext {
     fn hash(&self) -> ParametersHash {
         self.hash
+    }
+
+    fn generation(&self) -> KeyGeneration {
+        self.generation
     }
 
     fn body_len(&self, params: &Parameters) -> Result<u64> {
@@ -93,7 +101,7 @@ impl Stored for Ciphertext {
         self.parts.iter().try_for_each(|part| sink.poly(params, part, |i| i))
     }
 
-    fn read_body(params: &Parameters, body: &mut Body<'_>) -> Result<Self> {
+    fn read_body(params: &Parameters, generation: KeyGeneration, body: &mut Body<'_>) -> Result<Self> {
         let [degree] = body.array("degree")?;
         if !matches!(degree, 1 | 2) {
             return Err(body.malformed("degree", degree, "1 or 2"));
@@ -103,7 +111,7 @@ impl Stored for Ciphertext {
         body.check_len(wanted, format_args!("degree {degree} and level {level}"))?;
         let parts = (0..=degree).map(|i| body.poly(params, level + 1, |i| i, &format!("part {i}")));
         let parts = parts.collect::<Result<Vec<_>>>()?.into();
-        Ok(Self { hash: params.hash(), parts, scale, log_slots })
+        Ok(Self { hash: params.hash(), generation, parts, scale, log_slots })
     }
 }
 
@@ -116,8 +124,12 @@ impl Stored for SeededCiphertext {
         self.hash
     }
 
+    fn generation(&self) -> KeyGeneration {
+        self.generation
+    }
+
     fn body_len(&self, params: &Parameters) -> Result<u64> {
-        Ok(Shape::LEN + Seed::LEN as u64 + poly_len(params, self.b.limbs(), |i| i))
+        Ok(seeded_len(params, self.level()) - Header::LEN as u64)
     }
 
     fn write_body(&self, params: &Parameters, sink: &mut Sink<'_>) -> Result<()> {
@@ -126,14 +138,20 @@ impl Stored for SeededCiphertext {
         sink.poly(params, &self.b, |i| i)
     }
 
-    fn read_body(params: &Parameters, body: &mut Body<'_>) -> Result<Self> {
+    fn read_body(params: &Parameters, generation: KeyGeneration, body: &mut Body<'_>) -> Result<Self> {
         let Shape { level, log_slots, scale } = Shape::read(params, body)?;
         let wanted = Shape::LEN + Seed::LEN as u64 + poly_len(params, level + 1, |i| i);
         body.check_len(wanted, format_args!("level {level}"))?;
         let seed = Seed::from_bytes(body.array("seed")?);
         let b = body.poly(params, level + 1, |i| i, "b")?;
-        Ok(Self { hash: params.hash(), seed, b, scale, log_slots })
+        Ok(Self { hash: params.hash(), generation, seed, b, scale, log_slots })
     }
+}
+
+/// Bytes of a seeded ciphertext at a level, header included.
+#[must_use]
+pub fn seeded_len(params: &Parameters, level: usize) -> u64 {
+    Header::LEN as u64 + Shape::LEN + Seed::LEN as u64 + poly_len(params, level + 1, |i| i)
 }
 
 impl Wire for SeededCiphertext {
@@ -145,6 +163,10 @@ impl Stored for PublicKey {
         self.hash
     }
 
+    fn generation(&self) -> KeyGeneration {
+        self.generation
+    }
+
     fn body_len(&self, params: &Parameters) -> Result<u64> {
         Ok(public_len(params))
     }
@@ -154,12 +176,12 @@ impl Stored for PublicKey {
         sink.poly(params, &self.b, |i| i)
     }
 
-    fn read_body(params: &Parameters, body: &mut Body<'_>) -> Result<Self> {
+    fn read_body(params: &Parameters, generation: KeyGeneration, body: &mut Body<'_>) -> Result<Self> {
         body.check_len(public_len(params), format_args!("these parameters"))?;
         let (seed, limbs) = (Seed::from_bytes(body.array("seed")?), params.max_level() + 2);
         let b = body.poly(params, limbs, |i| i, "b")?;
         let a = expand_seed(params, &seed, limbs, |i| i);
-        Ok(Self { hash: params.hash(), seed, b, a })
+        Ok(Self { hash: params.hash(), generation, seed, b, a })
     }
 }
 
@@ -176,6 +198,10 @@ impl Stored for EncapsulationKeys {
         self.hash
     }
 
+    fn generation(&self) -> KeyGeneration {
+        self.generation
+    }
+
     fn body_len(&self, params: &Parameters) -> Result<u64> {
         Ok(KeySwitchKey::encoded_len(&Self::gadget(params)?) as u64 + public_len(params))
     }
@@ -189,7 +215,7 @@ impl Stored for EncapsulationKeys {
         sink.poly(params, &self.b, |i| i)
     }
 
-    fn read_body(params: &Parameters, body: &mut Body<'_>) -> Result<Self> {
+    fn read_body(params: &Parameters, generation: KeyGeneration, body: &mut Body<'_>) -> Result<Self> {
         let gadget = Self::gadget(params)?;
         let len = KeySwitchKey::encoded_len(&gadget);
         body.check_len(len as u64 + public_len(params), format_args!("these parameters"))?;
@@ -200,7 +226,7 @@ impl Stored for EncapsulationKeys {
         let (seed, limbs) = (Seed::from_bytes(body.array("seed")?), params.max_level() + 2);
         let b = body.poly(params, limbs, |i| i, "b")?;
         let a = expand_seed(params, &seed, limbs, |i| i);
-        Ok(Self { hash: params.hash(), to_sparse, seed, b, a })
+        Ok(Self { hash: params.hash(), generation, to_sparse, seed, b, a })
     }
 }
 
@@ -216,6 +242,10 @@ impl Stored for SecretKey {
         self.parameters_hash()
     }
 
+    fn generation(&self) -> KeyGeneration {
+        self.key_generation()
+    }
+
     fn body_len(&self, params: &Parameters) -> Result<u64> {
         Ok((params.n() / PACKED) as u64)
     }
@@ -229,7 +259,7 @@ impl Stored for SecretKey {
     }
 
     /// In the same time for all keys.
-    fn read_body(params: &Parameters, body: &mut Body<'_>) -> Result<Self> {
+    fn read_body(params: &Parameters, generation: KeyGeneration, body: &mut Body<'_>) -> Result<Self> {
         let n = params.n();
         body.check_len((n / PACKED) as u64, format_args!("N = {n}"))?;
         let mut bytes = Zeroizing::new(vec![0; n / PACKED]);
@@ -247,7 +277,7 @@ impl Stored for SecretKey {
                 *c = code - ((code & 2) << 1);
             }
         }
-        Self::from_coefficients(params, coefficients)
+        Self::from_coefficients(params, coefficients, generation)
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use super::body::{Body, Sink};
 use super::{Header, Kind};
 use crate::error::{Error, Result};
+use crate::keys::KeyGeneration;
 use crate::params::{self, Parameters, ParametersHash, ParametersLiteral, SecretDistribution, Security};
 
 /// The longest name that can be stored.
@@ -61,7 +62,7 @@ pub fn write_parameters(out: &mut impl Write, params: &Parameters) -> Result<()>
         Security::Insecure => 1,
     });
     let mut sink = Sink::new(out, Kind::Parameters);
-    Header::write(Kind::Parameters, params.hash(), body.len() as u64, &mut sink)?;
+    Header::write(Kind::Parameters, params.hash(), KeyGeneration::NONE, body.len() as u64, &mut sink)?;
     sink.bytes(&body)?;
     sink.flush()
 }
@@ -73,6 +74,7 @@ pub fn write_parameters(out: &mut impl Write, params: &Parameters) -> Result<()>
 pub fn read_parameters(input: &mut impl Read) -> Result<StoredParameters> {
     let header = Header::read(input)?;
     header.check_kind(Kind::Parameters)?;
+    super::check_generation(Kind::Parameters, header.generation, false)?;
     let mut body = Body::new(input, Kind::Parameters, header.body_len);
     if header.body_len > MAX_BODY {
         return Err(body.malformed("body length", header.body_len, format_args!("at most {MAX_BODY}")));

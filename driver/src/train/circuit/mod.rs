@@ -251,7 +251,7 @@ impl Circuit {
         Ok(next)
     }
 
-    /// The logits of V, which is the result, alone.
+    /// The logits of V, which is the result, or of W.
     ///
     /// # Errors
     /// Those of [`Slots`].
@@ -262,8 +262,9 @@ impl Circuit {
         levels: Levels,
         state: &[S::Vector],
         features: &[S::Vector],
+        which: Weights,
     ) -> Result<Vec<S::Vector>> {
-        let weights = self.weights(slots, masks, levels, state, Weights::V)?;
+        let weights = self.weights(slots, masks, levels, state, which)?;
         of_mode!(self, c => c.logits(slots, masks, features, &weights))
     }
 

@@ -1,0 +1,96 @@
+//! Plain twins that go along with an encrypted training, epoch by epoch.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::config::Config;
+use super::log::{ClientEvent, Quality};
+use super::twin::{Exact, RowSoftmax, Step, Twin};
+use crate::circuits::softmax::Variant;
+use crate::error::{Error, Result};
+use crate::io::dataset::Dataset;
+
+/// A twin that is as far as the run, or catches up with it.
+#[derive(Debug)]
+struct Follower<S> {
+    twin: Twin<S>,
+    /// The last step.
+    last: Option<Step>,
+    /// Whether its logits left the range of its softmax: it stays there for good.
+    left: bool,
+}
+
+impl<S: RowSoftmax> Follower<S> {
+    fn new(config: &Config, dataset: &Dataset, softmax: S) -> Result<Self> {
+        let twin = Twin::new(config, dataset.classes, dataset.train.columns, softmax)?;
+        Ok(Self { twin, last: None, left: false })
+    }
+
+    /// Goes on until so many steps are done in all.
+    fn advance(&mut self, steps: usize, dataset: &Dataset, interrupt: &AtomicBool) -> Result<()> {
+        while self.twin.step < steps && !self.left {
+            if interrupt.load(Ordering::Relaxed) {
+                return Err(Error::Interrupted { step: self.twin.step });
+            }
+            match self.twin.next_in_range(&dataset.train)? {
+                Ok(step) => self.last = Some(step),
+                Err(_) => self.left = true,
+            }
+        }
+        Ok(())
+    }
+
+    fn validation(&self, dataset: &Dataset) -> Option<Quality> {
+        if self.left { None } else { self.twin.validation(dataset) }
+    }
+}
+
+/// The twins of a run, with the same approximations and with exact softmax. Each is only computed as far as somebody asks, and keeps
+/// nothing but its state.
+#[derive(Debug)]
+pub struct Twins<'a> {
+    dataset: &'a Dataset,
+    approximate: Follower<Variant>,
+    exact: Follower<Exact>,
+    interrupt: &'a AtomicBool,
+}
+
+impl<'a> Twins<'a> {
+    /// On rows as they were encrypted: normalised, and in the same order. They stop as soon as `interrupt` is set.
+    ///
+    /// # Errors
+    /// Those of [`Config::check`] and [`Config::softmax`].
+    pub fn new(config: &Config, dataset: &'a Dataset, interrupt: &'a AtomicBool) -> Result<Self> {
+        let approximate = Follower::new(config, dataset, config.softmax(dataset.classes, false)?)?;
+        Ok(Self { dataset, approximate, exact: Follower::new(config, dataset, Exact)?, interrupt })
+    }
+
+    /// How good both are on the validation set after so many steps. The first has no quality from where its logits leave the range of the
+    /// softmax: this does not end the run, whose own logits are checked.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`]: the next call goes on where this one was interrupted.
+    pub fn validate(&mut self, steps: usize) -> Result<[Option<Quality>; 2]> {
+        self.approximate.advance(steps, self.dataset, self.interrupt)?;
+        self.exact.advance(steps, self.dataset, self.interrupt)?;
+        Ok([self.approximate.validation(self.dataset), self.exact.validation(self.dataset)])
+    }
+
+    /// How far decrypted weights W and V are after so many steps from those of the twin with the same approximations; nothing where this one
+    /// has left its range.
+    ///
+    /// # Errors
+    /// As [`Twins::validate`].
+    pub fn compare(&mut self, steps: usize, [w, v]: &[Vec<f64>; 2]) -> Result<Option<ClientEvent>> {
+        self.approximate.advance(steps, self.dataset, self.interrupt)?;
+        let Follower { twin, last, left } = &self.approximate;
+        let Some(step) = last.filter(|_| !left) else { return Ok(None) };
+        let difference = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        Ok(Some(ClientEvent::Weights {
+            step: steps,
+            difference: difference(w, &twin.w.values).max(difference(v, &twin.v.values)),
+            max_weight: step.max_weight,
+            max_logit: step.quality.max_logit,
+            loss: step.quality.loss,
+        }))
+    }
+}

@@ -1,0 +1,300 @@
+//! Folders of keys, with what the client keeps beside them.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use rand_core::CryptoRng;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::folder::{Folder, Kind, Making, check_finished};
+use super::receipt::Receipt;
+use super::{Progress, check_job, check_keys, hex, read_json, write_json};
+use crate::error::{Error, Result, check_count};
+use crate::io::normaliser::Normaliser;
+use crate::io::wire::{self, Wire};
+use crate::io::{Access, write_sized};
+use crate::keys::{EncapsulationKeys, KeyGeneration, KeySet, SecretKey};
+use crate::train::config::{Config, OF_KEYS};
+use crate::train::plan::{DataShape, JobHash, TrainPlan};
+
+/// What a folder of keys was made for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// The settings.
+    pub config: Config,
+    /// The size of the data that the keys were planned for; other data may have other rows.
+    pub shape: DataShape,
+    /// [`TrainPlan::hash`].
+    pub hash: JobHash,
+    /// Of the keys.
+    pub keys: KeyGeneration,
+}
+
+/// The longest file of a job, or of another list of settings, in bytes.
+const JOB_LIMIT: u64 = 1 << 16;
+/// The longest normaliser and receipt: 2^20 features take 48 MiB.
+const CLIENT_LIMIT: u64 = 1 << 28;
+
+/// A normaliser as the client keeps it. The server is told its hash, which without the salt would let it try values.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoredNormaliser {
+    salt: String,
+    /// The normaliser.
+    pub normaliser: Normaliser,
+}
+
+impl StoredNormaliser {
+    /// With a fresh salt.
+    pub fn new(normaliser: Normaliser, rng: &mut (impl CryptoRng + ?Sized)) -> Self {
+        let mut salt = [0; 16];
+        rng.fill_bytes(&mut salt);
+        Self { salt: hex(&salt), normaliser }
+    }
+
+    /// Reads one from a file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and [`Error::Malformed`] name the path.
+    pub fn read(path: &Path) -> Result<Self> {
+        let stored: Self = read_json(path, CLIENT_LIMIT)?;
+        stored.normaliser.check().map_err(|error| error.in_file(path))?;
+        Ok(stored)
+    }
+
+    /// What encrypted data and models name it by.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        hex(&Sha256::digest(serde_json::to_string(self).expect("numbers and strings have a JSON form")))
+    }
+}
+
+/// A folder of keys.
+#[derive(Clone, Debug)]
+pub struct KeyFolder {
+    folder: Folder,
+    plan: TrainPlan,
+    generation: KeyGeneration,
+}
+
+impl KeyFolder {
+    /// Makes all keys for a training.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if the folder is not empty, [`Error::InUse`], [`Error::Io`].
+    pub fn create(
+        path: &Path,
+        plan: TrainPlan,
+        rng: &mut (impl CryptoRng + ?Sized),
+        progress: &mut Progress<'_>,
+    ) -> Result<Self> {
+        let making = Making::begin(path, Kind::Keys)?;
+        let (folder, params) = (making.folder(), plan.params());
+        let secret = SecretKey::generate(params, rng)?;
+        let bytes = secret.encoded_len(params)?;
+        write_sized(folder.file("secret.key")?, Access::Owner, bytes, |file| wire::write(file, &secret, params))?;
+        let encapsulation = secret.encapsulation_keys(rng)?;
+        let bytes = encapsulation.encoded_len(params)?;
+        write_sized(folder.file("public/encapsulation.keys")?, Access::Shared, bytes, |file| {
+            wire::write(file, &encapsulation, params)
+        })?;
+        let requests = plan.requests();
+        let list = requests.plan(params)?;
+        let bytes = wire::evaluation_keys_len(params, &list)?;
+        write_sized(folder.file("public/evaluation.keys")?, Access::Shared, bytes, |file| {
+            let mut done = 0;
+            let keys = secret.evaluation_keys_iter(&requests, rng)?.inspect(|_| {
+                done += 1;
+                progress(done, list.len());
+            });
+            wire::write_evaluation_keys(file, params, &list, keys)
+        })?;
+        let generation = secret.key_generation();
+        let (config, shape, hash) = (plan.config().clone(), plan.shape(), plan.hash());
+        let job = Job { config, shape, hash, keys: generation };
+        write_json(&folder.file("public/job.json")?, Access::Shared, &job)?;
+        let folder = folder.clone();
+        making.finish()?;
+        Ok(Self { folder, plan, generation })
+    }
+
+    /// Opens a folder, and plans its training again.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Malformed`] if this version plans otherwise than that which made the keys.
+    pub fn open(path: &Path) -> Result<Self> {
+        let folder = Folder::new(path, Kind::Keys);
+        check_finished(&folder)?;
+        let file = folder.file("public/job.json")?;
+        let job: Job = read_json(&file, JOB_LIMIT)?;
+        let plan = TrainPlan::new(&job.config, job.shape)?;
+        check_job(&file, job.hash, &plan)?;
+        Ok(Self { folder, plan, generation: job.keys })
+    }
+
+    /// The plan.
+    #[must_use]
+    pub const fn plan(&self) -> &TrainPlan {
+        &self.plan
+    }
+
+    /// The id that everything made with these keys carries.
+    #[must_use]
+    pub const fn generation(&self) -> KeyGeneration {
+        self.generation
+    }
+
+    /// The same keys with other settings, as far as keys do not depend on them: step size, method, epochs, patience, checkpoints.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] names a setting that needs other keys.
+    pub fn with_config(mut self, config: &Config) -> Result<Self> {
+        let own = self.plan.config();
+        // More rows than the keys' batch were asked for when the keys were made, or fewer would do.
+        let config = Config { batch: config.batch.min(self.plan.shape().rows), ..config.clone() };
+        config.check_same(own, &OF_KEYS, "the keys are made for that; other keys are needed for another")?;
+        let plan = TrainPlan::new(&config, self.plan.shape())?;
+        check_job(&self.folder.file("public/job.json")?, self.plan.hash(), &plan)?;
+        self.plan = plan;
+        Ok(self)
+    }
+
+    /// The same keys for data with another number of rows.
+    ///
+    /// # Errors
+    /// Those of [`TrainPlan::with_rows`].
+    pub fn with_rows(mut self, rows: usize) -> Result<Self> {
+        self.plan = self.plan.with_rows(rows)?;
+        Ok(self)
+    }
+
+    /// The secret key: for the client alone.
+    ///
+    /// # Errors
+    /// Those of [`wire::read`], with the path.
+    pub fn secret(&self) -> Result<SecretKey> {
+        let (path, secret) = self.read("secret.key", |file| wire::read::<SecretKey>(file, self.plan.params()))?;
+        check_keys(&path, secret.key_generation(), self.generation)?;
+        Ok(secret)
+    }
+
+    /// The keys of the server.
+    ///
+    /// # Errors
+    /// Those of [`wire::read_evaluation_keys`], with the path.
+    pub fn public(&self, progress: &mut Progress<'_>) -> Result<(KeySet, EncapsulationKeys)> {
+        let params = self.plan.params();
+        let (path, encapsulation) =
+            self.read("public/encapsulation.keys", |file| wire::read::<EncapsulationKeys>(file, params))?;
+        check_keys(&path, encapsulation.key_generation(), self.generation)?;
+        let wanted = self.plan.requests().plan(params)?;
+        let (path, keys) = self.read("public/evaluation.keys", |file| {
+            let mut keys = KeySet::default();
+            for (done, key) in wire::read_evaluation_keys(file, params)?.enumerate() {
+                keys.insert(key?)?;
+                progress(done + 1, wanted.len());
+            }
+            Ok(keys)
+        })?;
+        if let Some(key) = keys.iter().next() {
+            check_keys(&path, key.key_generation(), self.generation)?;
+        }
+        Ok((keys, encapsulation))
+    }
+
+    fn read<T>(&self, name: &str, read: impl FnOnce(&mut BufReader<File>) -> Result<T>) -> Result<(PathBuf, T)> {
+        let (path, mut file, _) = self.folder.read(name)?;
+        let object = read(&mut file).map_err(|error| error.in_file(&path))?;
+        wire::expect_end(&mut file).map_err(|error| error.in_file(&path))?;
+        Ok((path, object))
+    }
+
+    /// What features are normalised with before they are encrypted under these keys, if they are.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and [`Error::Malformed`] name the path.
+    pub fn normaliser(&self) -> Result<Option<StoredNormaliser>> {
+        if !self.folder.has("normaliser.json")? {
+            return Ok(None);
+        }
+        StoredNormaliser::read(&self.folder.file("normaliser.json")?).map(Some)
+    }
+
+    /// The normaliser of data or of a model that names it by this hash.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if it is not there, and those of [`KeyFolder::normaliser`].
+    pub fn normaliser_of(&self, hash: Option<&str>) -> Result<Option<Normaliser>> {
+        let Some(hash) = hash else { return Ok(None) };
+        let path = self.folder.file("normaliser.json")?;
+        let refused = |value| {
+            let field = format_args!("{}", path.display());
+            let wanted = "the one that the data were encrypted with: without it all results would be wrong";
+            Err(Error::malformed("normaliser", field, value, wanted))
+        };
+        match self.normaliser()? {
+            None => refused("(missing)"),
+            Some(stored) if stored.hash() != hash => refused("(another one)"),
+            Some(stored) => Ok(Some(stored.normaliser)),
+        }
+    }
+
+    /// Keeps a normaliser, for the client alone: it tells means and deviations of the features.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write_normaliser(&self, stored: &StoredNormaliser) -> Result<()> {
+        write_json(&self.folder.file("normaliser.json")?, Access::Owner, stored)
+    }
+
+    /// Where the normaliser is, or would be.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for a link or what is not a file.
+    pub fn normaliser_path(&self) -> Result<PathBuf> {
+        self.folder.file("normaliser.json")
+    }
+
+    fn receipt_name(data: &str) -> String {
+        format!("data-{}.json", data.get(..16).unwrap_or(data))
+    }
+
+    /// What the client has kept of the data with this hash.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if there is nothing, or what is there is of other keys; [`Error::Io`].
+    pub fn receipt(&self, data: &str) -> Result<Receipt> {
+        let name = Self::receipt_name(data);
+        let path = self.folder.file(&name)?;
+        if !self.folder.has(&name)? {
+            let wanted = "beside the keys, where encrypt wrote it: copy it back, or encrypt the data again";
+            return Err(Error::malformed("encrypted data", path.display(), "(missing)", wanted));
+        }
+        let receipt: Receipt = read_json(&path, CLIENT_LIMIT)?;
+        check_keys(&path, receipt.keys, self.generation)?;
+        if let Some(names) = &receipt.class_names {
+            check_count("names of classes", names.len(), self.plan.shape().classes)?;
+        }
+        if receipt.data != data {
+            return Err(Error::malformed("encrypted data", path.display(), receipt.data, data));
+        }
+        Ok(receipt)
+    }
+
+    /// Keeps what is known of data that were encrypted, for the client alone.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write_receipt(&self, receipt: &Receipt) -> Result<()> {
+        write_json(&self.folder.file(&Self::receipt_name(&receipt.data))?, Access::Owner, receipt)
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}

@@ -1,0 +1,114 @@
+//! What the client remembers of data that it encrypted, to tell whether other data is the same.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::data::Part;
+use super::hex;
+use crate::error::{Error, Result};
+use crate::io::dataset::{Dataset, Split};
+use crate::io::normaliser::Normaliser;
+use crate::keys::KeyGeneration;
+
+/// A set of rows, by digests. These stay with the client: a server could try values.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Digests {
+    rows: usize,
+    /// SHA-256 of the features as they were read.
+    features: String,
+    /// SHA-256 of the labels.
+    labels: String,
+}
+
+impl Digests {
+    fn new(split: &Split) -> Self {
+        let (mut features, mut labels) = (Sha256::new(), Sha256::new());
+        features.update((split.columns as u64).to_le_bytes());
+        for row in split.features.chunks(split.columns) {
+            features.update(row.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
+        }
+        labels.update(split.labels.iter().flat_map(|label| label.to_le_bytes()).collect::<Vec<u8>>());
+        let [features, labels] = [features, labels].map(|hasher| hex(&hasher.finalize()));
+        Self { rows: split.rows(), features, labels }
+    }
+}
+
+/// What the client remembers of data that it encrypted. It must not be given away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receipt {
+    /// [`DataFolder::hash`](super::DataFolder::hash) of the encrypted data.
+    pub data: String,
+    /// Of the keys.
+    pub keys: KeyGeneration,
+    /// The seed with which the rows to train on were shuffled, if they were.
+    pub shuffle_seed: Option<u64>,
+    /// [`StoredNormaliser::hash`](super::StoredNormaliser::hash) of what features were normalised with.
+    pub normaliser: Option<String>,
+    /// The names of the classes, if they have other names than their numbers.
+    pub class_names: Option<Vec<String>>,
+    train: Digests,
+    val: Option<Digests>,
+    test: Option<Digests>,
+}
+
+impl Receipt {
+    /// Of a data set as it was read. The hash of the encrypted data is to come.
+    #[must_use]
+    pub fn new(dataset: &Dataset, keys: KeyGeneration) -> Self {
+        Self {
+            data: String::new(),
+            keys,
+            shuffle_seed: None,
+            normaliser: None,
+            class_names: dataset.class_names.clone(),
+            train: Digests::new(&dataset.train),
+            val: dataset.val.as_ref().map(Digests::new),
+            test: dataset.test.as_ref().map(Digests::new),
+        }
+    }
+
+    /// Refuses rows that are not those of this part that were encrypted.
+    ///
+    /// # Errors
+    /// [`Error::OtherData`] names the part, and what differs in it.
+    pub fn check(&self, part: Part, split: Option<&Split>) -> Result<()> {
+        let encrypted = match part {
+            Part::Train => Some(&self.train),
+            Part::Val => self.val.as_ref(),
+            Part::Test => self.test.as_ref(),
+        };
+        let what = match (encrypted, split.map(Digests::new)) {
+            (None, None) => return Ok(()),
+            (Some(encrypted), Some(found)) if *encrypted == found => return Ok(()),
+            (None, Some(found)) => format!("{} rows are in the data set, and none were encrypted", found.rows),
+            (Some(encrypted), None) => format!("{} rows were encrypted, and none are in the data set", encrypted.rows),
+            (Some(encrypted), Some(found)) if encrypted.rows != found.rows => {
+                format!("{} rows are in the data set, and {} were encrypted", found.rows, encrypted.rows)
+            }
+            (Some(encrypted), Some(found)) if encrypted.features != found.features => {
+                "the features are not those that were encrypted".to_owned()
+            }
+            _ => "the labels are not those that were encrypted".to_owned(),
+        };
+        Err(Error::OtherData { part: part.name(), what })
+    }
+
+    /// Makes of a data set, as it was read, the rows that were encrypted: in the same order and normalised.
+    ///
+    /// # Errors
+    /// [`Error::OtherData`] if they are other rows, [`Error::Count`] for a normaliser of other features.
+    pub fn prepare(&self, dataset: &mut Dataset, normaliser: Option<&Normaliser>) -> Result<()> {
+        self.check(Part::Train, Some(&dataset.train))?;
+        self.check(Part::Val, dataset.val.as_ref())?;
+        self.check(Part::Test, dataset.test.as_ref())?;
+        if let Some(normaliser) = normaliser {
+            normaliser.apply_to(dataset)?;
+        }
+        if let Some(seed) = self.shuffle_seed {
+            dataset.shuffle(seed);
+        }
+        Ok(())
+    }
+}

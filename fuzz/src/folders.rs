@@ -1,0 +1,222 @@
+use std::fs;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hetal::io::wire;
+use hetal::keys::KeyGeneration;
+use hetal::train::log::{self, ClientEvent, Event, ServerEvent, Writer};
+use hetal::train::store::{DataFolder, Job, KeyFolder, Origin, Part, RunFolder};
+use hetal::train::{Client, Config, DataShape, TrainPlan, report as page};
+use hetal::{Error, SecretKey};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+use crate::arrays::printable;
+
+/// A folder that goes away.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        let name = format!("hetal-fuzz-{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).expect("a new folder");
+        Self(path)
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.0.join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("writable");
+        fs::write(&path, bytes).expect("writable");
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A small training, and its first state as a file holds it.
+struct Training {
+    plan: TrainPlan,
+    keys: KeyGeneration,
+    state: Vec<u8>,
+}
+
+fn training() -> &'static Training {
+    static MADE: OnceLock<Training> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let config = Config { preset: "test-10".to_owned(), batch: 4, logit_range: 8.0, ..Config::default() };
+        let plan = TrainPlan::new(&config, DataShape { rows: 8, features: 2, classes: 2 }).expect("a plan");
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let secret = SecretKey::generate(plan.params(), &mut rng).expect("a secret");
+        let keys = secret.key_generation();
+        let client = Client::new(plan.clone(), secret).expect("of the same parameters");
+        let mut state = Vec::new();
+        for object in client.encrypt_state(&[0.0; 6], &[0.0; 6], &mut rng).expect("zeros") {
+            let object = object.expand(plan.params()).expect("of these parameters");
+            wire::write(&mut state, &object, plan.params()).expect("into memory");
+        }
+        Training { plan, keys, state }
+    })
+}
+
+impl Training {
+    /// What checkpoints and models say they come from.
+    fn origin(&self) -> Origin {
+        Origin { job: self.plan.hash(), keys: self.keys, data: "data".to_owned(), normaliser: None }
+    }
+
+    /// Its folder of keys, without keys.
+    fn key_folder(&self, folder: &Folder) -> KeyFolder {
+        let job = Job {
+            config: self.plan.config().clone(),
+            shape: self.plan.shape(),
+            hash: self.plan.hash(),
+            keys: self.keys,
+        };
+        folder.put("keys/public/job.json", &serde_json::to_vec(&job).expect("numbers and strings"));
+        KeyFolder::open(&folder.0.join("keys")).expect("as it was planned")
+    }
+}
+
+/// The bytes with what no fuzzer guesses put in the place of its name: `{job}` is the hash of the plan in JSON, `{keys}` the id of
+/// the keys, `{origin}` what checkpoints come from, `{config}` are the settings, `{state}` is the encoded state.
+fn filled(data: &[u8]) -> Vec<u8> {
+    let training = training();
+    let job = serde_json::to_vec(&training.plan.hash()).expect("numbers");
+    let keys = serde_json::to_vec(&training.keys).expect("a string");
+    let origin = serde_json::to_vec(&training.origin()).expect("numbers and strings");
+    let config = serde_json::to_vec(training.plan.config()).expect("numbers and strings");
+    let names: [(&str, &[u8]); 5] = [
+        ("{job}", &job),
+        ("{keys}", &keys),
+        ("{origin}", &origin),
+        ("{config}", &config),
+        ("{state}", &training.state),
+    ];
+    let mut bytes = Vec::with_capacity(data.len());
+    let mut rest = data;
+    while let Some((&first, after)) = rest.split_first() {
+        if let Some((name, value)) = names.iter().find(|(name, _)| rest.starts_with(name.as_bytes())) {
+            bytes.extend_from_slice(value);
+            rest = &rest[name.len()..];
+        } else {
+            bytes.push(first);
+            rest = after;
+        }
+    }
+    bytes
+}
+
+fn refused<T>(found: Result<T, Error>) -> Option<T> {
+    found.inspect_err(printable).ok()
+}
+
+/// The `job.json` of a folder of keys.
+///
+/// # Panics
+/// If what is read does not plan what it says.
+pub fn job(data: &[u8]) {
+    let folder = Folder::new();
+    folder.put("public/job.json", &filled(data));
+    if let Some(keys) = refused(KeyFolder::open(&folder.0)) {
+        assert_eq!(keys.plan().hash(), training().plan.hash());
+    }
+}
+
+/// The `manifest.json` of a folder of encrypted data.
+///
+/// # Panics
+/// If what is read has other files than there are.
+pub fn manifest(data: &[u8]) {
+    let folder = Folder::new();
+    folder.put("data/manifest.json", &filled(data));
+    for name in ["start.ct", "train-00000.ct", "train-00001.ct", "val-00000.ct", "test-00000.ct"] {
+        folder.put(&format!("data/{name}"), &[]);
+    }
+    let keys = training().key_folder(&folder);
+    let Some(data) = refused(DataFolder::open(&folder.0.join("data"), &keys)) else { return };
+    assert!(data.batches(Part::Train) <= 2 && data.batches(Part::Val) <= 1 && data.batches(Part::Test) <= 1);
+    let _ = refused(data.start());
+    for part in [Part::Train, Part::Val, Part::Test] {
+        for i in 0..data.batches(part) {
+            assert!((1..=4).contains(&data.batch_rows(part, i)));
+            let _ = refused(data.features(part, i));
+        }
+    }
+}
+
+/// A header and what follows: see [`checkpoint`].
+fn framed(data: &[u8]) -> Vec<u8> {
+    let (mode, data) = data.split_first().unwrap_or((&0, &[]));
+    let end = data.iter().position(|&byte| byte == 255).unwrap_or(data.len());
+    let (header, rest) = (filled(&data[..end]), filled(data.get(end + 1..).unwrap_or_default()));
+    let length = if mode % 2 == 1 { &(header.len() as u32).to_le_bytes()[..] } else { &[] };
+    [length, &header, &rest].concat()
+}
+
+/// A checkpoint: the header up to the first byte 255, before which its length is put if the first byte is odd, and what follows.
+///
+/// # Panics
+/// If what is read is not as long as it says.
+pub fn checkpoint(data: &[u8]) {
+    let folder = Folder::new();
+    folder.put("public/checkpoint.ct", &framed(data));
+    let run = RunFolder::open(&folder.0).expect("is there");
+    let (plan, origin) = (&training().plan, training().origin());
+    let Some(Some(found)) = refused(run.load(plan, &origin)) else { return };
+    assert!(found.kept.iter().all(|kept| kept.state.len() == found.state.len()));
+    // What is written again is the same.
+    run.save(plan, &origin, &found).expect("writable");
+    let again = run.load(plan, &origin).expect("as it was written").expect("is there");
+    assert_eq!((again.step, again.epochs, again.go_on), (found.step, found.epochs, found.go_on));
+}
+
+/// The model of an epoch: as [`checkpoint`].
+///
+/// # Panics
+/// Never, whatever the bytes are.
+pub fn model(data: &[u8]) {
+    let folder = Folder::new();
+    folder.put("public/model-001.ct", &framed(data));
+    let run = RunFolder::open(&folder.0).expect("is there");
+    let _ = refused(run.read_model(&training().plan, training().keys, 1));
+}
+
+fn reread<E: Event + Clone + PartialEq + std::fmt::Debug>(path: &PathBuf, event: &E) {
+    let Some(log) = refused(log::read::<E>(path)) else { return };
+    Writer::open(path).and_then(|mut log| log.write(event)).expect("writable");
+    let again = log::read::<E>(path).expect("as it was");
+    assert_eq!(again.events, [&log.events[..], std::slice::from_ref(event)].concat());
+    assert_eq!(again.warning(path), None);
+}
+
+/// Logs of both sides: a writer goes on behind what was read.
+///
+/// # Panics
+/// If it does not.
+pub fn logs(data: &[u8]) {
+    let folder = Folder::new();
+    let server = ServerEvent::Epoch { epoch: 1, seconds: 1.0, validation_seconds: 0.5, go_on: true };
+    reread(&folder.put("server.jsonl", data), &server);
+    let client = ClientEvent::Weights { step: 1, difference: 1e-6, max_weight: 0.5, max_logit: 2.0, loss: 0.25 };
+    reread(&folder.put("client.jsonl", data), &client);
+}
+
+/// The page of whatever lines are events.
+///
+/// # Panics
+/// If it is not well-formed.
+pub fn report(data: &[u8]) {
+    fn events<E: Event>(data: &[u8]) -> Vec<E> {
+        data.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
+    }
+    let page = page(&events(data), &events(data));
+    let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
+    roxmltree::Document::parse_with_options(&page, options).expect("well-formed");
+}
