@@ -9,6 +9,7 @@ use std::fmt::Display;
 use chart::{Chart, Limit, Line, Scale, Stroke, steps_per_bar};
 
 use super::log::{ClientEvent, Phase, Quality, ServerEvent, latest};
+use super::stopping;
 use crate::cli::table::bytes;
 
 const STYLE: &str = include_str!("report/style.css");
@@ -184,13 +185,11 @@ impl<'a> Run<'a> {
         self.steps.iter().map(|step| step.memory_bytes).fold(end, usize::max)
     }
 
-    /// The first epoch with the smallest loss of those whose logits stayed within the range of the
-    /// softmax, beyond which it is wrong.
+    /// The epoch that is the result: see [`stopping::best_epoch`]. Epochs count from 1, whatever a log says.
     fn best_epoch(&self) -> Option<usize> {
         let Some(&ServerEvent::Start { logit_range, .. }) = self.start else { return None };
-        let right = |v: &&Validation| v.epoch > 0 && v.encrypted.max_logit <= logit_range && !v.encrypted.loss.is_nan();
-        let right = self.validations.iter().filter(right);
-        right.min_by(|a, b| a.encrypted.loss.total_cmp(&b.encrypted.loss)).map(|validation| validation.epoch)
+        let validations = self.validations.iter().filter(|v| v.epoch > 0).map(|v| (v.epoch, v.encrypted));
+        stopping::best_epoch(validations, logit_range)
     }
 
     /// Whether the client followed the run and had nothing to validate with.
