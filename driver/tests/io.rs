@@ -168,3 +168,28 @@ fn what_does_not_fit() {
         assert_eq!(left, 0);
     }
 }
+
+/// What a killed process left is removed when the same file is written again; what another one is writing is not.
+#[test]
+fn files_that_were_left() {
+    let directory = Directory::new("left");
+    let at = |name: &str| directory.0.join(name);
+    for name in [".page.html.7.0", ".page.html.8.12", ".page.html.9.1", ".other.7.0", "page.html.7.0", ".page.html.7"] {
+        fs::write(at(name), "half").expect("writable");
+    }
+    // The process that writes this one is alive.
+    let held = fs::File::options().write(true).open(at(".page.html.9.1")).expect("there");
+    held.lock().expect("locks");
+    write_atomically(at("page.html"), Access::Shared, |file| {
+        file.write_all(b"whole").expect("writable");
+        Ok(())
+    })
+    .expect("writable");
+    let mut names: Vec<String> = fs::read_dir(&directory.0)
+        .expect("there")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("text"))
+        .collect();
+    names.sort();
+    assert_eq!(names, [".other.7.0", ".page.html.7", ".page.html.9.1", "page.html", "page.html.7.0"]);
+    assert_eq!(fs::read(at("page.html")).expect("there"), b"whole");
+}

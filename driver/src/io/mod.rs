@@ -4,15 +4,15 @@ pub mod dataset;
 pub mod normaliser;
 pub mod npy;
 pub mod shuffle;
+pub(crate) mod temporary;
 pub(crate) mod unfinished;
 pub mod wire;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Result as IoResult};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
 
-use self::unfinished::Unfinished;
+use self::temporary::Temporary;
 use crate::error::{Error, Result};
 
 /// Opens a file to read, and its length. What is not a regular file is refused before it is opened:
@@ -93,7 +93,7 @@ pub enum Access {
 
 /// Writes a file that is complete or absent: `write` fills a new file in the same directory, which is brought to the disk and then
 /// takes the name `path`, replacing an older file. If anything before that fails the new file is removed and the older one stays;
-/// so it is if the program is asked to end, by Ctrl-C for instance.
+/// so it is if the program is asked to end, by Ctrl-C for instance. What a process that was killed left of the same file is removed.
 ///
 /// The file is not buffered, so that no copy of a secret stays behind in a buffer: the writers of [`wire`] write whole limbs.
 ///
@@ -149,8 +149,8 @@ fn write_file(
     if let Err(error) = written {
         return Err(full(&path, &file, bytes, error));
     }
-    drop(file);
     temporary.rename(&path).map_err(fails("renaming a file to"))?;
+    drop(file);
     sync_directory(&path).map_err(fails("writing the directory of"))
 }
 
@@ -184,56 +184,6 @@ fn room(_: &Path) -> Option<u64> {
 /// Where a file is, or will be.
 fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// A file to be removed unless it gets its final name.
-struct Temporary {
-    path: PathBuf,
-    renamed: bool,
-    _unfinished: Unfinished,
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if !self.renamed {
-            // There is nobody to tell; the failure before is being told already.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
-impl Temporary {
-    fn beside(path: &Path, access: Access) -> IoResult<(Self, File)> {
-        static COUNTER: AtomicU64 = AtomicU64::new(0);
-        let name = path.file_name().ok_or(ErrorKind::InvalidInput)?;
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        restrict(&mut options, access);
-        loop {
-            let mut temporary = std::ffi::OsString::from(".");
-            temporary.push(name);
-            temporary.push(format!(".{}.{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed)));
-            let temporary = path.with_file_name(temporary);
-            let to_remove = temporary.clone();
-            let unfinished = Unfinished::new(move || {
-                let _ = fs::remove_file(to_remove);
-            });
-            match options.open(&temporary) {
-                // Left by a process that had the same number and was killed.
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                opened => {
-                    let file = opened?;
-                    return Ok((Self { path: temporary, renamed: false, _unfinished: unfinished }, file));
-                }
-            }
-        }
-    }
-
-    fn rename(mut self, to: &Path) -> IoResult<()> {
-        fs::rename(&self.path, to)?;
-        self.renamed = true;
-        Ok(())
-    }
 }
 
 /// Lets a file that is made with these options be read by whom `access` says.

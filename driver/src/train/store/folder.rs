@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::reading;
 use crate::error::{Error, Result};
+use crate::io::temporary::{is_temporary, remove_left};
 use crate::io::unfinished::Unfinished;
 
 /// Who may have a file.
@@ -81,12 +82,9 @@ pub fn party(kind: Kind, name: &str) -> Option<Party> {
     FILES.iter().find(|(of, pattern, _)| *of == kind && matches(pattern)).map(|(.., party)| *party)
 }
 
-/// Whether a process that was killed left a file of this name: see [`write_atomically`](crate::io::write_atomically).
-pub(super) fn is_temporary(name: &str) -> bool {
-    let name = name.trim_start_matches("public/");
-    let number = |part: Option<&str>| part.is_some_and(|part| part.parse::<u64>().is_ok());
-    let mut parts = name.rsplit('.');
-    name.starts_with('.') && number(parts.next()) && number(parts.next())
+/// Whether a file, by its name in a folder, is one that is being written, or that a process that was killed left.
+pub(super) fn is_unfinished(name: &str) -> bool {
+    is_temporary(name.trim_start_matches(PUBLIC).trim_start_matches('/'))
 }
 
 /// A folder, and the files of its kind. Neither a file nor the folder of the server's files is ever reached through a
@@ -175,9 +173,17 @@ impl Folder {
         Ok(names)
     }
 
-    /// Removes what killed processes left of files that they were writing. Only for who alone writes here.
-    pub(super) fn remove_temporaries(&self) -> Result<()> {
-        self.remove(is_temporary)
+    /// Removes what killed processes left of files that they were writing.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if the folder of the server's files is a link.
+    pub(super) fn remove_left(&self) -> Result<()> {
+        let public = self.path.join(PUBLIC);
+        if self.check(&public, false)? {
+            remove_left(&public, |_| true);
+        }
+        remove_left(&self.path, |_| true);
+        Ok(())
     }
 
     fn remove(&self, which: impl Fn(&str) -> bool) -> Result<()> {
@@ -194,7 +200,7 @@ impl Folder {
             return Ok(());
         }
         let unfinished = self.has(UNFINISHED)?;
-        let left = |name: &str| party(self.kind, name).is_some() || is_temporary(name);
+        let left = |name: &str| party(self.kind, name).is_some() || is_unfinished(name);
         if self.names()?.iter().all(|name| unfinished && left(name)) {
             return Ok(());
         }
@@ -313,7 +319,7 @@ mod tests {
         for name in ["model-007.ct", "public/model-.ct", "public/model-../x.ct", "secret.key"] {
             assert_eq!(party(Kind::Run, name), None, "{name}");
         }
-        assert!(is_temporary(".checkpoint.ct.123.0") && !is_temporary("checkpoint.ct") && !is_temporary(".profile"));
+        assert!(is_unfinished("public/.checkpoint.ct.123.0") && !is_unfinished("public/checkpoint.ct"));
         // Nothing of the client is where files of the server are.
         for (kind, name, party) in FILES {
             let travels = kind == Kind::Data || name.starts_with(PUBLIC);

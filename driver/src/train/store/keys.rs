@@ -287,8 +287,10 @@ impl KeyFolder {
     /// Keeps what is known of data that were encrypted, for the client alone.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`]; [`Error::Malformed`] for a link.
     pub fn write_receipt(&self, receipt: &Receipt) -> Result<()> {
+        // Every receipt has a name of its own, so that none would replace what a killed process left of another.
+        self.folder.remove_left()?;
         write_json(&self.folder.file(&Self::receipt_name(&receipt.data))?, Access::Owner, receipt)
     }
 

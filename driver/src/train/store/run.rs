@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::folder::{Folder, Kind, Lock, is_temporary};
+use super::folder::{Folder, Kind, Lock, is_unfinished};
 use super::{check_job, check_keys, encoded_len, read_list, reading, write_all};
 use crate::ciphertext::Ciphertext;
 use crate::error::{Error, Result};
@@ -141,14 +141,14 @@ impl RunFolder {
     /// [`Error::Malformed`] if the folder holds other things, [`Error::InUse`], [`Error::Io`].
     pub fn create(path: &Path) -> Result<Self> {
         let folder = Folder::new(path, Kind::Run);
-        let begun = |name: &String| [LOCK, CLIENT_LOG, SERVER_LOG].contains(&name.as_str()) || is_temporary(name);
+        let begun = |name: &String| [LOCK, CLIENT_LOG, SERVER_LOG].contains(&name.as_str()) || is_unfinished(name);
         if path.exists() && !folder.names()?.iter().all(begun) {
             let wanted = "empty, or not exist; --resume continues a run";
             return Err(Error::malformed("output", "folder", path.display(), wanted));
         }
         folder.make()?;
         let lock = Lock::take(&folder, LOCK)?;
-        folder.remove_temporaries()?;
+        folder.remove_left()?;
         for name in [CLIENT_LOG, SERVER_LOG] {
             if folder.has(name)? {
                 let path = folder.file(name)?;
@@ -166,7 +166,7 @@ impl RunFolder {
     pub fn resume(path: &Path) -> Result<Self> {
         let Self { folder, .. } = Self::open(path)?;
         let lock = Lock::take(&folder, LOCK)?;
-        folder.remove_temporaries()?;
+        folder.remove_left()?;
         Ok(Self { folder, _lock: Some(Arc::new(lock)) })
     }
 
