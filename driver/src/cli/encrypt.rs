@@ -64,7 +64,7 @@ impl EncryptArgs {
         let normaliser = self.normaliser(&keys, &dataset, &mut rng)?;
         receipt.normaliser = normaliser.as_ref().map(StoredNormaliser::hash);
         receipt.shuffle_seed = self.shuffle.seed()?;
-        receipt.prepare(&mut dataset, normaliser.as_ref().map(|stored| &stored.normaliser))?;
+        receipt.arrange(&mut dataset, normaliser.as_ref().map(|stored| &stored.normaliser))?;
         let shuffle_seed = receipt.shuffle_seed;
         warn_of_missing(&dataset, keys.plan().batch(), shuffle_seed);
         let seen = rehearse(&dataset, keys.plan().config(), normaliser.is_some())?;

@@ -103,6 +103,14 @@ impl Receipt {
         self.check(Part::Train, Some(&dataset.train))?;
         self.check(Part::Val, dataset.val.as_ref())?;
         self.check(Part::Test, dataset.test.as_ref())?;
+        self.arrange(dataset, normaliser)
+    }
+
+    /// [`Receipt::prepare`] of the very data set of which this is the receipt.
+    ///
+    /// # Errors
+    /// [`Error::Count`] for a normaliser of other features.
+    pub fn arrange(&self, dataset: &mut Dataset, normaliser: Option<&Normaliser>) -> Result<()> {
         if let Some(normaliser) = normaliser {
             normaliser.apply_to(dataset)?;
         }
