@@ -71,7 +71,8 @@
 //!   followed, all numbers are checked. Everything carries the id of its keys ([`keys::KeyGeneration`]), which finds what was mixed up by mistake and
 //!   proves nothing.
 //! * **Ranges.** Softmax is right for logits within their range, and computed of W on rows that are encrypted: nobody sees these logits. The client
-//!   sees those of W and of V on the validation rows, and stops when one leaves the range.
+//!   sees those of W and of V on the validation rows, and stops when one leaves the range; of training rows it computes those of the plain twin,
+//!   and says when one leaves it.
 //! * **Randomness** comes from the operating system ([`keys::entropy`]). Every ciphertext and every key expands its public part from a fresh seed.
 
 pub mod ciphertext;

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
-use common::program::{CLASSES, FEATURES, SETTINGS, copy, features, folder, hetal, json, labels, prints, write_data};
+use common::program::{
+    CLASSES, FEATURES, SETTINGS, copy, features, folder, hetal, json, labels, npy, prints, write_data,
+};
 use hetal::train::store::{Kind, Party, party};
 use serde_json::Value;
 
@@ -256,6 +258,40 @@ fn one_best_epoch() {
     let error = refused(&root, "evaluate --keys keys --run run --data data");
     assert!(error.contains("--logit-range") && error.contains("--epoch"), "{error}");
     assert_eq!(json_of(&root, "evaluate --keys keys --run run --data data --epoch 2")["epoch"], 2);
+    fs::remove_dir_all(root).expect("removes");
+}
+
+/// Row 28: softmax is computed of training rows, whose logits only the plain twin tells.
+#[test]
+fn training_rows_leave_the_range() {
+    let root = own(b"belonging-rows");
+    // One training row is four times as far out as all others; it is on the right side, so that little is learned of it.
+    let path = root.join("data/features_train.npy");
+    let mut bytes = fs::read(&path).expect("reads");
+    let values = bytes.len() - 4 * FEATURES;
+    for value in bytes[values..].chunks_exact_mut(4) {
+        let far = 4.0 * f32::from_le_bytes((&*value).try_into().expect("four bytes"));
+        value.copy_from_slice(&far.to_le_bytes());
+    }
+    fs::write(&path, bytes).expect("writes");
+    runs(&root, "encrypt --keys keys --data data --out far --normaliser keys/normaliser.json --no-shuffle");
+    let output = hetal(
+        &root,
+        &"train --keys keys --encrypted far --data data --run far-run --epochs 1".split(' ').collect::<Vec<_>>(),
+    );
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert_eq!(said.matches("a training row has a logit of ").count(), 1, "{said}");
+    assert!(said.contains("by the plain twin, and logit_range is 8: softmax is wrong beyond it"), "{said}");
+    let log = fs::read_to_string(root.join("far-run/client.jsonl")).expect("reads");
+    for line in log.lines() {
+        let event: Value = serde_json::from_str(line).expect("JSON");
+        assert!(event["max_logit_rows"].as_f64() > Some(8.0), "{event}");
+        assert!(event["max_logit_w"].as_f64() < Some(8.0), "no test of rows alone: {event}");
+    }
+    runs(&root, "report far-run");
+    let page = fs::read_to_string(root.join("far-run/report.html")).expect("reads");
+    assert!(page.contains("(batches until then, plain twin)") && page.contains("not a softmax"));
     fs::remove_dir_all(root).expect("removes");
 }
 
@@ -515,6 +551,63 @@ fn measured_elsewhere() {
     let output = hetal(&root, &["evaluate", "--keys", "keys", "--run", "run", "--data", "data", "--epoch", "2"]);
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && error.contains("the result is not in the log"), "{error}");
+    fs::remove_dir_all(root).expect("removes");
+}
+
+/// Rows 15 and 16: labels that are names, from the arrays to the page and the predictions; a test set alone, in which a
+/// class does not occur.
+#[test]
+fn named_classes() {
+    let root = folder(b"belonging-named");
+    write_data(&root.join("data"));
+    let names = ["cat", "dog", "eel"];
+    let mut of_test = Vec::new();
+    for part in ["train", "val", "test"] {
+        let path = root.join(format!("data/labels_{part}.npy"));
+        let bytes = fs::read(&path).expect("reads");
+        of_test = bytes[bytes.len()
+            - if part == "train" {
+                100
+            } else if part == "val" {
+                30
+            } else {
+                50
+            }..]
+            .to_vec();
+        let points: Vec<u8> = of_test
+            .iter()
+            .flat_map(|&class| names[usize::from(class)].chars())
+            .flat_map(|c| u32::from(c).to_le_bytes())
+            .collect();
+        npy(&path, "<U3", &format!("({},)", of_test.len()), &points);
+    }
+    prints(&root, &[&["keygen", "--data", "data", "--keys", "keys"][..], &SETTINGS].concat());
+    runs(&root, "encrypt --keys keys --data data --out enc --normalise");
+    runs(&root, &format!("{TRAIN} run"));
+    let predicted = runs(&root, "predict --keys keys --run run --features data/features_test.npy --out y.npy");
+    assert!(names.iter().all(|name| predicted.contains(&format!("{name}: "))), "{predicted}");
+    let y = fs::read(root.join("y.npy")).expect("reads");
+    assert!(String::from_utf8_lossy(&y).contains("'<U3'"));
+    let name = |i: usize| {
+        let points = y[y.len() - 12 * (50 - i)..][..12].chunks(4);
+        points.map(|c| char::from_u32(u32::from_le_bytes(c.try_into().expect("four bytes"))).expect("a character"))
+    };
+    // Rows of dogs alone, without any other set, named or by number.
+    fs::create_dir(root.join("dogs")).expect("a folder");
+    let x = fs::read(root.join("data/features_test.npy")).expect("reads");
+    let rows: Vec<usize> = (0..50).filter(|&i| of_test[i] == 1).collect();
+    let of_row = |i: usize| x[x.len() - 4 * FEATURES * (50 - i)..][..4 * FEATURES].chunks(4);
+    let dogs = rows.iter().flat_map(|&i| of_row(i)).map(|x| f32::from_le_bytes(x.try_into().expect("four bytes")));
+    features(&root.join("dogs/features_test.npy"), &dogs.collect::<Vec<_>>());
+    labels(&root.join("dogs/labels_test.npy"), &vec![1; rows.len()]);
+    let measured = runs(&root, "evaluate --keys keys --run run --data dogs");
+    let hits = rows.iter().filter(|&&i| name(i).eq("dog".chars())).count();
+    let accuracy = format!("accuracy {:.2} %", 100.0 * hits as f64 / rows.len() as f64);
+    assert!(measured.contains(&format!("{} rows of test", rows.len())) && measured.contains(&accuracy), "{measured}");
+    runs(&root, "evaluate --keys keys --run run --data data");
+    runs(&root, "report run");
+    let page = fs::read_to_string(root.join("run/report.html")).expect("reads");
+    assert!(names.iter().all(|name| page.contains(&format!(r#"<th scope="row">{name}</th>"#))));
     fs::remove_dir_all(root).expect("removes");
 }
 

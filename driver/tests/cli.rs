@@ -80,6 +80,7 @@ fn train(root: &Path) {
         step: 3,
         encrypted,
         max_logit_w: None,
+        max_logit_rows: None,
         twin: None,
         exact: None,
         go_on: true,

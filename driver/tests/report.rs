@@ -140,6 +140,7 @@ fn client(steps: usize) -> Vec<ClientEvent> {
                 step,
                 encrypted: quality(epoch, 0.0),
                 max_logit_w: None,
+                max_logit_rows: None,
                 twin: Some(quality(epoch, 0.02)),
                 exact: Some(quality(epoch, -1.0)),
                 go_on: true,
@@ -295,7 +296,36 @@ fn logits_beyond_the_domain() {
     }
     let page = report(&server(12, true), &client);
     checked(&page, |_| ());
-    assert!(page.contains(r#"<p class="bad">The largest logit is 35.5, on the batch at step 5: 3.5 beyond ±32"#));
+    assert!(page.contains(r#"<p class="bad">The largest logit is 35.5 at step 5 (batch, plain twin): 3.5 beyond ±32"#));
+    // Of W on validation rows; and of the batches by epoch, where steps are not in the log.
+    for (w, rows, place) in [(36.5, 33.0, "validation, encrypted W"), (33.0, 36.5, "batches until then, plain twin")] {
+        let mut client = self::client(12);
+        client.retain(|event| !matches!(event, ClientEvent::Weights { .. }));
+        if let ClientEvent::Validation { max_logit_w, max_logit_rows, .. } = &mut client[1] {
+            (*max_logit_w, *max_logit_rows) = (Some(w), Some(rows));
+        }
+        let page = report(&server(12, true), &client);
+        checked(&page, |_| ());
+        assert!(page.contains(&format!("The largest logit is 36.5 at step 12 ({place}): 4.5 beyond ±32")), "{place}");
+    }
+}
+
+#[test]
+fn names_of_classes() {
+    let mut client = client(12);
+    if let Some(ClientEvent::Test { class_names, .. }) = client.last_mut() {
+        let long = "x".repeat(1000);
+        *class_names = Some(["cat", "dog & <b>bird</b>", &long, "\u{202e}fish"].map(str::to_owned).to_vec());
+    }
+    checked(&report(&server(12, true), &client), |document| {
+        let tables: Vec<_> = elements(document, "table").map(text).collect();
+        let [confusion, per_class] = &tables[tables.len() - 2..] else { panic!("{tables:?}") };
+        assert!(per_class.contains("cat20093.14 %95.00 %"), "{per_class}");
+        for table in [confusion, per_class] {
+            assert!(table.contains("dog & <b>bird</b>") && table.contains("\u{fffd}fish"), "{table}");
+            assert!(table.contains(&format!("{}…", "x".repeat(80))) && !table.contains(&"x".repeat(81)), "{table}");
+        }
+    });
 }
 
 #[test]

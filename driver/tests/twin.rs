@@ -234,6 +234,9 @@ fn twins_go_along_with_a_run() {
         for &epoch in epochs {
             let wanted = [&approximate, &exact].map(|trained| trained.epochs[epoch - 1].validation);
             assert_eq!(twins.validate(3 * epoch).expect("in range"), wanted, "{epoch}");
+            let steps = approximate.epochs[..epoch].iter().flat_map(|epoch| &epoch.steps);
+            let largest = steps.map(|step| step.quality.max_logit).fold(0.0, f64::max);
+            assert_eq!(twins.max_logit(3 * epoch), Ok(largest));
         }
         let mut twin = Twin::new(&config, 3, 12, softmax()).expect("usable settings");
         (0..8).for_each(|_| drop(twin.epoch(&data).expect("in range")));
@@ -257,6 +260,7 @@ fn twins_go_along_with_a_run() {
     for epoch in [4, 5] {
         let found = small.validate(3 * epoch).expect("the other twin goes on");
         assert_eq!(found, [None, exact.epochs[epoch - 1].validation]);
+        assert!(small.max_logit(3 * epoch).expect("computed") > 1.0);
     }
     assert_eq!(small.compare(15, &Default::default()), Ok(None));
 }

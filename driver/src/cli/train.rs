@@ -139,7 +139,9 @@ impl TrainArgs {
             table::json(&ended);
         } else {
             ended.print();
-            println!("hetal evaluate decrypts and measures the result, hetal report {} shows the run", path.display());
+            let measured =
+                if ended.best_epoch.is_some() { "hetal evaluate decrypts and measures the result, " } else { "" };
+            println!("{measured}hetal report {} shows the run", path.display());
         }
         Ok(())
     }
@@ -199,7 +201,7 @@ impl Training<'_> {
         let first = resume.as_ref().map_or(0, |checkpoint| checkpoint.step);
         let progress = Progress::new("steps", plan.steps_per_epoch() * config.epochs);
         progress.set(first);
-        let mut owner = Watched { validator, progress, range: config.logit_range };
+        let mut owner = Watched { validator, progress, range: config.logit_range, told: false };
         let settings = Run { folder: run, interrupt, predicted: (prediction.step_seconds, prediction.memory_bytes) };
         let run::Ended { outcome, steps, epochs, seconds } = settings.train(server, batches, &mut owner, resume)?;
         owner.progress.finish();
@@ -226,7 +228,9 @@ impl Ended {
             Some(epoch) => format!("there is no validation set, so that the result is that of epoch {epoch}"),
             None => "no epoch stayed within the range of logits, so that there is no result".to_owned(),
         };
-        println!("{steps} steps in {epochs} epochs, {seconds:.1} s; {result}");
+        let plural = |count: usize| if count == 1 { "" } else { "s" };
+        let (of_steps, of_epochs) = (plural(*steps), plural(*epochs));
+        println!("{steps} step{of_steps} in {epochs} epoch{of_epochs}, {seconds:.1} s; {result}");
         if let Some(bytes) = self.peak_memory_bytes {
             println!("peak memory {}", table::bytes(bytes));
         }
@@ -241,6 +245,8 @@ struct Watched<'a> {
     validator: Validator<'a>,
     progress: Progress,
     range: f64,
+    /// Whether it was said that training rows left the range.
+    told: bool,
 }
 
 impl Owner for Watched<'_> {
@@ -258,7 +264,7 @@ impl Owner for Watched<'_> {
             ));
         } else if largest > NEAR * range {
             self.progress.warn(&format!(
-                "after epoch {epoch} a logit is {largest:.2} and logit_range is {range}: training rows, which nobody sees, may have larger ones"
+                "after epoch {epoch} a logit is {largest:.2} and logit_range is {range}: softmax is wrong beyond it"
             ));
         }
         Ok(go_on)
@@ -270,6 +276,15 @@ impl Owner for Watched<'_> {
 
     fn stepped(&mut self, done: Done<'_>) -> Result<()> {
         self.progress.set(done.step);
-        self.validator.stepped(done)
+        let step = done.step;
+        self.validator.stepped(done)?;
+        let (largest, range) = (self.validator.max_logit_rows(), self.range);
+        if !self.told && (largest > range || largest.is_nan()) {
+            self.told = true;
+            self.progress.warn(&format!(
+                "in step {step} a training row has a logit of {largest:.2} by the plain twin, and logit_range is {range}: softmax is wrong beyond it; make keys with a larger --logit-range"
+            ));
+        }
+        Ok(())
     }
 }

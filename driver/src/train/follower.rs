@@ -15,6 +15,8 @@ struct Follower<S> {
     twin: Twin<S>,
     /// The last step.
     last: Option<Step>,
+    /// The largest logit of all batches, of W before their step.
+    max_logit: f64,
     /// Whether its logits left the range of its softmax: it stays there for good.
     left: bool,
 }
@@ -22,7 +24,7 @@ struct Follower<S> {
 impl<S: RowSoftmax> Follower<S> {
     fn new(config: &Config, dataset: &Dataset, softmax: S) -> Result<Self> {
         let twin = Twin::new(config, dataset.classes, dataset.train.columns, softmax)?;
-        Ok(Self { twin, last: None, left: false })
+        Ok(Self { twin, last: None, max_logit: 0.0, left: false })
     }
 
     /// Goes on until so many steps are done in all.
@@ -31,10 +33,17 @@ impl<S: RowSoftmax> Follower<S> {
             if interrupt.load(Ordering::Relaxed) {
                 return Err(Error::Interrupted { step: self.twin.step });
             }
-            match self.twin.next_in_range(&dataset.train)? {
-                Ok(step) => self.last = Some(step),
-                Err(_) => self.left = true,
-            }
+            let seen = match self.twin.next_in_range(&dataset.train)? {
+                Ok(step) => {
+                    self.last = Some(step);
+                    step.quality.max_logit
+                }
+                Err(left) => {
+                    self.left = true;
+                    left.max_logit
+                }
+            };
+            self.max_logit = self.max_logit.max(seen);
         }
         Ok(())
     }
@@ -75,6 +84,16 @@ impl<'a> Twins<'a> {
         Ok([self.approximate.validation(self.dataset), self.exact.validation(self.dataset)])
     }
 
+    /// The largest logit that a training row had in so many steps by the twin with the same approximations. Softmax was computed of the
+    /// encrypted ones, which the server cannot see and the client does not get.
+    ///
+    /// # Errors
+    /// As [`Twins::validate`].
+    pub fn max_logit(&mut self, steps: usize) -> Result<f64> {
+        self.approximate.advance(steps, self.dataset, self.interrupt)?;
+        Ok(self.approximate.max_logit)
+    }
+
     /// How far decrypted weights W and V are after so many steps from those of the twin with the same approximations; nothing where this one
     /// has left its range.
     ///
@@ -82,7 +101,7 @@ impl<'a> Twins<'a> {
     /// As [`Twins::validate`].
     pub fn compare(&mut self, steps: usize, [w, v]: &[Vec<f64>; 2]) -> Result<Option<ClientEvent>> {
         self.approximate.advance(steps, self.dataset, self.interrupt)?;
-        let Follower { twin, last, left } = &self.approximate;
+        let Follower { twin, last, left, .. } = &self.approximate;
         let Some(step) = last.filter(|_| !left) else { return Ok(None) };
         let difference = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         Ok(Some(ClientEvent::Weights {

@@ -166,6 +166,9 @@ pub enum ClientEvent {
         /// The largest magnitude of a logit that W has on the same rows: softmax is computed of those of W.
         #[serde(default)]
         max_logit_w: Option<f64>,
+        /// The largest magnitude of a logit of W that a training row had until then, by the plain twin.
+        #[serde(default)]
+        max_logit_rows: Option<f64>,
         /// Of the plain twin with the same approximations, if there is one.
         twin: Option<Quality>,
         /// Of the plain training with exact softmax, if there is one.

@@ -109,6 +109,8 @@ struct Validation {
     epoch: usize,
     step: usize,
     encrypted: Quality,
+    max_logit_w: Option<f64>,
+    max_logit_rows: Option<f64>,
     twin: Option<Quality>,
     exact: Option<Quality>,
 }
@@ -155,8 +157,11 @@ impl<'a> Run<'a> {
                 ClientEvent::Weights { step, difference, max_logit, loss, .. } => {
                     run.weights.push(Weights { step, difference, max_logit, loss });
                 }
-                ClientEvent::Validation { epoch, step, encrypted, twin, exact, .. } => {
-                    run.validations.push(Validation { epoch, step, encrypted, twin, exact });
+                ClientEvent::Validation {
+                    epoch, step, encrypted, max_logit_w, max_logit_rows, twin, exact, ..
+                } => {
+                    let of_epoch = Validation { epoch, step, encrypted, max_logit_w, max_logit_rows, twin, exact };
+                    run.validations.push(of_epoch);
                 }
                 ClientEvent::Test { .. } => run.test = Some(event),
             }
@@ -368,12 +373,26 @@ impl<'a> Run<'a> {
 
     /// Logits against the domain of the softmax.
     fn logits(&self) -> String {
-        let batch: Vec<_> = self.weights.iter().map(|w| (w.step, w.max_logit)).collect();
-        let validation: Vec<_> = self.validations.iter().map(|v| (v.step, v.encrypted.max_logit)).collect();
-        let all =
-            batch.iter().map(|p| (p, "on the batch")).chain(validation.iter().map(|p| (p, "on the validation set")));
+        let by_epoch = |value: fn(&Validation) -> Option<f64>| -> Vec<(usize, f64)> {
+            self.validations.iter().filter_map(|v| Some((v.step, value(v)?))).collect()
+        };
+        let line = |name: &str, colour, stroke, points| Line { name: name.to_owned(), colour, stroke, points };
+        // Of every step where they are in the log, and else of all until the end of an epoch.
+        let batches: Vec<_> = self.weights.iter().map(|w| (w.step, w.max_logit)).collect();
+        let batches = if batches.is_empty() {
+            line("batches until then, plain twin", 1, Stroke::Thin, by_epoch(|v| v.max_logit_rows))
+        } else {
+            line("batch, plain twin", 1, Stroke::Thin, batches)
+        };
+        let mut lines = vec![
+            batches,
+            line("validation, encrypted W", 2, Stroke::Dashed, by_epoch(|v| v.max_logit_w)),
+            line("validation, encrypted V", 0, Stroke::Thin, by_epoch(|v| Some(v.encrypted.max_logit))),
+        ];
+        lines.retain(|line| !line.points.is_empty());
+        let all = lines.iter().flat_map(|line| line.points.iter().map(|point| (point, &line.name)));
         let Some((&(step, largest), place)) = all.max_by(|a, b| a.0.1.total_cmp(&b.0.1)) else { return String::new() };
-        let seen = format!("The largest logit is {}, {place} at step {step}", short(largest));
+        let seen = format!("The largest logit is {} at step {step} ({place})", short(largest));
         let (text, limit) = match self.start {
             Some(&ServerEvent::Start { logit_range: range, .. }) => {
                 let exceeded = largest.is_nan() || largest > range;
@@ -402,8 +421,6 @@ impl<'a> Run<'a> {
             y: "max |logit|",
             limit,
         };
-        let line = |name: &str, colour, points| Line { name: name.to_owned(), colour, stroke: Stroke::Thin, points };
-        let lines = vec![line("batch, plain twin", 1, batch), line("validation, encrypted", 0, validation)];
         section_of("Logits", &text, &grid(&[chart.lines(Scale::Zero, lines)]))
     }
 
@@ -581,7 +598,12 @@ impl<'a> Run<'a> {
 
     /// The result.
     fn test(&self) -> String {
-        let Some(ClientEvent::Test { encrypted, twin, exact, confusion, .. }) = self.test else { return String::new() };
+        let Some(ClientEvent::Test { encrypted, twin, exact, confusion, class_names }) = self.test else {
+            return String::new();
+        };
+        let name = |i: usize| {
+            class_names.as_ref().and_then(|names| names.get(i)).map_or_else(|| i.to_string(), |name| cut(name).into())
+        };
         let models = [("encrypted", Some(*encrypted)), ("plain twin", *twin), ("exact softmax, plain", *exact)];
         let models = models.into_iter().filter(|(_, quality)| quality.is_some());
         let rows: Vec<_> =
@@ -599,11 +621,11 @@ impl<'a> Run<'a> {
             .map(|i| {
                 let predicted = sum(&mut (0..confusion.len()).map(|j| cell(j, i)));
                 let hits = cell(i, i);
-                vec![i.to_string(), thousands(of_class(i)), ratio(hits, predicted), ratio(hits, of_class(i))]
+                vec![name(i), thousands(of_class(i)), ratio(hits, predicted), ratio(hits, of_class(i))]
             })
             .collect();
         let per_class = table("By class", &["class", "rows", "precision", "recall"].map(String::from), &rows);
-        let heads: String = (0..classes).map(|j| format!(r#"<th scope="col">{j}</th>"#)).collect();
+        let heads: String = (0..classes).map(|j| format!(r#"<th scope="col">{}</th>"#, escape(&name(j)))).collect();
         let row = |i: usize| {
             let all = of_class(i).max(1) as f64;
             let shaded = |j: usize| {
@@ -619,7 +641,8 @@ impl<'a> Run<'a> {
                 let part = 0.1 + 0.5 * count as f64 / all;
                 format!(r#"<td class="{class}" style="--part:{part:.2}">{count}</td>"#)
             };
-            format!(r#"<tr><th scope="row">{i}</th>{}</tr>"#, (0..classes).map(shaded).collect::<String>())
+            let cells: String = (0..classes).map(shaded).collect();
+            format!(r#"<tr><th scope="row">{}</th>{cells}</tr>"#, escape(&name(i)))
         };
         let confusion = format!(
             r#"<table class="confusion"><caption><strong>Confusion</strong>: rows by true class, columns by predicted class</caption>

@@ -334,6 +334,8 @@ pub struct Validator<'a> {
     /// By epoch: of V, and the largest logit of W.
     validations: BTreeMap<usize, (Quality, Option<f64>)>,
     twins: Twins<'a>,
+    /// The largest logit of a training row so far, by the twin.
+    max_logit_rows: f64,
     /// Whether weights are compared with those of the twin after every step.
     compares: bool,
     log: Writer<ClientEvent>,
@@ -354,7 +356,7 @@ impl<'a> Validator<'a> {
             _ => None,
         };
         let validations = latest(earlier).into_iter().filter_map(validation).collect();
-        Self { client, labels, validations, twins, compares: false, log }
+        Self { client, labels, validations, twins, max_logit_rows: 0.0, compares: false, log }
     }
 
     /// Compares weights with those of the plain twin after every step.
@@ -366,6 +368,12 @@ impl<'a> Validator<'a> {
     #[must_use]
     pub fn last(&self) -> Option<(Quality, Option<f64>)> {
         self.validations.values().next_back().copied()
+    }
+
+    /// The largest logit of a training row so far, by the plain twin.
+    #[must_use]
+    pub const fn max_logit_rows(&self) -> f64 {
+        self.max_logit_rows
     }
 
     /// The epoch that is the result so far: see [`best_epoch`].
@@ -396,9 +404,11 @@ impl Owner for Validator<'_> {
         let (encrypted, max_logit_w) = (quality(&v, self.labels), Some(largest(&w)));
         // The twins may be interrupted: nothing of this epoch is known before they are done.
         let [twin, exact] = self.twins.validate(step)?;
+        self.max_logit_rows = self.twins.max_logit(step)?;
         self.validations.insert(epoch, (encrypted, max_logit_w));
         let go_on = self.resumes(epoch);
-        let event = ClientEvent::Validation { epoch, step, encrypted, max_logit_w, twin, exact, go_on };
+        let max_logit_rows = Some(self.max_logit_rows);
+        let event = ClientEvent::Validation { epoch, step, encrypted, max_logit_w, max_logit_rows, twin, exact, go_on };
         self.note(&event)?;
         Ok(go_on)
     }
@@ -414,6 +424,7 @@ impl Owner for Validator<'_> {
     }
 
     fn stepped(&mut self, done: Done<'_>) -> Result<()> {
+        self.max_logit_rows = self.twins.max_logit(done.step)?;
         if self.compares {
             let weights = self.client.weights(done.state)?;
             let event = self.twins.compare(done.step, &weights)?;
