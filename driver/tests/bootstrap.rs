@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use hetal::circuits::bootstrap::{InsecureRefresh, Order, Packing};
 use hetal::circuits::{Bootstrap, BootstrapConfig, BootstrapPlan, Bootstrapper};
-use hetal::io::wire;
-use hetal::keys::{EncapsulationKeys, KeySet};
-use hetal::params::{ParametersLiteral, SecretDistribution, Security};
+use hetal::ckks::keys::{EncapsulationKeys, KeySet};
+use hetal::ckks::params::{ParametersLiteral, SecretDistribution, Security};
+use hetal::wire;
 use hetal::{Ciphertext, Complex64, Encoder, Error, Evaluator, Parameters, SecretKey};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -324,7 +324,7 @@ fn other_keys_are_refused() {
 /// The sparse secret has one key, modulo q_0·p_0, at every preset.
 #[test]
 fn the_sparse_modulus() {
-    for name in hetal::params::preset::NAMES {
+    for name in hetal::ckks::params::preset::NAMES {
         let params = Parameters::preset(name).expect("a preset");
         let bits = EncapsulationKeys::sparse_log_modulus(&params).expect("small enough");
         assert!((99.9..=100.0).contains(&bits), "{name}: {bits} bits: not q_0·p_0");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hetal::circuits::{Chebyshev, Cost, EncodedTransform, LinearTransform, PolynomialPlan};
-use hetal::keys::KeyId;
+use hetal::ckks::keys::KeyId;
 use hetal::{Complex64, Encoder, Error, Evaluator, KeyRequests, KeySet, Parameters, SecretKey};
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;

@@ -12,9 +12,10 @@ use std::sync::{Arc, OnceLock};
 use common::program::{
     CLASSES, FEATURES, SETTINGS, copy, features, folder, hetal, json, labels, npy, prints, write_data,
 };
-use hetal::train::circuit::Weights;
+use hetal::train::data::dataset::Part;
 use hetal::train::log::{ClientEvent, Quality, ServerEvent, Writer};
-use hetal::train::store::{DataFolder, Kept, KeyFolder, Part, RunFolder};
+use hetal::train::step::Weights;
+use hetal::train::store::{DataFolder, Kept, KeyFolder, RunFolder};
 use hetal::train::{Client, Server};
 use serde_json::Value;
 

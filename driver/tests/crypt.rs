@@ -6,10 +6,10 @@ use std::f64::consts::TAU;
 
 use common::model::FRESH;
 use common::*;
-use hetal::crypt::flooding_bound;
-use hetal::encoding::SpecialFft;
+use hetal::base::fft::SpecialFft;
+use hetal::base::key_generation::KeyGeneration;
+use hetal::ckks::encryption::flooding_bound;
 use hetal::kernel::scratch::limb_stride;
-use hetal::keys::KeyGeneration;
 use hetal::{Ciphertext, Complex64, Encoder, Error, Evaluator, KeyRequests, PublicKey, SecretKey};
 
 /// Encryptions of 0 to take statistics over.

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use common::{rng, unit};
 use hetal::Error;
-use hetal::io::dataset::{Dataset, Features, Split};
-use hetal::io::normaliser::{Normaliser, curvature};
-use hetal::io::npy;
-use hetal::train::store::Part;
+use hetal::train::data::dataset::Part;
+use hetal::train::data::dataset::{Dataset, Features, Split};
+use hetal::train::data::normaliser::{Normaliser, curvature};
+use hetal::train::data::npy;
 use proptest::prelude::*;
 
 /// A directory that goes away.

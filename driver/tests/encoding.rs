@@ -5,7 +5,8 @@ mod common;
 use std::f64::consts::PI;
 
 use common::*;
-use hetal::encoding::{Encoder, SpecialFft};
+use hetal::base::fft::SpecialFft;
+use hetal::ckks::encoding::Encoder;
 use hetal::{Ciphertext, Complex64, Error, Evaluator, Plaintext};
 use num_bigint::BigUint;
 use proptest::prelude::*;

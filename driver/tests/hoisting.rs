@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use common::model::{Model, Tracked};
 use common::*;
+use hetal::base::fft::SpecialFft;
 use hetal::circuits::{EncodedTransform, LinearTransform};
-use hetal::encoding::SpecialFft;
+use hetal::ckks::keys::{EvaluationKey, EvaluationKeys, KeyId};
+use hetal::ckks::params::preset;
 use hetal::kernel::GaloisElement;
-use hetal::keys::{EvaluationKey, EvaluationKeys, KeyId};
-use hetal::params::preset;
 use hetal::{Ciphertext, Complex64, Encoder, Error, Evaluator, KeyRequests, KeySet, Parameters, SecretKey};
 use proptest::prelude::*;
 
@@ -36,7 +36,7 @@ fn keys_of(secret: &SecretKey, wanted: impl IntoIterator<Item = (KeyId, usize)>)
 fn light() -> Parameters {
     let mut literal = preset::by_name("n16-light").expect("a preset");
     (literal.name, literal.log_n) = ("test-light".to_owned(), 9);
-    literal.security = hetal::params::Security::Insecure;
+    literal.security = hetal::ckks::params::Security::Insecure;
     Parameters::new(literal).expect("a literal")
 }
 

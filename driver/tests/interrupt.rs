@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use hetal::io::npy;
+use hetal::train::data::npy;
 
 /// "Within a second", where the machine has other things to do.
 const AT_ONCE: Duration = Duration::from_secs(3);

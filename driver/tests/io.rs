@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use hetal::Error;
-use hetal::io::dataset::{Dataset, Features};
-use hetal::io::{Access, open_regular, read_bounded, write_atomically, write_sized};
+use hetal::base::files::{Access, open_regular, read_bounded, write_atomically, write_sized};
+use hetal::train::data::dataset::{Dataset, Features};
 
 /// A directory that goes away.
 struct Directory(PathBuf);

@@ -5,9 +5,10 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::*;
+use hetal::base::key_generation::KeyGeneration;
+use hetal::ckks::keys::{EvaluationKeys, KeyId, entropy};
+use hetal::ckks::params::{SecretDistribution, Security};
 use hetal::kernel::GaloisElement;
-use hetal::keys::{EvaluationKeys, KeyGeneration, KeyId, entropy};
-use hetal::params::{SecretDistribution, Security};
 use hetal::{Encoder, Error, KeyRequests, KeySet, Parameters, ParametersLiteral, PublicKey, SecretKey};
 use proptest::prelude::*;
 use zeroize::Zeroizing;

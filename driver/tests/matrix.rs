@@ -3,8 +3,8 @@
 mod common;
 
 use common::{Setup, below, config, distance, rng, unit};
-use hetal::matrix::skew::best_unit;
-use hetal::matrix::{
+use hetal::circuits::matrix::skew::best_unit;
+use hetal::circuits::matrix::{
     BlockMatrix, ColMajor, Counts, DiagAbt, DiagAtb, Dimensions, Dry, Encrypted, JinAbt, JinAtb, Layout, Packing,
     Plain, PlainVector, Product, Recorded, RowMajor, Shape, SkewAbt, SkewAtb, Slots, ops,
 };

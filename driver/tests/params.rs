@@ -3,8 +3,8 @@
 mod common;
 
 use common::*;
+use hetal::ckks::params::{SecretDistribution, Security, max_log_qp, preset};
 use hetal::kernel::primes::is_prime;
-use hetal::params::{SecretDistribution, Security, max_log_qp, preset};
 use hetal::{Error, Parameters, ParametersLiteral};
 
 fn literal(log_n: u32, q_bits: &[u32], p_bits: &[u32]) -> ParametersLiteral {

@@ -6,12 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use hetal::circuits::matrix::{Dry, Slots};
+use hetal::ckks::keys::KeyId;
+use hetal::ckks::params::preset;
 use hetal::kernel::GaloisElement;
-use hetal::keys::KeyId;
-use hetal::matrix::{Dry, Slots};
-use hetal::params::preset;
-use hetal::train::circuit::{Circuit, Step, Weights};
 use hetal::train::plan::MOST_BLOCKS;
+use hetal::train::step::{Circuit, Step, Weights};
 use hetal::train::{Config, DataShape, Mode, TrainPlan};
 use hetal::{Complex64, Error, Result};
 use rand_chacha::ChaCha20Rng;
@@ -318,8 +318,8 @@ fn limits_that_are_named() {
 #[test]
 fn levels_of_logits() {
     for (mode, unit) in [(Mode::Fast, [32, 16]), (Mode::Paper, [16, 32])] {
-        let dims = hetal::matrix::Dimensions::new(40, 30, 3);
-        let unit = hetal::matrix::Shape::new(unit[0], unit[1]);
+        let dims = hetal::circuits::matrix::Dimensions::new(40, 30, 3);
+        let unit = hetal::circuits::matrix::Shape::new(unit[0], unit[1]);
         let circuit = Circuit::new(mode, dims, unit, 8.0, 4.0).expect("fits");
         let slots = Dry { slots: 512 };
         for (features, update) in (4..17).flat_map(|features| [2, 3].map(|update| (features, update))) {

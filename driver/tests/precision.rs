@@ -3,8 +3,8 @@
 
 use std::process::Command;
 
-use hetal::noise::Noise;
-use hetal::precision::{Row, measure};
+use hetal::ckks::noise::Noise;
+use hetal::measure::precision::{Row, measure};
 use hetal::{Error, Parameters};
 use serde_json::Value;
 
@@ -66,7 +66,7 @@ fn hetal(arguments: &[&str]) -> Vec<Value> {
 #[test]
 #[cfg(target_os = "linux")]
 fn memory_is_what_was_computed() {
-    for name in hetal::params::preset::NAMES {
+    for name in hetal::ckks::params::preset::NAMES {
         let lines = hetal(&["--json", "--threads", "2", "inspect", "params", "--preset", name, "--measure"]);
         let [line] = &lines[..] else { panic!("{} lines", lines.len()) };
         let computed = line["footprint"]["process"].as_f64().expect("a number");
@@ -85,7 +85,7 @@ fn memory_is_what_was_computed() {
 fn every_preset_is_inspected() {
     let lines = hetal(&["--json", "inspect", "params"]);
     let names: Vec<_> = lines.iter().map(|line| line["preset"].as_str().expect("a name")).collect();
-    assert_eq!(names, hetal::params::preset::NAMES);
+    assert_eq!(names, hetal::ckks::params::preset::NAMES);
     for line in &lines {
         let insecure = line["insecure"].as_bool().expect("a flag");
         assert_eq!(insecure, line["preset"].as_str().expect("a name").starts_with("test-"));

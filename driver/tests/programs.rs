@@ -177,7 +177,7 @@ impl Program<'_> {
     /// level was dropped. A fresh ciphertext where no level is left.
     fn normalised(&mut self, x: Tracked) -> Tracked {
         let nominal = self.model.setup.params.scale(x.ct.level());
-        if (x.ct.scale() / nominal - 1.0).abs() <= hetal::ciphertext::SCALE_TOLERANCE {
+        if (x.ct.scale() / nominal - 1.0).abs() <= hetal::ckks::ciphertext::SCALE_TOLERANCE {
             return x;
         }
         match x.ct.level() {

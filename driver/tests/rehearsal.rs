@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use hetal::io::npy;
+use hetal::train::data::npy;
 use serde_json::Value;
 
 const SETTINGS: [&str; 6] = ["--preset", "test-10", "--batch", "40", "--learning-rate", "0.1"];

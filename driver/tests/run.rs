@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{rng, unit};
-use hetal::circuits::softmax::{NormaliseSquare, NormaliseSquareConfig};
-use hetal::io::dataset::{Dataset, Split};
-use hetal::train::circuit::Weights;
+use hetal::circuits::activation::{NormaliseSquare, NormaliseSquareConfig};
+use hetal::train::data::dataset::Part;
+use hetal::train::data::dataset::{Dataset, Split};
 use hetal::train::log::{ClientEvent, ServerEvent, Writer, latest};
 use hetal::train::run::{Done, Outcome};
-use hetal::train::store::{DataFolder, KeyFolder, Origin, Part, Receipt, RunFolder};
+use hetal::train::step::Weights;
+use hetal::train::store::{DataFolder, KeyFolder, Origin, Receipt, RunFolder};
 use hetal::train::{Client, Config, DataShape, Outputs, Owner, Run, Server, TrainPlan, Twins, Validator, twin};
 use hetal::{Ciphertext, Encoder, Error, Evaluator, Result, SecretKey};
 

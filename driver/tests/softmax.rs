@@ -5,13 +5,13 @@ mod common;
 use std::sync::Arc;
 
 use common::{params, rng, unit};
-use hetal::circuits::bootstrap::{InsecureRefresh, Packing};
-use hetal::circuits::softmax::plan::{Refresh, depth};
-use hetal::circuits::softmax::table::{self, CLASSES, RANGES};
-use hetal::circuits::softmax::{
+use hetal::circuits::activation::plan::{Refresh, depth};
+use hetal::circuits::activation::table::{self, CLASSES, RANGES};
+use hetal::circuits::activation::{
     Encrypted, Layout, NormaliseSquare, NormaliseSquareConfig, Paper, PaperConfig, Plain, Softmax, SoftmaxPlan,
     Vectors, exact,
 };
+use hetal::circuits::bootstrap::{InsecureRefresh, Packing};
 use hetal::circuits::{BootstrapConfig, BootstrapPlan, Bootstrapper};
 use hetal::{Encoder, Error, Evaluator, SecretKey};
 

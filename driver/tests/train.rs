@@ -5,13 +5,13 @@ mod common;
 use std::sync::Arc;
 
 use common::{rng, unit};
-use hetal::circuits::softmax::{Layout, Plain as PlainSoftmax, Softmax, Vectors};
-use hetal::crypt::SeededCiphertext;
-use hetal::io::dataset::Split;
-use hetal::keys::EncapsulationKeys;
-use hetal::matrix::{Dimensions, Plain, PlainVector, Shape};
-use hetal::train::circuit::{Circuit, Levels, Step, Weights};
+use hetal::circuits::activation::{Layout, Plain as PlainSoftmax, Softmax, Vectors};
+use hetal::circuits::matrix::{Dimensions, Plain, PlainVector, Shape};
+use hetal::ckks::encryption::SeededCiphertext;
+use hetal::ckks::keys::EncapsulationKeys;
+use hetal::train::data::dataset::Split;
 use hetal::train::optimiser::momentum;
+use hetal::train::step::{Circuit, Levels, Step, Weights};
 use hetal::train::{Batch, Client, Config, DataShape, Mode, Server, TrainPlan};
 use hetal::{Complex64, Error, KeySet, SecretKey};
 

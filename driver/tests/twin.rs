@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{rng, unit};
 use hetal::Error;
-use hetal::circuits::softmax::{NormaliseSquare, NormaliseSquareConfig, exact};
-use hetal::io::dataset::{Dataset, Split};
-use hetal::io::normaliser::Normaliser;
+use hetal::circuits::activation::{NormaliseSquare, NormaliseSquareConfig, exact};
+use hetal::train::data::dataset::{Dataset, Split};
+use hetal::train::data::normaliser::Normaliser;
 use hetal::train::log::ClientEvent;
 use hetal::train::metrics::{Confusion, predicted, quality};
 use hetal::train::optimiser::momentum;

@@ -7,7 +7,7 @@ use std::fs::{File, read_to_string};
 use std::io::{Read, Seek, SeekFrom};
 
 use common::*;
-use hetal::io::wire::{self, Header};
+use hetal::wire::{self, Header};
 use hetal::{Encoder, KeyRequests, Plaintext};
 use zeroize::Zeroize;
 

@@ -8,12 +8,13 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use hetal::crypt::SeededCiphertext;
-use hetal::io::wire::{self, Header, Kind, Wire};
-use hetal::io::{Access, write_atomically};
+use hetal::base::files::{Access, write_atomically};
+use hetal::base::key_generation::KeyGeneration;
+use hetal::ckks::encryption::SeededCiphertext;
+use hetal::ckks::keys::{EncapsulationKeys, EvaluationKey, KeyId};
+use hetal::ckks::params::{SecretDistribution, Security};
 use hetal::kernel::GaloisElement;
-use hetal::keys::{EncapsulationKeys, EvaluationKey, KeyGeneration, KeyId};
-use hetal::params::{SecretDistribution, Security};
+use hetal::wire::{self, Header, Kind, Wire};
 use hetal::{
     Ciphertext, Encoder, Error, Evaluator, KeyRequests, KeySet, Parameters, ParametersLiteral, Plaintext, PublicKey,
     Result, SecretKey,

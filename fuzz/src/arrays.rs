@@ -3,7 +3,7 @@ use std::io::Cursor;
 use std::path::Path;
 
 use hetal::Error;
-use hetal::io::dataset::{Dataset, Features, MAX_CLASSES};
+use hetal::train::data::dataset::{Dataset, Features, MAX_CLASSES};
 
 use crate::input::Input;
 

@@ -3,11 +3,12 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hetal::io::wire;
-use hetal::keys::KeyGeneration;
+use hetal::base::key_generation::KeyGeneration;
+use hetal::train::data::dataset::Part;
 use hetal::train::log::{self, ClientEvent, Event, ServerEvent, Writer};
-use hetal::train::store::{DataFolder, Job, KeyFolder, Origin, Part, RunFolder};
+use hetal::train::store::{DataFolder, Job, KeyFolder, Origin, RunFolder};
 use hetal::train::{Client, Config, DataShape, TrainPlan, report as page};
+use hetal::wire;
 use hetal::{Error, SecretKey};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;

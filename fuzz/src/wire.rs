@@ -1,9 +1,10 @@
 use std::sync::OnceLock;
 
-use hetal::crypt::SeededCiphertext;
-use hetal::io::wire::{self, Kind, Wire};
-use hetal::keys::{EncapsulationKeys, KeyGeneration};
-use hetal::params::{SecretDistribution, Security};
+use hetal::base::key_generation::KeyGeneration;
+use hetal::ckks::encryption::SeededCiphertext;
+use hetal::ckks::keys::EncapsulationKeys;
+use hetal::ckks::params::{SecretDistribution, Security};
+use hetal::wire::{self, Kind, Wire};
 use hetal::{Ciphertext, Parameters, ParametersLiteral, Plaintext, PublicKey, SecretKey};
 
 use crate::input::Input;

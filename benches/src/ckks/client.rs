@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use hetal::crypt::SeededCiphertext;
+use hetal::ckks::encryption::SeededCiphertext;
 use hetal::{Ciphertext, Complex64, Plaintext, PublicKey};
 use rand_chacha::ChaCha20Rng;
 

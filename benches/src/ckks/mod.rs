@@ -5,7 +5,7 @@ mod circuits;
 mod client;
 pub mod stored;
 
-use hetal::params::Parameters;
+use hetal::ckks::params::Parameters;
 use hetal::{Complex64, Encoder, Plaintext, SecretKey};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};

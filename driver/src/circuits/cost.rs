@@ -2,7 +2,7 @@
 
 use std::ops::{Add, AddAssign, Mul};
 
-use crate::params::{GadgetShape, Parameters};
+use crate::ckks::params::{GadgetShape, Parameters};
 
 /// Counts of operations on limbs of N residues; additions are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

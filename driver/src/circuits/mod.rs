@@ -1,17 +1,14 @@
 //! Circuits: linear transforms, polynomials, bootstrapping and softmax of ciphertexts. Each can say, before any key exists, which keys it needs at which
 //! levels, how many levels it consumes and what it costs.
 
+pub mod activation;
 pub mod bootstrap;
-pub mod chebyshev;
 pub mod cost;
-pub mod dft;
-pub mod linear;
-pub mod mod1;
+pub mod matrix;
 pub mod polynomial;
-pub mod softmax;
+pub mod transform;
 
 pub use bootstrap::{Bootstrap, BootstrapConfig, BootstrapPlan, Bootstrapper};
-pub use chebyshev::Chebyshev;
 pub use cost::Cost;
-pub use linear::{EncodedTransform, LinearPlan, LinearTransform};
-pub use polynomial::PolynomialPlan;
+pub use polynomial::{Chebyshev, PolynomialPlan};
+pub use transform::{EncodedTransform, LinearPlan, LinearTransform};

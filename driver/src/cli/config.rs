@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use crate::error::{Error, Result};
-use crate::io::dataset::Dataset;
-use crate::io::read_at_most;
+use crate::base::error::{Error, Result};
+use crate::base::files::read_at_most;
+use crate::train::data::dataset::Dataset;
 use crate::train::{Config, DataShape, Method, Mode};
 
 /// Bytes of a file of settings at most.

@@ -12,12 +12,13 @@ use super::progress::Progress;
 use super::rehearsal::rehearse;
 use super::shuffle::{ShuffleArgs, warn_of_missing};
 use super::{open_keys, table};
-use crate::error::{Error, Result};
-use crate::io::dataset::Dataset;
-use crate::io::normaliser::Normaliser;
-use crate::keys::entropy;
+use crate::base::error::{Error, Result};
+use crate::ckks::keys::entropy;
 use crate::train::Client;
-use crate::train::store::{DataFolder, KeyFolder, Part, Receipt, StoredNormaliser};
+use crate::train::data::dataset::Dataset;
+use crate::train::data::dataset::Part;
+use crate::train::data::normaliser::Normaliser;
+use crate::train::store::{DataFolder, KeyFolder, Receipt, StoredNormaliser};
 
 #[derive(Debug, Args)]
 pub(super) struct EncryptArgs {

@@ -7,10 +7,11 @@ use serde::Serialize;
 
 use super::encrypt::bytes_of;
 use super::{open_keys, plan, table, warn_if_insecure};
-use crate::error::Result;
-use crate::footprint::Footprint;
-use crate::params::{Parameters, max_log_qp, preset};
-use crate::train::store::{DataFolder, Part};
+use crate::base::error::Result;
+use crate::ckks::params::{Parameters, max_log_qp, preset};
+use crate::measure::footprint::Footprint;
+use crate::train::data::dataset::Part;
+use crate::train::store::DataFolder;
 use crate::train::{Config, DataShape};
 
 #[derive(Debug, Subcommand)]
@@ -146,7 +147,7 @@ impl Inspect {
         for name in names {
             let params = Parameters::preset(&name)?;
             let footprint = Footprint::new(&params)?;
-            let measured_bytes = measure.then(|| crate::footprint::measure(&params)).transpose()?;
+            let measured_bytes = measure.then(|| crate::measure::footprint::measure(&params)).transpose()?;
             if json {
                 table::json(&Summary {
                     preset: name,

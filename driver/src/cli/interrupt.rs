@@ -6,8 +6,8 @@ use std::thread;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::error::{Error, Result};
-use crate::io::unfinished::{Unfinished, remove_all};
+use crate::base::error::{Error, Result};
+use crate::base::files::unfinished::{Unfinished, remove_all};
 
 /// Whether somebody looks at [`INTERRUPTED`].
 static LOOKED_AT: AtomicBool = AtomicBool::new(false);

@@ -37,8 +37,8 @@ pub use config::parse as parse_settings;
 
 use clap::{Parser, Subcommand};
 
-use crate::error::Result;
-use crate::params::Parameters;
+use crate::base::error::Result;
+use crate::ckks::params::Parameters;
 use crate::train::store::KeyFolder;
 
 /// Trains classifiers on encrypted data.

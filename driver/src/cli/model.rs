@@ -9,16 +9,17 @@ use serde::Serialize;
 
 use super::progress::Progress;
 use super::{open_keys, table, warn};
-use crate::ciphertext::Ciphertext;
-use crate::circuits::softmax::exact;
-use crate::error::{Error, Result};
-use crate::io::dataset::{Dataset, Features};
-use crate::io::normaliser::Normaliser;
-use crate::io::npy;
-use crate::train::circuit;
+use crate::base::error::{Error, Result};
+use crate::circuits::activation::exact;
+use crate::ckks::ciphertext::Ciphertext;
+use crate::train::data::dataset::Part;
+use crate::train::data::dataset::{Dataset, Features};
+use crate::train::data::normaliser::Normaliser;
+use crate::train::data::npy;
 use crate::train::log::{ClientEvent, Quality, Writer};
 use crate::train::metrics::{Confusion, predicted, quality};
-use crate::train::store::{DataFolder, KeyFolder, Part, Receipt, RunFolder, StoredModel};
+use crate::train::step;
+use crate::train::store::{DataFolder, KeyFolder, Receipt, RunFolder, StoredModel};
 use crate::train::twin::Weights;
 use crate::train::{Client, Server, TrainPlan};
 
@@ -119,7 +120,7 @@ impl Model {
         let progress = Progress::new("batches", data.batches(part));
         let mut logits = Vec::with_capacity(data.rows(part));
         for i in 0..data.batches(part) {
-            let outputs = server.outputs(&self.state, &data.features(part, i)?, circuit::Weights::V)?;
+            let outputs = server.outputs(&self.state, &data.features(part, i)?, step::Weights::V)?;
             logits.extend(self.client.logits(&outputs, data.batch_rows(part, i))?);
             progress.set(i + 1);
         }

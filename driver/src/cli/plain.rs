@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use super::rehearsal::{Needed, follow, number};
 use super::table;
-use crate::error::Result;
-use crate::io::dataset::Dataset;
+use crate::base::error::Result;
 use crate::train::Config;
+use crate::train::data::dataset::Dataset;
 use crate::train::log::Quality;
 use crate::train::metrics::quality;
 use crate::train::twin::{Exact, Rehearsal};

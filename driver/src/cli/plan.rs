@@ -9,12 +9,12 @@ use serde::Serialize;
 use super::config::{self, ConfigArgs, ShapeArgs};
 use super::progress::Progress;
 use super::{inspect, table};
-use crate::error::Result;
-use crate::io::wire::{evaluation_keys_len, seeded_len};
-use crate::keys::entropy;
-use crate::train::circuit::Levels;
+use crate::base::error::Result;
+use crate::ckks::keys::entropy;
+use crate::train::step::Levels;
 use crate::train::store::KeyFolder;
 use crate::train::{Config, DataShape, TrainPlan};
+use crate::wire::{evaluation_keys_len, seeded_len};
 
 /// What the planner knows.
 #[derive(Serialize)]

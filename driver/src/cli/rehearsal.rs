@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::progress::Progress;
-use crate::error::Result;
-use crate::io::dataset::Dataset;
-use crate::io::normaliser::curvature;
+use crate::base::error::Result;
+use crate::train::data::dataset::Dataset;
+use crate::train::data::normaliser::curvature;
 use crate::train::twin::{self, Exact, Rehearsal, RowSoftmax};
 use crate::train::{Config, DataShape, Method, TrainPlan};
 
@@ -186,7 +186,7 @@ pub(super) fn number(x: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::dataset::Split;
+    use crate::train::data::dataset::Split;
 
     /// Rows whose class their first feature tells, times a factor.
     fn rows(factor: f32) -> Dataset {

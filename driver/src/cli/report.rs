@@ -7,8 +7,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{table, warn};
-use crate::error::{Error, Result};
-use crate::io::{Access, write_sized};
+use crate::base::error::{Error, Result};
+use crate::base::files::{Access, write_sized};
 use crate::train::log::{self, ServerEvent};
 use crate::train::store::RunFolder;
 

@@ -4,9 +4,9 @@ use clap::Args;
 use rand_core::Rng;
 
 use super::warn;
-use crate::error::Result;
-use crate::io::dataset::Dataset;
-use crate::keys::entropy;
+use crate::base::error::Result;
+use crate::ckks::keys::entropy;
+use crate::train::data::dataset::Dataset;
 
 #[derive(Debug, Args)]
 pub(super) struct ShuffleArgs {
@@ -63,7 +63,7 @@ const LISTED: usize = 5;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::dataset::Split;
+    use crate::train::data::dataset::Split;
 
     #[test]
     fn batches_that_lack_classes() {

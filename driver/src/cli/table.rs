@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write};
 
 use serde::Serialize;
 
-use crate::error::printable;
+use crate::base::error::printable;
 
 /// Prints lines, or ends the process where that fails: with nothing said if nobody reads on. What steers
 /// a terminal is escaped: names come from files of others.

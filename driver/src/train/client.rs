@@ -6,13 +6,13 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::plan::TrainPlan;
-use crate::ciphertext::{Ciphertext, check_scales};
-use crate::crypt::SeededCiphertext;
-use crate::encoding::Encoder;
-use crate::error::{Error, Result, check_count, check_integer};
-use crate::io::dataset::Split;
-use crate::keys::{SecretKey, check_hash};
-use crate::parallel::try_map;
+use crate::base::error::{Error, Result, check_count, check_integer};
+use crate::base::parallel::try_map;
+use crate::ckks::ciphertext::{Ciphertext, check_scales};
+use crate::ckks::encoding::Encoder;
+use crate::ckks::encryption::SeededCiphertext;
+use crate::ckks::keys::{SecretKey, check_hash};
+use crate::train::data::dataset::Split;
 
 /// Rows that were encrypted together.
 #[derive(Clone, Debug)]

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::circuits::softmax::{NormaliseSquare, NormaliseSquareConfig, Paper, PaperConfig, Variant};
-use crate::error::{Error, Result, check_range};
+use crate::base::error::{Error, Result, check_range};
+use crate::circuits::activation::{NormaliseSquare, NormaliseSquareConfig, Paper, PaperConfig, Variant};
 
 /// How a step is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::config::Config;
 use super::log::{ClientEvent, Quality};
 use super::twin::{Exact, RowSoftmax, Step, Twin};
-use crate::circuits::softmax::Variant;
-use crate::error::{Error, Result};
-use crate::io::dataset::Dataset;
+use crate::base::error::{Error, Result};
+use crate::circuits::activation::Variant;
+use crate::train::data::dataset::Dataset;
 
 /// A twin that is as far as the run, or catches up with it.
 #[derive(Debug)]

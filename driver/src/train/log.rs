@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
-use crate::io::{Access, read_bounded, restrict};
+use crate::base::error::{Error, Result};
+use crate::base::files::{Access, read_bounded, restrict};
 
 /// A part of a step, with the time that it took.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

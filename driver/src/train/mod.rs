@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`config`] | settings, as in a TOML file |
 //! | [`plan`] | keys, levels and costs, before any key exists |
-//! | [`circuit`] | the linear part of a step |
+//! | [`step`] | the linear part of a step |
+//! | [`data`] | data sets in the clear |
 //! | [`predict`](mod@predict) | time and memory on this machine |
 //! | [`client`], [`server`] | the two roles: who holds the secret key, and who computes |
 //! | [`run`] | the loop over epochs, early stopping |
@@ -17,9 +18,9 @@
 //! | [`log`] | what a run writes down |
 //! | [`report`](mod@report) | a run as a page of HTML |
 
-pub mod circuit;
 pub mod client;
 pub mod config;
+pub mod data;
 pub mod follower;
 pub mod log;
 pub mod metrics;
@@ -29,11 +30,11 @@ pub mod predict;
 pub mod report;
 pub mod run;
 pub mod server;
+pub mod step;
 pub mod stopping;
 pub mod store;
 pub mod twin;
 
-pub use circuit::Circuit;
 pub use client::{Client, SeededBatch};
 pub use config::{Config, Method, Mode};
 pub use follower::Twins;
@@ -42,3 +43,4 @@ pub use predict::{Prediction, predict};
 pub use report::report;
 pub use run::{Outputs, Owner, Run, Validator};
 pub use server::{Batch, Server};
+pub use step::Circuit;

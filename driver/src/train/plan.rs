@@ -1,6 +1,6 @@
 //! What a training needs and costs, before any key exists.
 //!
-//! A step takes levels for the logits, softmax, the gradient and the update: how many says its [`circuit`](super::circuit). The state is refreshed at
+//! A step takes levels for the logits, softmax, the gradient and the update: how many says its [`circuit`](super::step). The state is refreshed at
 //! its end, softmax refreshes in between. The planner tries every unit block (that of the paper, in its mode), and for every number of bootstraps the
 //! lowest level of the features that makes do with it: products at low levels are cheap, but then logits have few levels left for softmax. All that
 //! with SlotToCoeff in three levels and in two.
@@ -13,16 +13,16 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::circuit::{Circuit, Levels, Step};
 use super::config::{Config, Mode};
+use super::step::{Circuit, Levels, Step};
+use crate::base::error::{Error, Result, check_integer};
+use crate::circuits::activation::plan::{Refresh, depth_and_bootstraps};
+use crate::circuits::activation::{SoftmaxPlan, Variant};
 use crate::circuits::bootstrap::Packing;
-use crate::circuits::softmax::plan::{Refresh, depth_and_bootstraps};
-use crate::circuits::softmax::{SoftmaxPlan, Variant};
+use crate::circuits::matrix::{Dimensions, Dry, Record, Recorded, Shape};
 use crate::circuits::{BootstrapConfig, BootstrapPlan, Cost};
-use crate::error::{Error, Result, check_integer};
-use crate::keys::KeyRequests;
-use crate::matrix::{Dimensions, Dry, Record, Recorded, Shape};
-use crate::params::{Parameters, preset};
+use crate::ckks::keys::KeyRequests;
+use crate::ckks::params::{Parameters, preset};
 
 /// The size of a training set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,11 +10,11 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::plan::TrainPlan;
+use crate::base::error::Result;
 use crate::circuits::Cost;
-use crate::encoding::Encoder;
-use crate::error::Result;
-use crate::eval::Evaluator;
-use crate::keys::{KeyRequests, SecretKey, entropy};
+use crate::ckks::encoding::Encoder;
+use crate::ckks::eval::Evaluator;
+use crate::ckks::keys::{KeyRequests, SecretKey, entropy};
 
 /// Time and memory of a training.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

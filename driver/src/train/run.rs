@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use super::circuit::Weights;
 use super::client::Client;
+use super::data::dataset::Part;
 use super::follower::Twins;
 use super::log::{ClientEvent, Phase, Quality, ServerEvent, Writer, latest};
 use super::metrics::{largest, quality};
 use super::plan::TrainPlan;
 use super::server::{Batch, Server};
+use super::step::Weights;
 use super::stopping::best_epoch;
-use super::store::{Checkpoint, DataFolder, Kept, Origin, Part, RunFolder};
-use crate::ciphertext::Ciphertext;
-use crate::error::{Error, Result, check_count};
-use crate::footprint;
+use super::store::{Checkpoint, DataFolder, Kept, Origin, RunFolder};
+use crate::base::error::{Error, Result, check_count};
+use crate::ckks::ciphertext::Ciphertext;
+use crate::measure::footprint;
 
 /// Where the server finds encrypted rows.
 pub trait Batches: Sync {

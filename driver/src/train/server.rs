@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::circuit::{Masks, Step, Weights, lower};
 use super::log::Phase;
 use super::optimiser::momentum;
 use super::plan::TrainPlan;
-use crate::ciphertext::{Ciphertext, Plaintext};
-use crate::circuits::{Bootstrap, Bootstrapper, softmax};
-use crate::error::{Error, Result, check_count};
-use crate::eval::Evaluator;
-use crate::keys::{EncapsulationKeys, EvaluationKeys, KeyId};
-use crate::matrix::Encrypted;
+use super::step::{Masks, Step, Weights, lower};
+use crate::base::error::{Error, Result, check_count};
+use crate::circuits::matrix::Encrypted;
+use crate::circuits::{Bootstrap, Bootstrapper, activation};
+use crate::ckks::ciphertext::{Ciphertext, Plaintext};
+use crate::ckks::eval::Evaluator;
+use crate::ckks::keys::{EncapsulationKeys, EvaluationKeys, KeyId};
 
 /// A batch of encrypted rows.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub struct Batch {
 /// Computes steps and outputs with evaluation keys. Has no secret key, and nothing of it takes one:
 ///
 /// ```compile_fail,E0308
-/// fn server(plan: hetal::train::TrainPlan, secret: hetal::SecretKey, keys: std::sync::Arc<hetal::keys::EncapsulationKeys>) {
+/// fn server(plan: hetal::train::TrainPlan, secret: hetal::SecretKey, keys: std::sync::Arc<hetal::ckks::keys::EncapsulationKeys>) {
 ///     let _ = hetal::train::Server::new(plan, std::sync::Arc::new(secret), keys);
 /// }
 /// ```
@@ -109,7 +109,7 @@ impl Server {
         };
         let level = plan.levels().errors;
         let errors = |(logits, labels): (Ciphertext, &Ciphertext)| {
-            let p = softmax::Encrypted::softmax(
+            let p = activation::Encrypted::softmax(
                 plan.softmax(),
                 plan.softmax_plan(),
                 &self.evaluator,

@@ -16,9 +16,9 @@ use super::log::Quality;
 use super::metrics::quality;
 use super::optimiser::Momenta;
 use super::stopping::EarlyStopping;
-use crate::circuits::softmax::{Plain, Softmax, exact};
-use crate::error::{Error, Result, check_count};
-use crate::io::dataset::{Dataset, Split};
+use crate::base::error::{Error, Result, check_count};
+use crate::circuits::activation::{Plain, Softmax, exact};
+use crate::train::data::dataset::{Dataset, Split};
 
 /// Rows that are summed in one piece.
 const ROWS: usize = 64;

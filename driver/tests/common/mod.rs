@@ -7,7 +7,7 @@ pub(crate) mod program;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use hetal::encoding::SpecialFft;
+use hetal::base::fft::SpecialFft;
 use hetal::{Ciphertext, Complex64, Encoder, Evaluator, KeyRequests, KeySet, Parameters, SecretKey};
 use proptest::prelude::ProptestConfig;
 use rand_chacha::ChaCha20Rng;

@@ -26,9 +26,9 @@
 
 use std::collections::BTreeSet;
 
+use hetal::ckks::keys::{EvaluationKey, KeyId};
 use hetal::kernel::GaloisElement;
 use hetal::kernel::sampler::SIGMA;
-use hetal::keys::{EvaluationKey, KeyId};
 use hetal::{Ciphertext, Complex64};
 use rand_chacha::ChaCha20Rng;
 
@@ -252,7 +252,7 @@ impl<'a> Model<'a> {
     /// x adjusted to the level and scale of `ct`: a product with a constant near `factor` and a rescaling, or nothing.
     pub(crate) fn adjusted(&mut self, ct: Ciphertext, x: &Tracked) -> Tracked {
         let (from, to) = (x.ct.scale(), ct.scale());
-        if (from / to - 1.0).abs() < 2.0 * hetal::ciphertext::SCALE_TOLERANCE {
+        if (from / to - 1.0).abs() < 2.0 * hetal::ckks::ciphertext::SCALE_TOLERANCE {
             return self.unchanged(ct, x.plain.clone(), x);
         }
         let factor = to / from * self.setup.params.q(ct.level() + 1).as_f64();

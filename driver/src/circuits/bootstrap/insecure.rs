@@ -5,11 +5,11 @@ use std::sync::Mutex;
 use rand_chacha::ChaCha20Rng;
 
 use super::{Bootstrap, reduced_by};
-use crate::ciphertext::Ciphertext;
-use crate::encoding::Encoder;
-use crate::error::{Error, Result};
-use crate::eval::Evaluator;
-use crate::keys::SecretKey;
+use crate::base::error::{Error, Result};
+use crate::ckks::ciphertext::Ciphertext;
+use crate::ckks::encoding::Encoder;
+use crate::ckks::eval::Evaluator;
+use crate::ckks::keys::SecretKey;
 
 /// Decrypts and encrypts again, **with the secret key**: for tests of what uses a [`Bootstrap`]. Takes parameters that are marked insecure
 /// only.

@@ -6,7 +6,7 @@
 //! | SlotToCoeff | the slots become the coefficients of the polynomial m | lowest |
 //! | raise | m mod q_0, under the sparse secret, is read as m + q_0·I modulo q_0 ⋯ q_L | back to L |
 //! | CoeffToSlot | the coefficients, divided by q_0·K, become slots | top |
-//! | EvalMod | t = I + m/q_0 becomes sin(2πt)/2π ≈ m/q_0 ([`crate::circuits::mod1`]) | below |
+//! | EvalMod | t = I + m/q_0 becomes sin(2πt)/2π ≈ m/q_0 ([`crate::circuits::bootstrap::mod1`]) | below |
 //!
 //! In this order (*StC first*; Kim and Guyot, [2021](https://eprint.iacr.org/2021/1605) use it for convolutions) the linear transform at the end is
 //! done at the beginning, where there are four limbs and not twenty, and slots that are real need one EvalMod and not two. EvalMod then sees
@@ -21,6 +21,7 @@
 //! which grows with its cube; beyond, it is reduced modulo 2^log_ratio, silently: check what the client decrypts.
 
 mod insecure;
+pub mod mod1;
 mod raise;
 
 use std::f64::consts::TAU;
@@ -31,14 +32,15 @@ use num_complex::Complex64;
 
 pub use insecure::InsecureRefresh;
 
-use super::mod1::{Mod1Config, Mod1Plan, bound, log_failure};
-use super::{Cost, EncodedTransform, LinearPlan, LinearTransform, dft};
-use crate::ciphertext::Ciphertext;
-use crate::encoding::Encoder;
-use crate::error::{Error, Result, check_range, check_reaches};
-use crate::eval::Evaluator;
-use crate::keys::{EncapsulationKeys, KeyRequests, SPARSE_WEIGHT};
-use crate::params::Parameters;
+use super::transform::dft;
+use super::{Cost, EncodedTransform, LinearPlan, LinearTransform};
+use crate::base::error::{Error, Result, check_range, check_reaches};
+use crate::ckks::ciphertext::Ciphertext;
+use crate::ckks::encoding::Encoder;
+use crate::ckks::eval::Evaluator;
+use crate::ckks::keys::{EncapsulationKeys, KeyRequests, SPARSE_WEIGHT};
+use crate::ckks::params::Parameters;
+use mod1::{Mod1Config, Mod1Plan, bound, log_failure};
 
 /// What the slots hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -448,7 +450,7 @@ impl Bootstrapper {
     /// # Errors
     /// [`Error::OtherParameters`] for keys of other parameters.
     pub fn new(plan: BootstrapPlan, keys: Arc<EncapsulationKeys>) -> Result<Self> {
-        crate::keys::check_hash(keys.hash, &plan.params)?;
+        crate::ckks::keys::check_hash(keys.hash, &plan.params)?;
         let encoder = Encoder::new(&plan.params);
         let encode = |f: &Factor| EncodedTransform::new(&encoder, &f.transform, f.plan.clone(), f.scale);
         let all = |factors: &[Factor]| factors.iter().map(encode).collect::<Result<Vec<_>>>();
@@ -536,7 +538,7 @@ impl Bootstrapper {
         let (plan, params) = (&self.plan, &self.plan.params);
         a.check(params)?;
         a.generation.check(self.keys.generation)?;
-        crate::keys::check_hash(params.hash(), evaluator.params())?;
+        crate::ckks::keys::check_hash(params.hash(), evaluator.params())?;
         a.check_degree(1)?;
         let slots = 1usize << plan.config.log_slots;
         if a.slots() > slots {

@@ -2,13 +2,13 @@
 
 use hetal_kernel::{Coeff, Eval, RnsPoly};
 
-use crate::ciphertext::Ciphertext;
+use crate::base::error::Result;
+use crate::base::parallel::for_each;
 use crate::circuits::Cost;
-use crate::error::Result;
-use crate::eval::Evaluator;
-use crate::keys::EncapsulationKeys;
-use crate::parallel::for_each;
-use crate::params::{GadgetShape, Parameters};
+use crate::ckks::ciphertext::Ciphertext;
+use crate::ckks::eval::Evaluator;
+use crate::ckks::keys::EncapsulationKeys;
+use crate::ckks::params::{GadgetShape, Parameters};
 
 /// What raising costs: a switch of one limb, the transforms of both parts to all limbs and p_0, and the division by p_0.
 pub(super) fn cost(params: &Parameters) -> Cost {

@@ -9,15 +9,15 @@ use rand_core::Rng;
 use serde::Serialize;
 
 use super::{Single, median};
+use crate::base::error::Result;
 use crate::circuits::bootstrap::{Breakdown, Order, Packing};
 use crate::circuits::{Bootstrap, BootstrapConfig, BootstrapPlan, Bootstrapper};
+use crate::ckks::encoding::Encoder;
+use crate::ckks::eval::Evaluator;
+use crate::ckks::keys::{SecretKey, entropy};
+use crate::ckks::params::Parameters;
 use crate::cli::{inspect, table};
-use crate::encoding::Encoder;
-use crate::error::Result;
-use crate::eval::Evaluator;
-use crate::footprint;
-use crate::keys::{SecretKey, entropy};
-use crate::params::Parameters;
+use crate::measure::footprint;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct BootstrapArgs {

@@ -9,18 +9,18 @@ use rand_core::Rng;
 use serde::Serialize;
 
 use super::{Single, median};
+use crate::base::error::{Error, Result, check_integer};
 use crate::circuits::Cost;
-use crate::cli::{inspect, table};
-use crate::encoding::Encoder;
-use crate::error::{Error, Result, check_integer};
-use crate::eval::Evaluator;
-use crate::footprint;
-use crate::keys::{SecretKey, entropy};
-use crate::matrix::{
+use crate::circuits::matrix::{
     ColMajor, Counts, DiagAbt, DiagAtb, Dimensions, Encrypted, JinAbt, JinAtb, Packing, Product, RowMajor, Shape,
     SkewAbt, SkewAtb, skew,
 };
-use crate::params::Parameters;
+use crate::ckks::encoding::Encoder;
+use crate::ckks::eval::Evaluator;
+use crate::ckks::keys::{SecretKey, entropy};
+use crate::ckks::params::Parameters;
+use crate::cli::{inspect, table};
+use crate::measure::footprint;
 
 /// The shapes of HETAL's tables.
 const SHAPES: [[usize; 3]; 5] = [[128, 128, 4], [256, 256, 8], [512, 769, 4], [1024, 769, 8], [2048, 769, 16]];

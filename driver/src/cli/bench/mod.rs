@@ -10,7 +10,7 @@ use std::io;
 use clap::Subcommand;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Bench {

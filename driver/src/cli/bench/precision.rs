@@ -2,10 +2,10 @@
 
 use clap::Args;
 
+use crate::base::error::Result;
+use crate::ckks::params::Parameters;
 use crate::cli::{inspect, table};
-use crate::error::Result;
-use crate::params::Parameters;
-use crate::precision;
+use crate::measure::precision;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct PrecisionArgs {

@@ -8,19 +8,19 @@ use rand_core::Rng;
 use serde::Serialize;
 
 use super::{Single, median};
+use crate::base::error::{Error, Result};
+use crate::circuits::activation::Variant;
+use crate::circuits::activation::plan::Refresh;
+use crate::circuits::activation::table::{CLASSES, RANGES, row};
+use crate::circuits::activation::{Encrypted, Layout, Plain, Softmax, SoftmaxPlan, exact};
 use crate::circuits::bootstrap::Packing;
-use crate::circuits::softmax::Variant;
-use crate::circuits::softmax::plan::Refresh;
-use crate::circuits::softmax::table::{CLASSES, RANGES, row};
-use crate::circuits::softmax::{Encrypted, Layout, Plain, Softmax, SoftmaxPlan, exact};
 use crate::circuits::{BootstrapConfig, BootstrapPlan, Bootstrapper};
+use crate::ckks::encoding::Encoder;
+use crate::ckks::eval::Evaluator;
+use crate::ckks::keys::{KeyRequests, SecretKey, entropy};
+use crate::ckks::params::Parameters;
 use crate::cli::{inspect, table};
-use crate::encoding::Encoder;
-use crate::error::{Error, Result};
-use crate::eval::Evaluator;
-use crate::footprint;
-use crate::keys::{KeyRequests, SecretKey, entropy};
-use crate::params::Parameters;
+use crate::measure::footprint;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SoftmaxArgs {

@@ -12,43 +12,18 @@ use super::folder::{Folder, Kind, Making, check_finished};
 use super::receipt::Receipt;
 use super::run::Origin;
 use super::{KeyFolder, Progress, check_job, check_keys, encoded_len, hex, read_json, read_list, write_json};
-use crate::ciphertext::Ciphertext;
-use crate::crypt::SeededCiphertext;
-use crate::error::{Error, Result, check_count};
-use crate::io::dataset::{Dataset, Split};
-use crate::io::wire;
-use crate::io::{Access, write_sized};
-use crate::keys::KeyGeneration;
-use crate::parallel::try_map;
+use crate::base::error::{Error, Result, check_count};
+use crate::base::files::{Access, write_sized};
+use crate::base::key_generation::KeyGeneration;
+use crate::base::parallel::try_map;
+use crate::ckks::ciphertext::Ciphertext;
+use crate::ckks::encryption::SeededCiphertext;
 use crate::train::client::Client;
+use crate::train::data::dataset::Part;
+use crate::train::data::dataset::{Dataset, Split};
 use crate::train::plan::{JobHash, TrainPlan};
 use crate::train::server::Batch;
-
-/// The sets of rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// To train on.
-    Train,
-    /// To decide when to stop.
-    Val,
-    /// To measure the result.
-    Test,
-}
-
-impl Part {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Train, Self::Val, Self::Test];
-
-    /// Its name in files.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Val => "val",
-            Self::Test => "test",
-        }
-    }
-}
+use crate::wire;
 
 /// What a folder of encrypted data holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

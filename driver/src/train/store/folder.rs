@@ -5,9 +5,9 @@ use std::io::{BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::reading;
-use crate::error::{Error, Result};
-use crate::io::temporary::{is_temporary, remove_left};
-use crate::io::unfinished::Unfinished;
+use crate::base::error::{Error, Result};
+use crate::base::files::temporary::{is_temporary, remove_left};
+use crate::base::files::unfinished::Unfinished;
 
 /// Who may have a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,13 +11,14 @@ use sha2::{Digest, Sha256};
 use super::folder::{Folder, Kind, Making, check_finished};
 use super::receipt::Receipt;
 use super::{Progress, check_job, check_keys, hex, read_json, write_json};
-use crate::error::{Error, Result, check_count};
-use crate::io::normaliser::Normaliser;
-use crate::io::wire::{self, Wire};
-use crate::io::{Access, write_sized};
-use crate::keys::{EncapsulationKeys, KeyGeneration, KeySet, SecretKey};
+use crate::base::error::{Error, Result, check_count};
+use crate::base::files::{Access, write_sized};
+use crate::base::key_generation::KeyGeneration;
+use crate::ckks::keys::{EncapsulationKeys, KeySet, SecretKey};
 use crate::train::config::{Config, OF_KEYS};
+use crate::train::data::normaliser::Normaliser;
 use crate::train::plan::{DataShape, JobHash, TrainPlan};
+use crate::wire::{self, Wire};
 
 /// What a folder of keys was made for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

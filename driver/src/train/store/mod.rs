@@ -36,18 +36,18 @@ use std::path::Path;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use data::{DataFolder, Part};
+pub use data::DataFolder;
 pub use folder::{FILES, Kind, Lock, PUBLIC, Party, party};
 pub use keys::{Job, KeyFolder, StoredNormaliser};
 pub use receipt::Receipt;
 pub use run::{Checkpoint, Kept, Origin, RunFolder, StoredModel};
 
 use super::plan::{JobHash, TrainPlan};
-use crate::error::{Error, Result};
-use crate::io::wire::{self, Wire};
-use crate::io::{Access, read_bounded, write_sized};
-use crate::keys::KeyGeneration;
-use crate::params::Parameters;
+use crate::base::error::{Error, Result};
+use crate::base::files::{Access, read_bounded, write_sized};
+use crate::base::key_generation::KeyGeneration;
+use crate::ckks::params::Parameters;
+use crate::wire::{self, Wire};
 
 /// How many steps of something are done.
 pub type Progress<'a> = dyn FnMut(usize, usize) + 'a;

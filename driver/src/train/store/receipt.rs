@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::data::Part;
 use super::hex;
-use crate::error::{Error, Result};
-use crate::io::dataset::{Dataset, Split};
-use crate::io::normaliser::Normaliser;
-use crate::keys::KeyGeneration;
+use crate::base::error::{Error, Result};
+use crate::base::key_generation::KeyGeneration;
+use crate::train::data::dataset::Part;
+use crate::train::data::dataset::{Dataset, Split};
+use crate::train::data::normaliser::Normaliser;
 
 /// A set of rows, by digests. These stay with the client: a server could try values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,15 +10,15 @@ use serde::{Deserialize, Serialize};
 
 use super::folder::{Folder, Kind, Lock, is_unfinished};
 use super::{check_job, check_keys, encoded_len, read_list, reading, write_all};
-use crate::ciphertext::Ciphertext;
-use crate::error::{Error, Result};
-use crate::io::wire;
-use crate::io::{Access, write_sized};
-use crate::keys::KeyGeneration;
+use crate::base::error::{Error, Result};
+use crate::base::files::{Access, write_sized};
+use crate::base::key_generation::KeyGeneration;
+use crate::ckks::ciphertext::Ciphertext;
 use crate::train::config::{Config, OF_RUN};
 use crate::train::log::{self, ClientEvent, ServerEvent};
 use crate::train::plan::{JobHash, TrainPlan};
 use crate::train::stopping;
+use crate::wire;
 
 /// Results of an epoch: what outputs are computed with.
 #[derive(Clone, Debug)]

@@ -1,0 +1,70 @@
+//! Which keys and ciphertexts belong together.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rand_core::CryptoRng;
+use serde::{Deserialize, Serialize};
+
+use crate::base::error::{Error, Result};
+
+/// The id of a key generation: drawn with a secret key, and carried by all that is made with it, keys and ciphertexts. Under other keys
+/// of the same parameters these would compute and decrypt to noise without a sign.
+///
+/// It is public and says nothing of the secret. It finds what was mixed up; it proves nothing, for whoever makes an object can
+/// write any id into it. Shown, read and serialised as 32 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct KeyGeneration(pub [u8; 16]);
+
+impl KeyGeneration {
+    /// That of what no key has made: parameters, plaintexts, no keys at all, a ciphertext that is still to be overwritten.
+    pub const NONE: Self = Self([0; 16]);
+
+    pub(crate) fn draw(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
+        let mut id = [0; 16];
+        rng.fill_bytes(&mut id);
+        Self(id)
+    }
+
+    /// Checks that what has this id belongs to what has another one.
+    ///
+    /// # Errors
+    /// [`Error::OtherKeys`] if it does not.
+    pub fn check(self, wanted: Self) -> Result<()> {
+        if self == wanted { Ok(()) } else { Err(Error::OtherKeys { found: self, wanted }) }
+    }
+}
+
+impl fmt::Display for KeyGeneration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for KeyGeneration {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        // Only digits: a sign would be a number as well.
+        let number = text.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u128::from_str_radix(text, 16).ok());
+        match number.flatten().filter(|_| text.len() == 32) {
+            Some(number) => Ok(Self(number.to_be_bytes())),
+            None => Err(Error::malformed("key generation", "id", format_args!("{text:?}"), "32 hexadecimal digits")),
+        }
+    }
+}
+
+impl TryFrom<String> for KeyGeneration {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<KeyGeneration> for String {
+    fn from(generation: KeyGeneration) -> Self {
+        generation.to_string()
+    }
+}

@@ -1,0 +1,16 @@
+//! What every storey stands on, and what knows nothing of CKKS.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`error`](mod@error) | what can go wrong, and what to do then |
+//! | [`key_generation`] | the id that says which keys and ciphertexts belong together |
+//! | [`fft`] | the transform between slots and coefficients |
+//! | [`files`] | files that are complete or absent, of bounded length |
+//! | `parallel`, `memory` | loops over threads; buffers that are used again |
+
+pub mod error;
+pub mod fft;
+pub mod files;
+pub mod key_generation;
+pub(crate) mod memory;
+pub(crate) mod parallel;

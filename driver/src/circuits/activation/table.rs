@@ -1,0 +1,81 @@
+//! Errors, depths and bootstraps of the variants, side by side.
+//!
+//! HETAL's own table takes its samples for a range from that and all smaller ones of [`RANGES`]: its means are those of the means here, its maxima the
+//! largest of theirs, over more samples.
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use serde::Serialize;
+
+use super::plan::{Refresh, depth_and_bootstraps};
+use super::{Layout, Plain, Softmax, Variant, exact};
+use crate::base::error::Result;
+
+/// The numbers of classes of the table.
+pub const CLASSES: [usize; 4] = [3, 5, 7, 10];
+/// The ranges of the table.
+pub const RANGES: [f64; 4] = [4.0, 8.0, 32.0, 128.0];
+
+/// One variant for one number of classes on one range.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// The variant.
+    pub variant: String,
+    /// Classes.
+    pub classes: usize,
+    /// R: logits are uniform in [−R, R].
+    pub range: f64,
+    /// The largest error of an entry.
+    pub max_error: f64,
+    /// The mean over rows of the largest error in the row.
+    pub mean_error: f64,
+    /// Levels.
+    pub depth: usize,
+    /// Bootstraps of one ciphertext, from 17 levels to 3 and back.
+    pub bootstraps: usize,
+}
+
+/// The levels of the bootstrapping of the presets.
+pub const REFRESH: Refresh = Refresh { input: 3, output: 17 };
+
+/// The largest and the mean (over rows) error of a variant on rows with independent uniform entries in [−R, R].
+///
+/// # Errors
+/// Those of the variant.
+pub fn errors(variant: &impl Softmax, classes: usize, range: f64, samples: usize, seed: u64) -> Result<[f64; 2]> {
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    let mut entry = || range * ((rng.next_u64() >> 11) as f64 / (1u64 << 52) as f64 - 1.0);
+    let rows: Vec<Vec<f64>> = (0..samples).map(|_| (0..classes).map(|_| entry()).collect()).collect();
+    let (mut largest, mut sum) = (0.0f64, 0.0);
+    for (row, found) in rows.iter().zip(Plain::softmax(variant, &rows)?) {
+        let error = exact(row).iter().zip(&found).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        largest = largest.max(error);
+        sum += error;
+    }
+    Ok([largest, sum / samples as f64])
+}
+
+/// One row, from this many samples.
+///
+/// # Errors
+/// Those of the variant.
+pub fn row(variant: &impl Softmax, classes: usize, range: f64, samples: usize) -> Result<Row> {
+    let [max_error, mean_error] = errors(variant, classes, range, samples, 1)?;
+    let layout = Layout::strided(classes.next_power_of_two(), 1, classes)?;
+    let (depth, bootstraps) = depth_and_bootstraps(variant, layout, REFRESH.output, REFRESH.input, Some(REFRESH))?;
+    Ok(Row { variant: variant.name(), classes, range, max_error, mean_error, depth, bootstraps })
+}
+
+/// The table, from this many samples for each number of classes and range: every [`Variant::all`].
+///
+/// # Errors
+/// Those of the variants: none for these classes and ranges.
+pub fn table(samples: usize) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for (classes, range) in CLASSES.into_iter().flat_map(|classes| RANGES.map(|range| (classes, range))) {
+        for variant in Variant::all(classes, range)? {
+            rows.push(row(&variant, classes, range, samples)?);
+        }
+    }
+    Ok(rows)
+}

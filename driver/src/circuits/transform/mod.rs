@@ -1,0 +1,6 @@
+//! Linear maps of the slots: by their diagonals, and the factors of the embedding.
+
+pub mod dft;
+pub mod linear;
+
+pub use linear::{EncodedTransform, LinearPlan, LinearTransform};

@@ -1,0 +1,336 @@
+//! The linear part of a step: everything but softmax and bootstrapping, over any [`Slots`]. [`fast`] and [`published`] say how each mode does it.
+//!
+//! Logits leave it divided by their range; weights and the optimiser's V are kept divided by theirs. Rows of the last batch of an epoch that are not
+//! there have no features, not even the bias; so their errors change nothing.
+
+pub mod fast;
+pub mod published;
+
+use num_complex::Complex64;
+use serde::Serialize;
+
+pub use fast::Fast;
+pub use published::Paper;
+
+use super::config::Mode;
+use crate::base::error::{Result, check_count, check_integer};
+use crate::base::parallel::try_map;
+use crate::circuits::activation::Layout;
+use crate::circuits::matrix::{BlockMatrix, Dimensions, Packing, Shape, Slots};
+
+/// What the circuits of both modes are made for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Frame {
+    dims: Dimensions,
+    unit: Shape,
+    /// Logits are divided by this.
+    logit_range: f64,
+    /// Weights are divided by this.
+    weight_range: f64,
+}
+
+impl Frame {
+    /// By what products of features and the state are multiplied.
+    fn logits_factor(&self) -> f64 {
+        self.weight_range / self.logit_range
+    }
+
+    /// By what the sum of errors and features is multiplied: the step size for the mean.
+    fn gradient_factor<V>(&self, step: &Step<'_, V>) -> f64 {
+        step.learning_rate / step.rows as f64 / self.weight_range
+    }
+
+    /// The blocks of weights by classes and features, over their range.
+    fn pack_weights(&self, packing: Packing, weights: &[f64]) -> Result<Vec<Vec<f64>>> {
+        let block = |block: &Vec<Complex64>| block.iter().map(|z| z.re / self.weight_range).collect();
+        Ok(packing.pack(weights)?.blocks().iter().map(block).collect())
+    }
+
+    /// The inverse of [`Frame::pack_weights`].
+    fn unpack_weights(&self, packing: Packing, blocks: impl Iterator<Item = Vec<f64>>) -> Result<Vec<f64>> {
+        let block = |block: Vec<f64>| block.into_iter().map(|x| (x * self.weight_range).into()).collect();
+        Ok(BlockMatrix::new(packing, blocks.map(block).collect())?.unpack())
+    }
+}
+
+/// Shapes and packings of a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Circuit {
+    /// [`Mode::Fast`].
+    Fast(Fast),
+    /// [`Mode::Paper`].
+    Paper(Paper),
+}
+
+/// The levels at which a step works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Levels {
+    /// Of the state that logits are computed from.
+    pub state: usize,
+    /// Of features.
+    pub features: usize,
+    /// Of labels and errors.
+    pub errors: usize,
+    /// Of the next state.
+    pub update: usize,
+}
+
+/// One of the two matrices of the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weights {
+    /// W, where gradients are taken.
+    W,
+    /// V, the result.
+    V,
+}
+
+/// What a step is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a, V> {
+    /// The state.
+    pub state: &'a [V],
+    /// The features of the batch.
+    pub features: &'a [V],
+    /// Its rows, as far as they are there.
+    pub rows: usize,
+    /// η.
+    pub learning_rate: f64,
+    /// γ, from −1 to 0.
+    pub momentum: f64,
+}
+
+/// The constants of a step that stay the same. The mode of the paper has none: its products make theirs as they go.
+#[derive(Clone, Debug)]
+pub struct Masks<M> {
+    /// By group of rows: those of W.
+    w: Vec<M>,
+    /// Those of V.
+    v: Vec<M>,
+    /// By row of blocks.
+    logits: Vec<M>,
+}
+
+/// Calls the circuit of the mode.
+macro_rules! of_mode {
+    ($circuit:expr, $of:ident => $call:expr) => {
+        match $circuit {
+            Circuit::Fast($of) => $call,
+            Circuit::Paper($of) => $call,
+        }
+    };
+}
+
+impl Circuit {
+    /// For batches of `dims.rows` rows, with the bias among the features, in these unit blocks.
+    ///
+    /// # Errors
+    /// [`Error::Range`](crate::Error::Range) and [`Error::Slots`](crate::Error::Slots) for unit blocks that the mode cannot use.
+    pub fn new(mode: Mode, dims: Dimensions, unit: Shape, logit_range: f64, weight_range: f64) -> Result<Self> {
+        let frame = Frame { dims, unit, logit_range, weight_range };
+        Ok(match mode {
+            Mode::Fast => Self::Fast(Fast::new(frame)?),
+            Mode::Paper => Self::Paper(Paper::new(frame)?),
+        })
+    }
+
+    const fn frame(&self) -> &Frame {
+        match self {
+            Self::Fast(fast) => &fast.frame,
+            Self::Paper(paper) => &paper.frame,
+        }
+    }
+
+    /// Rows of a batch, features with the bias, classes.
+    #[must_use]
+    pub const fn dimensions(&self) -> Dimensions {
+        self.frame().dims
+    }
+
+    /// The unit block.
+    #[must_use]
+    pub const fn unit(&self) -> Shape {
+        self.frame().unit
+    }
+
+    /// The packing of the features of a batch.
+    #[must_use]
+    pub fn features(&self) -> Packing {
+        of_mode!(self, c => c.features())
+    }
+
+    /// Ciphertexts of the state.
+    #[must_use]
+    pub fn states(&self) -> usize {
+        of_mode!(self, c => c.states())
+    }
+
+    /// Ciphertexts of logits.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        self.dimensions().rows.div_ceil(self.output_rows())
+    }
+
+    /// Rows whose logits one ciphertext holds.
+    fn output_rows(&self) -> usize {
+        of_mode!(self, c => c.output_rows())
+    }
+
+    /// Where logits and labels are: of each ciphertext the same.
+    ///
+    /// # Errors
+    /// None for a circuit.
+    pub fn layout(&self) -> Result<Layout> {
+        let rows = self.dimensions().rows.min(self.output_rows());
+        of_mode!(self, c => c.layout(rows))
+    }
+
+    /// The levels of a step, as low as they can be for features and a next state at these; `None` if such features are too low.
+    #[must_use]
+    pub fn levels(&self, features: usize, update: usize) -> Option<Levels> {
+        of_mode!(self, c => c.levels(features, update))
+    }
+
+    /// The level of the logits of a step at these levels.
+    #[must_use]
+    pub const fn logits_level(&self, levels: Levels) -> usize {
+        match self {
+            Self::Fast(_) => Fast::logits_level(levels),
+            Self::Paper(_) => Paper::logits_level(levels),
+        }
+    }
+
+    /// Relinearisations that a step makes, and more, with their levels: none are named in the mode of the paper, which has but one
+    /// unit block to choose from.
+    pub(super) fn relinearisations(&self, levels: Levels) -> Vec<(usize, usize)> {
+        match self {
+            Self::Fast(fast) => fast.relinearisations(levels).to_vec(),
+            Self::Paper(_) => Vec::new(),
+        }
+    }
+
+    /// The constants for features at a level.
+    ///
+    /// # Errors
+    /// As [`Slots::encode`].
+    pub fn masks<S: Slots>(&self, slots: &S, features: usize) -> Result<Masks<S::Mask>> {
+        match self {
+            Self::Fast(fast) => fast.masks(slots, features),
+            Self::Paper(_) => Ok(Masks { w: Vec::new(), v: Vec::new(), logits: Vec::new() }),
+        }
+    }
+
+    /// A whole step: the next state, at `levels.update`. `softmax` makes errors, at `levels.errors`, of logits; `mark` is told the name of every
+    /// part that is done, and a vector that it made.
+    ///
+    /// # Errors
+    /// Those of [`Slots`] and of `softmax`.
+    pub fn step<S: Slots>(
+        &self,
+        slots: &S,
+        masks: &Masks<S::Mask>,
+        levels: Levels,
+        step: Step<'_, S::Vector>,
+        softmax: impl FnOnce(Vec<S::Vector>) -> Result<Vec<S::Vector>>,
+        mut mark: impl FnMut(&'static str, &S::Vector),
+    ) -> Result<Vec<S::Vector>> {
+        let weights = self.weights(slots, masks, levels, step.state, Weights::W)?;
+        mark("weights", &weights[0]);
+        let logits = of_mode!(self, c => c.logits(slots, masks, step.features, &weights))?;
+        drop(weights);
+        mark("logits", &logits[0]);
+        let errors = softmax(logits)?;
+        mark("softmax", &errors[0]);
+        let errors = of_mode!(self, c => c.errors(slots, &step, &errors))?;
+        mark("errors", &errors[0]);
+        let gradient = of_mode!(self, c => c.gradient(slots, &step, &errors))?;
+        drop(errors);
+        mark("gradient", &gradient[0]);
+        let state = lower(slots, step.state, slots.level(&gradient[0]))?;
+        let next = of_mode!(self, c => c.update(slots, &state, &gradient, step.momentum))?;
+        mark("update", &next[0]);
+        Ok(next)
+    }
+
+    /// The logits of V, which is the result, or of W.
+    ///
+    /// # Errors
+    /// Those of [`Slots`].
+    pub fn outputs_of<S: Slots>(
+        &self,
+        slots: &S,
+        masks: &Masks<S::Mask>,
+        levels: Levels,
+        state: &[S::Vector],
+        features: &[S::Vector],
+        which: Weights,
+    ) -> Result<Vec<S::Vector>> {
+        let weights = self.weights(slots, masks, levels, state, which)?;
+        of_mode!(self, c => c.logits(slots, masks, features, &weights))
+    }
+
+    /// The blocks of W or V, as logits take them.
+    fn weights<S: Slots>(
+        &self,
+        slots: &S,
+        masks: &Masks<S::Mask>,
+        levels: Levels,
+        state: &[S::Vector],
+        which: Weights,
+    ) -> Result<Vec<S::Vector>> {
+        match self {
+            Self::Fast(fast) => fast.weights(slots, masks, &lower(slots, state, levels.state)?, which),
+            Self::Paper(paper) => lower(slots, &state[paper.blocks_of(which)], levels.state),
+        }
+    }
+
+    /// Values by rows and classes in the slots of every ciphertext of logits.
+    ///
+    /// # Errors
+    /// As [`Circuit::layout`].
+    pub fn pack_outputs(&self, value: impl Fn(usize, usize) -> f64) -> Result<Vec<Vec<f64>>> {
+        let (layout, together, rows) = (self.layout()?, self.output_rows(), self.dimensions().rows);
+        let one = |i: usize| {
+            let value = |row, class| if i * together + row < rows { value(i * together + row, class) } else { 0.0 };
+            layout.fill(value, 0.0)
+        };
+        Ok((0..self.outputs()).map(one).collect())
+    }
+
+    /// The inverse of [`Circuit::pack_outputs`] for the first `rows` rows.
+    ///
+    /// # Errors
+    /// As [`Circuit::layout`]; [`Error::Count`](crate::Error::Count) for another number of ciphertexts,
+    /// [`Error::Range`](crate::Error::Range) for more rows than a batch has.
+    pub fn unpack_outputs(&self, slots: &[Vec<f64>], rows: usize) -> Result<Vec<Vec<f64>>> {
+        check_count("ciphertexts of outputs", slots.len(), self.outputs())?;
+        check_integer("rows of a batch", rows, 0, self.dimensions().rows)?;
+        let (layout, together) = (self.layout()?, self.output_rows());
+        let row = |row: usize| {
+            let class = |class| slots[row / together][layout.slot(row % together, class)];
+            (0..self.dimensions().classes).map(class).collect()
+        };
+        Ok((0..rows).map(row).collect())
+    }
+
+    /// Slots of the state from weights and V, by classes and features.
+    ///
+    /// # Errors
+    /// [`Error::Count`](crate::Error::Count).
+    pub fn pack_state(&self, weights: &[f64], v: &[f64]) -> Result<Vec<Vec<f64>>> {
+        of_mode!(self, c => c.pack_state([weights, v]))
+    }
+
+    /// Weights and V from the slots of the state.
+    ///
+    /// # Errors
+    /// [`Error::Count`](crate::Error::Count) for another number of vectors than there are ciphertexts of the state.
+    pub fn unpack_state(&self, state: &[Vec<f64>]) -> Result<[Vec<f64>; 2]> {
+        check_count("ciphertexts of the state", state.len(), self.states())?;
+        of_mode!(self, c => c.unpack_state(state))
+    }
+}
+
+/// Vectors at a lower level.
+pub(super) fn lower<S: Slots>(slots: &S, list: &[S::Vector], level: usize) -> Result<Vec<S::Vector>> {
+    try_map(list, |v| slots.lower(v, level))
+}

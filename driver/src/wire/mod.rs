@@ -1,0 +1,348 @@
+//! The bytes of parameters, plaintexts, ciphertexts and keys.
+//!
+//! An object is a header and a body; every number is little-endian. Objects follow each other in a stream without anything between
+//! them; [`expect_end`] asks whether the last one was read.
+//!
+//! **Header**, 52 bytes ([`Header`]):
+//!
+//! | offset | bytes | field |
+//! |---|---|---|
+//! | 0 | 8 | magic: 89 68 65 74 61 6c 0d 0a (not text, "hetal", a line end that text conversion would change) |
+//! | 8 | 2 | format version: 2 |
+//! | 10 | 2 | kind: 1 parameters, 2 plaintext, 3 ciphertext, 4 seeded ciphertext, 5 secret key, 6 public key, 7 evaluation keys, 8 encapsulation keys |
+//! | 12 | 16 | hash of the parameters ([`ParametersHash`]) |
+//! | 28 | 16 | id of the key generation ([`KeyGeneration`]): of parameters, of a plaintext and of no evaluation keys 0, of all else not |
+//! | 44 | 8 | length of the body |
+//!
+//! Version 1 had no key generation. Its objects are not read: nothing in them says which keys they belong to.
+//!
+//! **Limbs** are those of [`hetal_kernel::bytes`]: N residues below the prime, each in ⌈bits/8⌉ bytes. A polynomial at level l is the
+//! limbs q_0 … q_l, in values, in the order of [`hetal_kernel::ntt`]. A **seed** stands for a uniform polynomial; limb i is stream i of the seed
+//! ([`Seed::expand`](hetal_kernel::sampler::Seed::expand)).
+//!
+//! **Parameters** (kind 1): the literal. The reader checks it and returns it with the hash of the header; the primes and tables are
+//! made, and the hash compared, by [`StoredParameters::build`].
+//!
+//! | bytes | field |
+//! |---|---|
+//! | 1 | length of the name |
+//! | that | the name, UTF-8 without control characters |
+//! | 1 | log2 N: 4 to 17 |
+//! | 1, 1 | number of ciphertext primes, number of special primes |
+//! | 1 each | bits of q_0 … q_L, then of p_0 … p_{K−1} |
+//! | 1 | secret: 0 uniform ternary, 1 fixed weight |
+//! | 4 | the weight; 0 for a uniform ternary secret |
+//! | 1 | security: 0 128 bits, 1 insecure |
+//!
+//! **Plaintext** (2), **ciphertext** (3), **seeded ciphertext** (4):
+//!
+//! | bytes | field |
+//! |---|---|
+//! | 1 | degree in the secret, 1 or 2: ciphertexts only |
+//! | 1 | level |
+//! | 1 | log2 of the number of slots |
+//! | 8 | scale, an IEEE 754 double: finite and positive |
+//! | 32 | seed of a: seeded ciphertexts only |
+//! | | limbs of the polynomial; of parts 0 … degree; of b |
+//!
+//! **Secret key** (5): N/4 bytes, two bits a coefficient, lowest first: 0 for 0, 1 for 1, 3 for −1. It is neither compressed nor
+//! encrypted: its file is as secret as the key ([`Access::Owner`](crate::base::files::Access::Owner)).
+//!
+//! **Public key** (6): seed of a, 32 bytes; the limbs q_0 … q_L and p_0 of b.
+//!
+//! **Evaluation keys** (7): the number of keys, 4 bytes; then for each, in any order and none twice:
+//!
+//! | bytes | field |
+//! |---|---|
+//! | 1 | kind: 0 relinearisation key, 1 Galois key |
+//! | 1 | level |
+//! | 1, 1 | special primes of the key, limbs in a digit: those of [`Parameters::gadget_shape`] |
+//! | 4 | Galois element, odd and below 2N; 0 for a relinearisation key |
+//! | 8 | length of the key, which follows from the level |
+//! | that | the key: [`KeySwitchKey::encode`](hetal_kernel::KeySwitchKey::encode) under the gadget of its level |
+//!
+//! **Encapsulation keys** (8): the key to the sparse secret, modulo q_0·p_0 and of one digit, encoded like an evaluation key; then, of
+//! the key back, the seed of a, 32 bytes, and the limbs q_0 … q_L and p_0 of b.
+//!
+//! Readers take any bytes: what they return is valid, and all else is an error that names the field and its value. A reader
+//! checks every number before it allocates for it; what is allocated is bounded by the parameters: the object returned, and
+//! beside it one limb or, of a set of evaluation keys, one encoded key. That an object is well formed does not say that it came from
+//! whom one thinks: nothing is authenticated.
+//!
+//! ```
+//! use hetal::wire::{self, Header, Kind};
+//! use hetal::{Ciphertext, Encoder, Parameters, SecretKey};
+//!
+//! let params = Parameters::preset("test-10")?;
+//! let mut rng = hetal::ckks::keys::entropy()?;
+//! let secret = SecretKey::generate(&params, &mut rng)?;
+//! let plaintext = Encoder::new(&params).encode(&[1.0, -2.5], 3, params.scale(3))?;
+//! let ciphertext = secret.encrypt(&plaintext, &mut rng)?;
+//!
+//! let mut stored = Vec::new();
+//! wire::write(&mut stored, &ciphertext, &params)?;
+//! assert_eq!(Header::read(&mut stored.as_slice())?.kind, Kind::Ciphertext);
+//!
+//! let mut input = stored.as_slice();
+//! let read: Ciphertext = wire::read(&mut input, &params)?;
+//! wire::expect_end(&mut input)?;
+//! assert_eq!(read, ciphertext);
+//! # Ok::<(), hetal::Error>(())
+//! ```
+
+mod body;
+mod keys;
+mod objects;
+mod parameters;
+
+use std::fmt;
+use std::io::{Read, Write};
+
+pub use keys::{
+    EvaluationKeyReader, evaluation_keys_len, read_evaluation_keys, read_key_set, write_evaluation_keys, write_key_set,
+};
+pub use objects::seeded_len;
+pub use parameters::{StoredParameters, read_parameters, write_parameters};
+
+use body::{Body, Sink};
+
+use crate::base::error::{Error, Result};
+use crate::base::key_generation::KeyGeneration;
+use crate::ckks::keys::check_hash;
+use crate::ckks::params::{Parameters, ParametersHash};
+
+/// The first bytes of every object.
+pub const MAGIC: [u8; 8] = *b"\x89hetal\r\n";
+
+/// The version of the format that this crate writes, and the only one that it reads.
+pub const VERSION: u16 = 2;
+
+/// The kinds of objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u16)]
+pub enum Kind {
+    /// A parameter literal.
+    Parameters = 1,
+    /// A [`Plaintext`](crate::Plaintext).
+    Plaintext = 2,
+    /// A [`Ciphertext`](crate::Ciphertext).
+    Ciphertext = 3,
+    /// A [`SeededCiphertext`](crate::ckks::encryption::SeededCiphertext).
+    SeededCiphertext = 4,
+    /// A [`SecretKey`](crate::SecretKey).
+    SecretKey = 5,
+    /// A [`PublicKey`](crate::PublicKey).
+    PublicKey = 6,
+    /// A stream of [`EvaluationKey`](crate::ckks::keys::EvaluationKey)s.
+    EvaluationKeys = 7,
+    /// [`EncapsulationKeys`](crate::ckks::keys::EncapsulationKeys).
+    EncapsulationKeys = 8,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 8] = [
+        Self::Parameters,
+        Self::Plaintext,
+        Self::Ciphertext,
+        Self::SeededCiphertext,
+        Self::SecretKey,
+        Self::PublicKey,
+        Self::EvaluationKeys,
+        Self::EncapsulationKeys,
+    ];
+
+    /// Its name in messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Parameters => "parameters",
+            Self::Plaintext => "plaintext",
+            Self::Ciphertext => "ciphertext",
+            Self::SeededCiphertext => "seeded ciphertext",
+            Self::SecretKey => "secret key",
+            Self::PublicKey => "public key",
+            Self::EvaluationKeys => "evaluation keys",
+            Self::EncapsulationKeys => "encapsulation keys",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What an object says about itself before its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The format version.
+    pub version: u16,
+    /// What it is.
+    pub kind: Kind,
+    /// The parameters it belongs to.
+    pub hash: ParametersHash,
+    /// The key generation it belongs to; [`KeyGeneration::NONE`] of what no key has made.
+    pub generation: KeyGeneration,
+    /// Bytes that follow the header.
+    pub body_len: u64,
+}
+
+impl Header {
+    /// Bytes of a header.
+    pub const LEN: usize = 52;
+
+    /// Reads the header of any object.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for another magic or version and for an unknown kind, [`Error::Truncated`], [`Error::Io`].
+    pub fn read(input: &mut impl Read) -> Result<Self> {
+        const OBJECT: &str = "header";
+        let mut bytes = [0; Self::LEN];
+        let found =
+            body::fill(input, &mut bytes).map_err(|error| Error::io(format_args!("reading the {OBJECT}"), &error))?;
+        // What is there of the magic comes first: a short text file is no cut object.
+        let magic = &bytes[..found.min(MAGIC.len())];
+        if *magic != MAGIC[..magic.len()] {
+            return Err(Error::malformed(OBJECT, "magic", Hex(magic), format_args!("{}: no object", Hex(&MAGIC))));
+        }
+        let (version, kind) = (u16::from_le_bytes(part(&bytes, 8)), u16::from_le_bytes(part(&bytes, 10)));
+        // Then the version: headers of others may be shorter.
+        if found >= 10 && version != VERSION {
+            let what_to_do = if version < VERSION {
+                "made by an earlier version of hetal, make new keys and encrypt the data again"
+            } else {
+                "made by a later version of hetal, read it with that one"
+            };
+            return Err(Error::malformed(OBJECT, "format version", version, format_args!("{VERSION}: {what_to_do}")));
+        }
+        if found < Self::LEN {
+            let (field, missing) = (format!("first {} bytes", Self::LEN), (Self::LEN - found) as u64);
+            return Err(Error::Truncated { object: OBJECT, field, missing });
+        }
+        let Some(kind) = Kind::ALL.into_iter().find(|known| *known as u16 == kind) else {
+            return Err(Error::malformed(OBJECT, "kind", kind, format_args!("from 1 to {}", Kind::ALL.len())));
+        };
+        let (hash, generation) = (ParametersHash(part(&bytes, 12)), KeyGeneration(part(&bytes, 28)));
+        Ok(Self { version, kind, hash, generation, body_len: u64::from_le_bytes(part(&bytes, 44)) })
+    }
+
+    fn write(
+        kind: Kind,
+        hash: ParametersHash,
+        generation: KeyGeneration,
+        body_len: u64,
+        sink: &mut Sink<'_>,
+    ) -> Result<()> {
+        let mut bytes = Vec::with_capacity(Self::LEN);
+        bytes.extend(MAGIC);
+        bytes.extend(VERSION.to_le_bytes());
+        bytes.extend((kind as u16).to_le_bytes());
+        bytes.extend(hash.0);
+        bytes.extend(generation.0);
+        bytes.extend(body_len.to_le_bytes());
+        sink.bytes(&bytes)
+    }
+
+    fn check_kind(&self, wanted: Kind) -> Result<()> {
+        if self.kind == wanted { Ok(()) } else { Err(Error::malformed("header", "kind", self.kind, wanted)) }
+    }
+}
+
+/// Checks that an object that keys have made has an id, and another one none.
+fn check_generation(kind: Kind, generation: KeyGeneration, keyed: bool) -> Result<()> {
+    if keyed == (generation != KeyGeneration::NONE) {
+        return Ok(());
+    }
+    let wanted = if keyed { "that of its keys" } else { "0, for it belongs to no keys" };
+    Err(Error::malformed(kind.name(), "key generation", generation, wanted))
+}
+
+/// Bytes `at..at + LEN`.
+fn part<const LEN: usize>(bytes: &[u8], at: usize) -> [u8; LEN] {
+    std::array::from_fn(|i| bytes[at + i])
+}
+
+struct Hex<'a>(&'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+mod private {
+    use super::{Body, Sink};
+    use crate::base::error::Result;
+    use crate::base::key_generation::KeyGeneration;
+    use crate::ckks::params::{Parameters, ParametersHash};
+
+    /// What [`Wire`](crate::base::files::Wire) needs; with `params` those of the hash.
+    pub trait Stored: Sized {
+        fn hash(&self) -> ParametersHash;
+        /// [`KeyGeneration::NONE`] if keys have not made it.
+        fn generation(&self) -> KeyGeneration;
+        fn body_len(&self, params: &Parameters) -> Result<u64>;
+        fn write_body(&self, params: &Parameters, sink: &mut Sink<'_>) -> Result<()>;
+        fn read_body(params: &Parameters, generation: KeyGeneration, body: &mut Body<'_>) -> Result<Self>;
+    }
+}
+
+/// Objects with a body of known length: [`Plaintext`](crate::Plaintext), [`Ciphertext`](crate::Ciphertext),
+/// [`SeededCiphertext`](crate::ckks::encryption::SeededCiphertext), [`SecretKey`](crate::SecretKey), [`PublicKey`](crate::PublicKey),
+/// [`EncapsulationKeys`](crate::ckks::keys::EncapsulationKeys).
+pub trait Wire: private::Stored {
+    /// The kind in its header.
+    const KIND: Kind;
+
+    /// Bytes of the object, header included.
+    ///
+    /// # Errors
+    /// [`Error::OtherParameters`].
+    fn encoded_len(&self, params: &Parameters) -> Result<u64> {
+        check_hash(self.hash(), params)?;
+        Ok(Header::LEN as u64 + self.body_len(params)?)
+    }
+}
+
+/// Writes an object.
+///
+/// # Errors
+/// [`Error::OtherParameters`] if it does not belong to these, [`Error::Malformed`] for a ciphertext that was never written to,
+/// [`Error::Io`].
+pub fn write<T: Wire>(out: &mut impl Write, object: &T, params: &Parameters) -> Result<()> {
+    check_hash(object.hash(), params)?;
+    check_generation(T::KIND, object.generation(), T::KIND != Kind::Plaintext)?;
+    let mut sink = Sink::new(out, T::KIND);
+    Header::write(T::KIND, params.hash(), object.generation(), object.body_len(params)?, &mut sink)?;
+    object.write_body(params, &mut sink)?;
+    sink.flush()
+}
+
+/// Reads an object, and no byte beyond it.
+///
+/// # Errors
+/// [`Error::Malformed`] names the field and its value; [`Error::OtherParameters`], [`Error::Truncated`], [`Error::Io`].
+pub fn read<T: Wire>(input: &mut impl Read, params: &Parameters) -> Result<T> {
+    let header = Header::read(input)?;
+    header.check_kind(T::KIND)?;
+    check_hash(header.hash, params)?;
+    check_generation(T::KIND, header.generation, T::KIND != Kind::Plaintext)?;
+    let mut body = Body::new(input, T::KIND, header.body_len);
+    let object = T::read_body(params, header.generation, &mut body)?;
+    body.end()?;
+    Ok(object)
+}
+
+/// Checks that an input has no bytes left: a file of one object is longer than that only by mistake.
+///
+/// # Errors
+/// [`Error::Malformed`], [`Error::Io`].
+pub fn expect_end(input: &mut impl Read) -> Result<()> {
+    let mut byte = [0];
+    match body::fill(input, &mut byte).map_err(|error| Error::io("reading the end of the input", &error))? {
+        0 => Ok(()),
+        _ => Err(Error::malformed("input", "byte after the last object", byte[0], "absent")),
+    }
+}
