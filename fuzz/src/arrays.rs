@@ -3,7 +3,8 @@ use std::io::Cursor;
 use std::path::Path;
 
 use hetal::Error;
-use hetal::train::data::dataset::{Dataset, Features, MAX_CLASSES};
+use hetal::train::data::dataset::{Dataset, Features};
+use hetal::train::data::npy::MAX_CLASSES;
 
 use crate::input::Input;
 

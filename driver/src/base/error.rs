@@ -3,7 +3,8 @@
 use std::fmt::Display;
 
 use crate::base::key_generation::KeyGeneration;
-use crate::ckks::keys::KeyId;
+use crate::base::key_id::KeyId;
+use crate::base::text::printable;
 
 /// Why the driver refused its input: wrong data or configuration. Wrong code (a slice of the wrong length handed to a
 /// function that states its length) is a documented panic.
@@ -366,17 +367,14 @@ impl Error {
     }
 }
 
-/// Foreign text for a line of a terminal: characters that steer it, end the line, or turn the direction
-/// of writing, are escaped as in Rust; letters of all languages stay.
-pub(crate) fn printable(text: &str) -> String {
-    let steers = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if steers(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+impl KeyGeneration {
+    /// Checks that what has this id belongs to what has another one.
+    ///
+    /// # Errors
+    /// [`Error::OtherKeys`] if it does not.
+    pub fn check(self, wanted: Self) -> Result<()> {
+        if self == wanted { Ok(()) } else { Err(Error::OtherKeys { found: self, wanted }) }
     }
-    shown
 }
 
 /// Refuses a setting outside its range, and one that is not a number.

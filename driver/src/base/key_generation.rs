@@ -6,8 +6,6 @@ use std::str::FromStr;
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 
-use crate::base::error::{Error, Result};
-
 /// The id of a key generation: drawn with a secret key, and carried by all that is made with it, keys and ciphertexts. Under other keys
 /// of the same parameters these would compute and decrypt to noise without a sign.
 ///
@@ -26,15 +24,12 @@ impl KeyGeneration {
         rng.fill_bytes(&mut id);
         Self(id)
     }
-
-    /// Checks that what has this id belongs to what has another one.
-    ///
-    /// # Errors
-    /// [`Error::OtherKeys`] if it does not.
-    pub fn check(self, wanted: Self) -> Result<()> {
-        if self == wanted { Ok(()) } else { Err(Error::OtherKeys { found: self, wanted }) }
-    }
 }
+
+/// Text that is no id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("key generation: id {0:?}: must be 32 hexadecimal digits")]
+pub struct NoId(pub String);
 
 impl fmt::Display for KeyGeneration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,22 +38,22 @@ impl fmt::Display for KeyGeneration {
 }
 
 impl FromStr for KeyGeneration {
-    type Err = Error;
+    type Err = NoId;
 
-    fn from_str(text: &str) -> Result<Self> {
+    fn from_str(text: &str) -> Result<Self, NoId> {
         // Only digits: a sign would be a number as well.
         let number = text.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u128::from_str_radix(text, 16).ok());
         match number.flatten().filter(|_| text.len() == 32) {
             Some(number) => Ok(Self(number.to_be_bytes())),
-            None => Err(Error::malformed("key generation", "id", format_args!("{text:?}"), "32 hexadecimal digits")),
+            None => Err(NoId(text.to_owned())),
         }
     }
 }
 
 impl TryFrom<String> for KeyGeneration {
-    type Error = Error;
+    type Error = NoId;
 
-    fn try_from(text: String) -> Result<Self> {
+    fn try_from(text: String) -> Result<Self, NoId> {
         text.parse()
     }
 }

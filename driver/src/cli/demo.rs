@@ -8,10 +8,11 @@ use clap::Args;
 use serde::Serialize;
 
 use super::train::{Ended, Training};
-use super::{inspect, report, table};
+use super::{report, table};
 use crate::base::error::{Error, Result};
 use crate::base::key_generation::KeyGeneration;
 use crate::base::parallel::try_map;
+use crate::base::text;
 use crate::ckks::ciphertext::Ciphertext;
 use crate::ckks::encryption::SeededCiphertext;
 use crate::ckks::keys::{SecretKey, entropy};
@@ -114,7 +115,7 @@ impl DemoArgs {
         let plan = TrainPlan::new(&config, shape)?;
         let path = self.run.clone().unwrap_or_else(new_folder);
         let run = RunFolder::create(&path)?;
-        say(inspect::headline(plan.params()));
+        say(table::headline(plan.params()));
         say(format!(
             "{} images of handwritten digits, {} pixels, {} classes; {} steps of {} rows, {} bootstraps each",
             shape.rows,
@@ -132,7 +133,7 @@ impl DemoArgs {
         let keys = secret.evaluation_keys(&plan.requests(), &mut rng)?;
         let encapsulation = secret.encapsulation_keys(&mut rng)?;
         let (keys_seconds, key_bytes) = (begun.elapsed().as_secs_f64(), keys.memory_bytes());
-        say(format!("client: secret key and {} of public keys, {keys_seconds:.1} s", table::bytes(key_bytes)));
+        say(format!("client: secret key and {} of public keys, {keys_seconds:.1} s", text::bytes(key_bytes)));
 
         let begun = Instant::now();
         let client = Client::new(plan.clone(), secret)?;
@@ -222,7 +223,7 @@ impl DemoArgs {
         table::print(&["", "loss", "accuracy"], &cells);
         println!("weights differ from the twin's by {difference:.1e} at most");
         if let Some(bytes) = ended.peak_memory_bytes {
-            println!("{seconds:.0} s in all, peak memory {}", table::bytes(bytes));
+            println!("{seconds:.0} s in all, peak memory {}", text::bytes(bytes));
         }
         println!("the run as a page: {}", page.display());
         Ok(())

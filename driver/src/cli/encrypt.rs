@@ -13,6 +13,7 @@ use super::rehearsal::rehearse;
 use super::shuffle::{ShuffleArgs, warn_of_missing};
 use super::{open_keys, table};
 use crate::base::error::{Error, Result};
+use crate::base::text;
 use crate::ckks::keys::entropy;
 use crate::train::Client;
 use crate::train::data::dataset::Dataset;
@@ -97,7 +98,7 @@ impl EncryptArgs {
             if let Some(seed) = shuffle_seed {
                 println!("rows to train on are shuffled; --shuffle-seed {seed} gives this order again");
             }
-            println!("{} on disk, {seconds:.1} s", table::bytes(bytes as usize));
+            println!("{} on disk, {seconds:.1} s", text::bytes(bytes as usize));
             seen.print(keys.plan().config());
         }
         Ok(())

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::encrypt::bytes_of;
 use super::{open_keys, plan, table, warn_if_insecure};
 use crate::base::error::Result;
+use crate::base::text;
 use crate::ckks::params::{Parameters, max_log_qp, preset};
 use crate::measure::footprint::Footprint;
 use crate::train::data::dataset::Part;
@@ -73,22 +74,6 @@ struct Summary {
     measured_bytes: Option<usize>,
 }
 
-/// One line that names the parameters and says whether they are secure.
-pub(super) fn headline(params: &Parameters) -> String {
-    let security = match max_log_qp(params.log_n()) {
-        _ if params.is_insecure() => "INSECURE, for tests only".to_owned(),
-        Some(bound) => format!("128-bit secure up to {bound}"),
-        None => "no bound known".to_owned(),
-    };
-    let name = &params.literal().name;
-    format!(
-        "{name}: N = 2^{}, log QP = {:.1}, {security}; {}",
-        params.log_n(),
-        params.log_qp(),
-        params.qp().isa().name()
-    )
-}
-
 impl Inspect {
     pub(super) fn run(&self, json: bool) -> Result<()> {
         match self {
@@ -110,7 +95,7 @@ impl Inspect {
             table::json(&Keys { job: plan.hash().to_string(), config, shape, normalised, bytes });
             return Ok(());
         }
-        println!("{}", headline(plan.params()));
+        println!("{}", table::headline(plan.params()));
         table::facts(&[
             ("job", plan.hash().to_string()),
             ("rows, features, classes", format!("{}, {}, {}", shape.rows, shape.features, shape.classes)),
@@ -121,7 +106,7 @@ impl Inspect {
             ),
             ("ranges of logits, weights", format!("{}, {}", config.logit_range, config.weight_range)),
             ("features are normalised", if normalised { "yes" } else { "no" }.to_owned()),
-            ("on disk", table::bytes(bytes as usize)),
+            ("on disk", text::bytes(bytes as usize)),
         ]);
         Ok(())
     }
@@ -136,7 +121,7 @@ impl Inspect {
             table::json(&Data { job, rows, batches, bytes, hash });
             return Ok(());
         }
-        println!("job {job}, {} on disk, SHA-256 {hash}", table::bytes(bytes as usize));
+        println!("job {job}, {} on disk, SHA-256 {hash}", text::bytes(bytes as usize));
         let row = |i: usize| vec![parts[i].name().to_owned(), rows[i].to_string(), batches[i].to_string()];
         table::print(&["part", "rows", "batches"], &[0, 1, 2].map(row));
         Ok(())
@@ -162,10 +147,10 @@ impl Inspect {
                 });
                 continue;
             }
-            println!("{}", headline(&params));
+            println!("{}", table::headline(&params));
             println!("  hash {}", params.hash());
             println!("  primes of Q {:?}, special primes {:?} bits", params.literal().q_bits, params.literal().p_bits);
-            let of = |bytes| table::bytes(bytes);
+            let of = text::bytes;
             println!(
                 "  tables {}, secret key {}, public key {}",
                 of(footprint.tables),

@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use super::config::{self, ConfigArgs, ShapeArgs};
 use super::progress::Progress;
-use super::{inspect, table};
+use super::table;
 use crate::base::error::Result;
+use crate::base::text;
 use crate::ckks::keys::entropy;
 use crate::train::step::Levels;
 use crate::train::store::KeyFolder;
@@ -96,7 +97,7 @@ pub(super) fn print_plan(plan: &TrainPlan, json: bool) -> Result<()> {
         return Ok(());
     }
     let Facts { shape, levels, .. } = &facts;
-    println!("{}", inspect::headline(plan.params()));
+    println!("{}", table::headline(plan.params()));
     let rows = [
         ("job", facts.job.clone()),
         ("rows, features, classes", format!("{}, {}, {}", shape.rows, shape.features, shape.classes)),
@@ -115,9 +116,9 @@ pub(super) fn print_plan(plan: &TrainPlan, json: bool) -> Result<()> {
         ("rotations of its linear part", facts.rotations_per_step.to_string()),
         ("work of a step, in transforms", format!("{:.0}", facts.transforms_per_step)),
         ("evaluation keys", facts.keys.to_string()),
-        ("  in memory", table::bytes(facts.key_bytes)),
-        ("  on disk", table::bytes(facts.key_file_bytes as usize)),
-        ("encrypted training set on disk", table::bytes(facts.train_file_bytes as usize)),
+        ("  in memory", text::bytes(facts.key_bytes)),
+        ("  on disk", text::bytes(facts.key_file_bytes as usize)),
+        ("encrypted training set on disk", text::bytes(facts.train_file_bytes as usize)),
         ("a bootstrap of the run fails with", format!("2^{:.1}", facts.log2_failure)),
     ];
     table::facts(&rows);
@@ -167,8 +168,8 @@ impl KeygenArgs {
         let keys = plan.requests().plan(plan.params())?;
         let (keys, file_bytes) = (keys.len(), evaluation_keys_len(plan.params(), &keys)?);
         if !json {
-            println!("{}", inspect::headline(plan.params()));
-            println!("job {}: {keys} evaluation keys, {}", plan.hash(), table::bytes(file_bytes as usize));
+            println!("{}", table::headline(plan.params()));
+            println!("job {}: {keys} evaluation keys, {}", plan.hash(), text::bytes(file_bytes as usize));
         }
         let (start, progress) = (Instant::now(), Progress::new("keys", keys));
         KeyFolder::create(path, plan, &mut entropy()?, &mut |done, _| progress.set(done))?;

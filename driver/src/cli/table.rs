@@ -5,7 +5,8 @@ use std::io::{ErrorKind, Write};
 
 use serde::Serialize;
 
-use crate::base::error::printable;
+use crate::base::text::printable;
+use crate::ckks::params::{Parameters, max_log_qp};
 
 /// Prints lines, or ends the process where that fails: with nothing said if nobody reads on. What steers
 /// a terminal is escaped: names come from files of others.
@@ -45,14 +46,24 @@ pub(super) fn json(value: &impl Serialize) {
     println!("{}", serde_json::to_string(value).expect("numbers and strings have a JSON form"));
 }
 
-/// Bytes in MiB or GiB.
-pub(crate) fn bytes(bytes: usize) -> String {
-    let mib = bytes as f64 / f64::from(1 << 20);
-    if mib < 1024.0 { format!("{mib:.1} MiB") } else { format!("{:.2} GiB", mib / 1024.0) }
-}
-
 /// Prints names with their values.
 pub(super) fn facts(rows: &[(&str, String)]) {
     let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     rows.iter().for_each(|(name, value)| println!("  {name:<width$}  {value}"));
+}
+
+/// One line that names the parameters and says whether they are secure.
+pub(super) fn headline(params: &Parameters) -> String {
+    let security = match max_log_qp(params.log_n()) {
+        _ if params.is_insecure() => "INSECURE, for tests only".to_owned(),
+        Some(bound) => format!("128-bit secure up to {bound}"),
+        None => "no bound known".to_owned(),
+    };
+    let name = &params.literal().name;
+    format!(
+        "{name}: N = 2^{}, log QP = {:.1}, {security}; {}",
+        params.log_n(),
+        params.log_qp(),
+        params.qp().isa().name()
+    )
 }

@@ -13,6 +13,7 @@ use super::progress::Progress;
 use super::shuffle::{ShuffleArgs, warn_of_missing};
 use super::{open_keys, plain, table, warn};
 use crate::base::error::{Error, Result};
+use crate::base::text;
 use crate::measure::footprint;
 use crate::train::data::dataset::Dataset;
 use crate::train::data::normaliser::Normaliser;
@@ -108,7 +109,7 @@ impl TrainArgs {
                 table::facts(&[
                     ("predicted: a step", format!("{step_seconds:.2} s")),
                     ("an epoch, all epochs", format!("{epoch_seconds:.0} s, {run_seconds:.0} s")),
-                    ("memory", table::bytes(memory_bytes)),
+                    ("memory", text::bytes(memory_bytes)),
                 ]);
             }
             return Ok(());
@@ -232,7 +233,7 @@ impl Ended {
         let (of_steps, of_epochs) = (plural(*steps), plural(*epochs));
         println!("{steps} step{of_steps} in {epochs} epoch{of_epochs}, {seconds:.1} s; {result}");
         if let Some(bytes) = self.peak_memory_bytes {
-            println!("peak memory {}", table::bytes(bytes));
+            println!("peak memory {}", text::bytes(bytes));
         }
     }
 }

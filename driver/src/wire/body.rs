@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read, Write};
 use hetal_kernel::bytes::{decode_limb, encode_limb, limb_len};
 use hetal_kernel::{Error as KernelError, Eval, RnsPoly};
 
-use super::Kind;
+use super::kind::Kind;
 use crate::base::error::{Error, Result};
 use crate::ckks::params::Parameters;
 

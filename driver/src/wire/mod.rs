@@ -92,6 +92,7 @@
 
 mod body;
 mod keys;
+mod kind;
 mod objects;
 mod parameters;
 
@@ -101,6 +102,7 @@ use std::io::{Read, Write};
 pub use keys::{
     EvaluationKeyReader, evaluation_keys_len, read_evaluation_keys, read_key_set, write_evaluation_keys, write_key_set,
 };
+pub use kind::Kind;
 pub use objects::seeded_len;
 pub use parameters::{StoredParameters, read_parameters, write_parameters};
 
@@ -116,63 +118,6 @@ pub const MAGIC: [u8; 8] = *b"\x89hetal\r\n";
 
 /// The version of the format that this crate writes, and the only one that it reads.
 pub const VERSION: u16 = 2;
-
-/// The kinds of objects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u16)]
-pub enum Kind {
-    /// A parameter literal.
-    Parameters = 1,
-    /// A [`Plaintext`](crate::Plaintext).
-    Plaintext = 2,
-    /// A [`Ciphertext`](crate::Ciphertext).
-    Ciphertext = 3,
-    /// A [`SeededCiphertext`](crate::ckks::encryption::SeededCiphertext).
-    SeededCiphertext = 4,
-    /// A [`SecretKey`](crate::SecretKey).
-    SecretKey = 5,
-    /// A [`PublicKey`](crate::PublicKey).
-    PublicKey = 6,
-    /// A stream of [`EvaluationKey`](crate::ckks::keys::EvaluationKey)s.
-    EvaluationKeys = 7,
-    /// [`EncapsulationKeys`](crate::ckks::keys::EncapsulationKeys).
-    EncapsulationKeys = 8,
-}
-
-impl Kind {
-    /// All kinds.
-    pub const ALL: [Self; 8] = [
-        Self::Parameters,
-        Self::Plaintext,
-        Self::Ciphertext,
-        Self::SeededCiphertext,
-        Self::SecretKey,
-        Self::PublicKey,
-        Self::EvaluationKeys,
-        Self::EncapsulationKeys,
-    ];
-
-    /// Its name in messages.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Parameters => "parameters",
-            Self::Plaintext => "plaintext",
-            Self::Ciphertext => "ciphertext",
-            Self::SeededCiphertext => "seeded ciphertext",
-            Self::SecretKey => "secret key",
-            Self::PublicKey => "public key",
-            Self::EvaluationKeys => "evaluation keys",
-            Self::EncapsulationKeys => "encapsulation keys",
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// What an object says about itself before its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -278,7 +223,7 @@ mod private {
     use crate::base::key_generation::KeyGeneration;
     use crate::ckks::params::{Parameters, ParametersHash};
 
-    /// What [`Wire`](crate::base::files::Wire) needs; with `params` those of the hash.
+    /// What [`Wire`](super::Wire) needs; with `params` those of the hash.
     pub trait Stored: Sized {
         fn hash(&self) -> ParametersHash;
         /// [`KeyGeneration::NONE`] if keys have not made it.

@@ -1,13 +1,17 @@
 //! Files that are complete or absent ([`write_atomically`]), and of bounded length ([`read_bounded`]).
 
+mod access;
 pub(crate) mod temporary;
 pub(crate) mod unfinished;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Result as IoResult};
 use std::path::Path;
 
-use self::temporary::Temporary;
+pub use access::Access;
+pub(crate) use access::restrict;
+use temporary::{Temporary, directory_of};
+
 use crate::base::error::{Error, Result};
 
 /// Opens a file to read, and its length. What is not a regular file is refused before it is opened:
@@ -75,15 +79,6 @@ pub(crate) fn read_at_most(reader: impl Read, path: &Path, limit: u64) -> Result
 fn too_long(path: &Path, found: impl std::fmt::Display, limit: u64) -> Error {
     let field = format_args!("{}: bytes", path.display());
     Error::malformed("file", field, found, format_args!("at most {limit}"))
-}
-
-/// Who may read a new file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Whoever the process's file mode mask lets.
-    Shared,
-    /// The owner alone (mode 0600), from the first byte on: for secret keys. On systems without file modes as `Shared`.
-    Owner,
 }
 
 /// Writes a file that is complete or absent: `write` fills a new file in the same directory, which is brought to the disk and then
@@ -175,22 +170,6 @@ fn room(directory: &Path) -> Option<u64> {
 fn room(_: &Path) -> Option<u64> {
     None
 }
-
-/// Where a file is, or will be.
-fn directory_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Lets a file that is made with these options be read by whom `access` says.
-#[cfg(unix)]
-pub(crate) fn restrict(options: &mut OpenOptions, access: Access) {
-    if access == Access::Owner {
-        std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    }
-}
-
-#[cfg(not(unix))]
-pub(crate) fn restrict(_: &mut OpenOptions, _: Access) {}
 
 /// Brings the new name to the disk.
 #[cfg(unix)]

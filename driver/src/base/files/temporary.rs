@@ -6,8 +6,8 @@ use std::io::{ErrorKind, Result};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::access::{Access, restrict};
 use super::unfinished::Unfinished;
-use super::{Access, directory_of, restrict};
 
 /// A file to be removed unless it gets its final name. As long as it is open its process has a lock on it, which
 /// the system takes away from a process that dies.
@@ -64,6 +64,11 @@ impl Temporary {
         self.renamed = true;
         Ok(())
     }
+}
+
+/// Where a file is, or will be.
+pub(super) fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The name of the file that one of this name is to become, if it is such a one.

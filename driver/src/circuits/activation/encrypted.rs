@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 
-use super::{Layout, Softmax, SoftmaxPlan, Vectors, log_bound};
+use super::softmax::log_bound;
+use super::{Layout, Softmax, SoftmaxPlan, Vectors};
 use crate::base::error::{Error, Result};
 use crate::circuits::{Bootstrap, Chebyshev, PolynomialPlan};
 use crate::ckks::ciphertext::{Ciphertext, check_scales};

@@ -24,7 +24,8 @@
 //! have an error δ contributes up to 2^k·c·δ, which bounds the range for a given precision, not the approximation. The largest δ is that of a
 //! bootstrapping: y and y² are bootstrapped amplified, with an eighth of it.
 
-use super::{Softmax, Vectors, check_classes};
+use super::softmax::check_classes;
+use super::{Softmax, Vectors};
 use crate::base::error::{Error, Result, check_integer, check_range};
 use crate::circuits::Chebyshev;
 use crate::circuits::polynomial::minimax::{Minimax, exponential, inverse, inverse_error};

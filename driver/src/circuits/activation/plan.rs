@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use hetal_kernel::GaloisElement;
 
-use super::{Layout, Softmax, Vectors, log_bound};
+use super::softmax::log_bound;
+use super::{Layout, Softmax, Vectors};
 use crate::base::error::{Error, Result};
 use crate::circuits::{Bootstrap, Chebyshev, Cost, PolynomialPlan};
 use crate::ckks::keys::{KeyId, KeyRequests};

@@ -27,7 +27,9 @@
 //! **Limits.** Sums are at most c·e^D(δ). Where that is above 200 nothing excludes rows for which the inverse diverges, though none of a table's random
 //! rows does; [`Paper::shortfall`] tells δ.
 
-use super::{Layout, Softmax, Vectors, check_classes, powers};
+use super::softmax::check_classes;
+use super::vectors::powers;
+use super::{Layout, Softmax, Vectors};
 use crate::base::error::{Result, check_integer, check_range};
 use crate::circuits::Chebyshev;
 use crate::circuits::polynomial::minimax::exponential;

@@ -17,7 +17,8 @@
 //! 2^−20): |1 − s| is then above 1 in places and is squared thirty times, and what comes out is astronomically large. The other two are as inexact as
 //! on numbers.
 
-use super::{Layout, Softmax, Vectors, check_classes};
+use super::softmax::check_classes;
+use super::{Layout, Softmax, Vectors};
 use crate::base::error::{Error, Result, check_integer, check_range};
 use crate::circuits::Chebyshev;
 use crate::circuits::polynomial::minimax::exponential;

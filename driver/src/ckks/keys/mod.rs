@@ -10,37 +10,18 @@ pub(crate) mod public;
 mod secret;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::Arc;
 
 use hetal_kernel::{Automorphism, Gadget, GaloisElement, KeySwitchKey};
 
 pub use crate::base::key_generation::KeyGeneration;
+pub use crate::base::key_id::KeyId;
 pub use encapsulation::{EncapsulationKeys, SPARSE_WEIGHT};
 pub use public::PublicKey;
 pub use secret::SecretKey;
 
 use crate::base::error::{Error, Result};
 use crate::ckks::params::{Parameters, ParametersHash};
-
-/// What an evaluation key is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum KeyId {
-    /// From s² to s: after a product.
-    Relinearisation,
-    /// From s(X^g) to s: for the automorphism X → X^g.
-    Galois(GaloisElement),
-}
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Relinearisation => f.write_str("relinearisation key"),
-            Self::Galois(g) if *g == GaloisElement::conjugation(g.log_n()) => f.write_str("conjugation key"),
-            Self::Galois(g) => write!(f, "Galois key for X^{}", g.value()),
-        }
-    }
-}
 
 /// One evaluation key, with the gadget of the level it was made for. Serves that level and all below it.
 #[derive(Clone, Debug)]

@@ -10,13 +10,14 @@ use serde::Serialize;
 
 use super::{Single, median};
 use crate::base::error::Result;
+use crate::base::text;
 use crate::circuits::bootstrap::{Breakdown, Order, Packing};
 use crate::circuits::{Bootstrap, BootstrapConfig, BootstrapPlan, Bootstrapper};
 use crate::ckks::encoding::Encoder;
 use crate::ckks::eval::Evaluator;
 use crate::ckks::keys::{SecretKey, entropy};
 use crate::ckks::params::Parameters;
-use crate::cli::{inspect, table};
+use crate::cli::table;
 use crate::measure::footprint;
 
 #[derive(Debug, Args)]
@@ -167,7 +168,7 @@ impl BootstrapArgs {
         if json {
             table::json(&line);
         } else {
-            println!("{}", inspect::headline(&params));
+            println!("{}", table::headline(&params));
             println!(
                 "{n} {:?} slots, {} EvalMod of degree {}, |I| <= {}, failure 2^{:.0}, level {} to {}",
                 plan.config().packing,
@@ -178,7 +179,7 @@ impl BootstrapArgs {
                 line.input_level,
                 line.output_level
             );
-            let [keys, diagonals] = [line.key_bytes, line.diagonal_bytes].map(table::bytes);
+            let [keys, diagonals] = [line.key_bytes, line.diagonal_bytes].map(text::bytes);
             println!(
                 "{} keys, {keys}; diagonals {diagonals}; {:.0} transforms' worth of work",
                 line.keys, line.cost_in_transforms
@@ -270,7 +271,7 @@ impl BootstrapArgs {
             end.slots,
             end.keys_seconds,
             end.diagonals_seconds,
-            end.peak_bytes.map_or_else(|| "unknown".to_owned(), table::bytes)
+            end.peak_bytes.map_or_else(|| "unknown".to_owned(), text::bytes)
         );
         Ok(())
     }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{Single, median};
 use crate::base::error::{Error, Result, check_integer};
+use crate::base::text;
 use crate::circuits::Cost;
 use crate::circuits::matrix::{
     ColMajor, Counts, DiagAbt, DiagAtb, Dimensions, Encrypted, JinAbt, JinAtb, Packing, Product, RowMajor, Shape,
@@ -19,7 +20,7 @@ use crate::ckks::encoding::Encoder;
 use crate::ckks::eval::Evaluator;
 use crate::ckks::keys::{SecretKey, entropy};
 use crate::ckks::params::Parameters;
-use crate::cli::{inspect, table};
+use crate::cli::table;
 use crate::measure::footprint;
 
 /// The shapes of HETAL's tables.
@@ -165,7 +166,7 @@ impl MatmulArgs {
             }
         }
         if !json {
-            println!("{}", inspect::headline(&params));
+            println!("{}", table::headline(&params));
         }
         let mut rng = entropy()?;
         let secret = SecretKey::generate(&params, &mut rng)?;
@@ -203,7 +204,7 @@ impl MatmulArgs {
         if json {
             table::json(&end);
         } else {
-            let peak = end.peak_bytes.map_or_else(|| "unknown".to_owned(), table::bytes);
+            let peak = end.peak_bytes.map_or_else(|| "unknown".to_owned(), text::bytes);
             println!("{} threads; peak memory {peak}", end.threads);
         }
         Ok(())
@@ -257,7 +258,7 @@ fn print(shape: [usize; 3], level: usize, rows: &[[Row; 2]], both: &[PairLine]) 
             counts.map(|count| count.to_string()).to_vec(),
             vec![
                 row.output_level.to_string(),
-                table::bytes(row.key_bytes),
+                text::bytes(row.key_bytes),
                 number(row.timing.map(|timing| timing.seconds), 3),
             ],
             vec![
@@ -488,7 +489,7 @@ impl Case<'_, '_> {
             row.product,
             row.pair,
             counts.key_switches(),
-            table::bytes(row.key_bytes)
+            text::bytes(row.key_bytes)
         );
         if let Some((part, of)) = part {
             let timing = self.session.time(side, part, level, false)?;

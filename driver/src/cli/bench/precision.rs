@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::base::error::Result;
 use crate::ckks::params::Parameters;
-use crate::cli::{inspect, table};
+use crate::cli::table;
 use crate::measure::precision;
 
 #[derive(Debug, Args)]
@@ -22,7 +22,7 @@ impl PrecisionArgs {
             rows.iter().for_each(table::json);
             return Ok(());
         }
-        println!("{}", inspect::headline(&params));
+        println!("{}", table::headline(&params));
         println!("bits: -log2 of the error of a slot, {} slots of magnitude up to 1", params.slots());
         let cells = rows.iter().map(|row| {
             let levels = format!("{} to {}", row.level, row.level_after);

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{Single, median};
 use crate::base::error::{Error, Result};
+use crate::base::text;
 use crate::circuits::activation::Variant;
 use crate::circuits::activation::plan::Refresh;
 use crate::circuits::activation::table::{CLASSES, RANGES, row};
@@ -19,7 +20,7 @@ use crate::ckks::encoding::Encoder;
 use crate::ckks::eval::Evaluator;
 use crate::ckks::keys::{KeyRequests, SecretKey, entropy};
 use crate::ckks::params::Parameters;
-use crate::cli::{inspect, table};
+use crate::cli::table;
 use crate::measure::footprint;
 
 #[derive(Debug, Args)]
@@ -120,7 +121,7 @@ impl SoftmaxArgs {
     fn run_encrypted(&self, json: bool) -> Result<()> {
         let params = Parameters::preset(&self.preset)?;
         if !json {
-            println!("\n{}", inspect::headline(&params));
+            println!("\n{}", table::headline(&params));
         }
         let bootstrap = BootstrapPlan::new(&params, BootstrapConfig::fast(params.log_n() - 1, Packing::Real))?;
         let refresh = Refresh { input: bootstrap.input_level(), output: bootstrap.output_level() };
@@ -188,8 +189,8 @@ impl SoftmaxArgs {
             "from plain",
         ];
         table::print(&names, &cells.collect::<Vec<_>>());
-        let peak = end.peak_bytes.map_or_else(|| "unknown".to_owned(), table::bytes);
-        println!("{} threads; {} keys, {}; peak memory {peak}", end.threads, end.keys, table::bytes(end.key_bytes));
+        let peak = end.peak_bytes.map_or_else(|| "unknown".to_owned(), text::bytes);
+        println!("{} threads; {} keys, {}; peak memory {peak}", end.threads, end.keys, text::bytes(end.key_bytes));
         Ok(())
     }
 }

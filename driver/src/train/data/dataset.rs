@@ -30,9 +30,6 @@ use super::npy::{Array, Known, MAX_VALUES};
 use crate::base::error::{Error, Result};
 use crate::base::files::{open_regular, read_bounded};
 
-/// Classes at most.
-pub const MAX_CLASSES: usize = 1024;
-
 /// The kind of object in errors.
 const OBJECT: &str = "data set";
 /// No deflated byte becomes more than this many.

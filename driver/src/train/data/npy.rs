@@ -9,9 +9,12 @@ use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
-use super::dataset::MAX_CLASSES;
-use crate::base::error::{Error, Result, check_count, printable};
+use crate::base::error::{Error, Result, check_count};
 use crate::base::files::{Access, write_sized};
+use crate::base::text::printable;
+
+/// Classes at most.
+pub const MAX_CLASSES: usize = 1024;
 
 /// Numbers of an array at most: a GiB of them in memory, which is more than can be meant to be
 /// encrypted.

@@ -1,6 +1,6 @@
 //! Charts as SVG that takes its colours from the page.
 
-use super::{escape, scientific, short};
+use super::text::{escape, scientific, short};
 
 const WIDTH: f64 = 480.0;
 const HEIGHT: f64 = 280.0;

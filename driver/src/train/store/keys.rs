@@ -10,10 +10,11 @@ use sha2::{Digest, Sha256};
 
 use super::folder::{Folder, Kind, Making, check_finished};
 use super::receipt::Receipt;
-use super::{Progress, check_job, check_keys, hex, read_json, write_json};
+use super::{Progress, check_job, check_keys, read_json, write_json};
 use crate::base::error::{Error, Result, check_count};
 use crate::base::files::{Access, write_sized};
 use crate::base::key_generation::KeyGeneration;
+use crate::base::text::hex;
 use crate::ckks::keys::{EncapsulationKeys, KeySet, SecretKey};
 use crate::train::config::{Config, OF_KEYS};
 use crate::train::data::normaliser::Normaliser;

@@ -71,10 +71,6 @@ fn reading(path: &Path, error: &std::io::Error) -> Error {
     Error::io(format_args!("reading {}", path.display()), error)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Refuses what was made with other keys.
 fn check_keys(path: &Path, found: KeyGeneration, wanted: KeyGeneration) -> Result<()> {
     found.check(wanted).map_err(|error| error.in_file(path))

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::hex;
 use crate::base::error::{Error, Result};
 use crate::base::key_generation::KeyGeneration;
+use crate::base::text::hex;
 use crate::train::data::dataset::Part;
 use crate::train::data::dataset::{Dataset, Split};
 use crate::train::data::normaliser::Normaliser;

@@ -1,18 +1,20 @@
 //! A page of HTML that shows a run: one file without scripts, charts in it, which is well-formed XML too.
 
 mod chart;
+mod text;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Display;
 
+use self::text::{cut, escape, fixed, scientific, short};
 use chart::{Chart, Limit, Line, Scale, Stroke, steps_per_bar};
 
 use super::log::{ClientEvent, Phase, Quality, ServerEvent, latest};
 use super::stopping;
-use crate::cli::table::bytes;
+use crate::base::text::bytes;
 
-const STYLE: &str = include_str!("report/style.css");
+const STYLE: &str = include_str!("style.css");
 
 /// Phases, by name, that are told one by one; the rest of them together.
 const PHASES: usize = 20;
@@ -25,9 +27,6 @@ const CLASSES: usize = 100;
 
 /// Phases of the step whose levels are drawn.
 const STAIRS: usize = 32;
-
-/// Characters of a name or a reason.
-const CHARACTERS: usize = 80;
 
 /// The page. What there are no events for is left out: the client's, for one, stay with the client.
 /// Of steps that were done again after a resumption the later ones count; those that were lost with
@@ -711,80 +710,6 @@ fn left_out(shown: usize, all: usize, what: &str) -> String {
         return String::new();
     }
     format!("<p class=\"soft\">Left out here: {} of {} {what}.</p>\n", thousands(all - shown), thousands(all))
-}
-
-/// A name that another party chose, or the beginning of a long one.
-fn cut(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(CHARACTERS) {
-        Some((end, _)) => format!("{}…", &text[..end]).into(),
-        None => text.into(),
-    }
-}
-
-/// Text as markup. Characters that XML does not have are replaced, and those that act on other
-/// text: controls, and what changes its direction.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            '\t' | '\n' => escaped.push(c),
-            '\0'..'\u{20}'
-            | '\u{7f}'..='\u{9f}'
-            | '\u{61c}'
-            | '\u{200e}'
-            | '\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}'
-            | '\u{fffe}'
-            | '\u{ffff}' => escaped.push('\u{fffd}'),
-            _ => escaped.push(c),
-        }
-    }
-    escaped
-}
-
-/// Three digits, without zeros at the end of a fraction.
-fn short(value: f64) -> String {
-    let magnitude = value.abs();
-    if value == 0.0 {
-        // Empty sums are −0.
-        return "0".to_owned();
-    }
-    if value.is_nan() {
-        return "–".to_owned();
-    }
-    if value.is_infinite() {
-        return if value > 0.0 { "∞" } else { "−∞" }.to_owned();
-    }
-    if !(1e-3..1e6).contains(&magnitude) {
-        return format!("{value:.2e}");
-    }
-    let decimals = (2.0 - magnitude.log10().floor()).max(0.0) as usize;
-    let text = format!("{value:.decimals$}");
-    if decimals == 0 { text } else { text.trim_end_matches('0').trim_end_matches('.').to_owned() }
-}
-
-/// So many digits after the point, unless there would be many before it.
-fn fixed(value: f64, decimals: usize) -> String {
-    // Empty sums are −0.
-    if value.abs() < 1e9 { format!("{:.decimals$}", value + 0.0) } else { short(value) }
-}
-
-/// A number times a power of ten, with so many digits after the point at most.
-fn scientific(value: f64, digits: usize, power: i32) -> String {
-    let text = format!("{value:.digits$e}");
-    match text.split_once('e').map(|(mantissa, exponent)| (mantissa, exponent.parse::<i32>())) {
-        Some((mantissa, Ok(exponent))) if value != 0.0 => {
-            let mantissa = if digits > 0 { mantissa.trim_end_matches('0').trim_end_matches('.') } else { mantissa };
-            format!("{mantissa}e{}", exponent + power)
-        }
-        _ => short(value),
-    }
 }
 
 fn percent(part: f64) -> String {
