@@ -45,10 +45,10 @@
 //! | [`modulus`], [`primes`] | one prime and its scalar arithmetic; search for primes; roots of unity |
 //! | [`simd`] | [`Isa`]: which vector code runs; the lanes behind it |
 //! | [`ntt`] | [`NttTable`]: transforms, pointwise arithmetic, sums of products |
-//! | [`rns`] | [`RnsBasis`], base conversion, ModDown and rescaling, big-integer CRT |
+//! | [`rns`] | [`RnsBasis`], base conversion, big-integer CRT |
 //! | [`poly`], [`galois`] | [`RnsPoly`] with its domain in the type, prefix views by level; automorphisms |
 //! | [`packed`] | polynomials at rest in three quarters of the memory, and sums of products with them: keys |
-//! | [`keyswitch`] | [`Gadget`], [`KeySwitchKey`]: digits, hoisting, lazy sums, compressed keys |
+//! | [`mod_down`], [`keyswitch`] | exact division by primes that are dropped; [`Gadget`], [`KeySwitchKey`]: digits, hoisting, lazy sums, compressed keys |
 //! | [`sampler`] | uniform, ternary and Gaussian polynomials, in constant time; seeds |
 //! | [`bytes`], [`scratch`], [`error`] | residues as bytes; workspace; the error type |
 //!
@@ -140,6 +140,7 @@ pub mod bytes;
 pub mod error;
 pub mod galois;
 pub mod keyswitch;
+pub mod mod_down;
 pub mod modulus;
 pub mod ntt;
 pub mod packed;
@@ -153,10 +154,11 @@ pub mod simd;
 pub use error::Error;
 pub use galois::{Automorphism, GaloisElement};
 pub use keyswitch::{Gadget, KeySwitchKey};
+pub use mod_down::ModDown;
 pub use modulus::Modulus;
 pub use ntt::NttTable;
 pub use poly::{Coeff, Eval, RnsPoly, RnsPolyMut, RnsPolyRef};
-pub use rns::{ModDown, RnsBasis};
+pub use rns::RnsBasis;
 pub use scratch::Scratch;
 pub use simd::Isa;
 

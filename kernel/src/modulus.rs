@@ -5,8 +5,8 @@
 //! that an argument is canonical or below a bound, it is not checked: beyond it the result is unspecified, and a build
 //! with overflow checks may panic.
 
+use crate::MAX_LOG_N;
 use crate::error::Error;
-use crate::{MAX_LOG_N, primes};
 
 /// A prime 3 ≤ q < 2^50 with its constants.
 ///
@@ -26,9 +26,9 @@ impl Modulus {
     /// Takes an odd prime below 2^50.
     ///
     /// # Errors
-    /// [`Error::NotAPrime`] for anything else. The test is deterministic (Miller-Rabin, [`primes::is_prime`]).
+    /// [`Error::NotAPrime`] for anything else. The test is deterministic (Miller-Rabin, [`is_prime`]).
     pub fn new(q: u64) -> Result<Self, Error> {
-        if q < 3 || q >> Self::MAX_BITS != 0 || !primes::is_prime(q) {
+        if q < 3 || q >> Self::MAX_BITS != 0 || !is_prime(q) {
             return Err(Error::NotAPrime { value: q });
         }
         let bits = u64::BITS - q.leading_zeros();
@@ -174,4 +174,40 @@ const fn sub_if_not_below(x: u64, m: u64) -> u64 {
     let d = x.wrapping_sub(m);
     // The top bit says that it is negative.
     d.wrapping_add(m & (d >> 63).wrapping_neg())
+}
+
+/// Deterministic Miller-Rabin for every u64 (the first twelve primes as bases suffice: Sorenson and Webster, 2015).
+#[must_use]
+pub fn is_prime(n: u64) -> bool {
+    const BASES: [u64; 12] = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37];
+    if n < 2 {
+        return false;
+    }
+    for b in BASES {
+        if n.is_multiple_of(b) {
+            return n == b;
+        }
+    }
+    let mul = |a: u64, b: u64| (u128::from(a) * u128::from(b) % u128::from(n)) as u64;
+    let (s, d) = ((n - 1).trailing_zeros(), (n - 1) >> (n - 1).trailing_zeros());
+    BASES.iter().all(|&b| {
+        let (mut x, mut base, mut e) = (1, b, d);
+        while e != 0 {
+            if e & 1 == 1 {
+                x = mul(x, base);
+            }
+            base = mul(base, base);
+            e >>= 1;
+        }
+        if x == 1 || x == n - 1 {
+            return true;
+        }
+        for _ in 1..s {
+            x = mul(x, x);
+            if x == n - 1 {
+                return true;
+            }
+        }
+        false
+    })
 }

@@ -1,9 +1,11 @@
-//! Search for NTT-friendly primes q = 1 mod 2N, and the primality test behind it.
+//! Search for NTT-friendly primes q = 1 mod 2N.
 
 use alloc::vec::Vec;
 
 use crate::error::Error;
 use crate::modulus::Modulus;
+
+pub use crate::modulus::is_prime;
 
 /// Which way [`NttPrimes`] walks from its starting size.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,40 +91,4 @@ pub fn below_bits(log_n: u32, bits: u32, count: usize) -> Result<Vec<Modulus>, E
         return Err(Error::NotEnoughPrimes { found: found.len(), wanted: count });
     }
     Ok(found)
-}
-
-/// Deterministic Miller-Rabin for every u64 (the first twelve primes as bases suffice: Sorenson and Webster, 2015).
-#[must_use]
-pub fn is_prime(n: u64) -> bool {
-    const BASES: [u64; 12] = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37];
-    if n < 2 {
-        return false;
-    }
-    for b in BASES {
-        if n.is_multiple_of(b) {
-            return n == b;
-        }
-    }
-    let mul = |a: u64, b: u64| (u128::from(a) * u128::from(b) % u128::from(n)) as u64;
-    let (s, d) = ((n - 1).trailing_zeros(), (n - 1) >> (n - 1).trailing_zeros());
-    BASES.iter().all(|&b| {
-        let (mut x, mut base, mut e) = (1, b, d);
-        while e != 0 {
-            if e & 1 == 1 {
-                x = mul(x, base);
-            }
-            base = mul(base, base);
-            e >>= 1;
-        }
-        if x == 1 || x == n - 1 {
-            return true;
-        }
-        for _ in 1..s {
-            x = mul(x, x);
-            if x == n - 1 {
-                return true;
-            }
-        }
-        false
-    })
 }

@@ -147,7 +147,7 @@ fn check_noise(shape: &Shape, limbs: usize, to: &[i8], noise: &[BigInt], switche
     let count = digits.len();
     let largest = digits.map(product).max().expect("a digit");
     let weight = to.iter().filter(|&&x| x != 0).count() as u64;
-    // The division's rounding may be off by a little where [x]_P is next to ±P/2: see `hetal_kernel::rns::ModDown`.
+    // The division's rounding may be off by a little where [x]_P is next to ±P/2: see `hetal_kernel::ModDown`.
     let rounding = &p + ((&p * overflow_error(shape.p.len())) >> 54u8) + 4;
     let bound: BigInt = &largest * (switches * count) * n * sampler::GAUSSIAN_BOUND as u64 + rounding * (1 + weight);
     let worst = noise.iter().map(|x| x.magnitude().clone()).max().expect("coefficients");

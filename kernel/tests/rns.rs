@@ -3,8 +3,9 @@
 mod common;
 
 use common::*;
+use hetal_kernel::ModDown;
 use hetal_kernel::poly::{Coeff, Eval, RnsPoly};
-use hetal_kernel::rns::{BaseConverter, GROUP, MAX_DIGIT, MAX_LIMBS, ModDown, RnsBasis};
+use hetal_kernel::rns::{BaseConverter, GROUP, MAX_DIGIT, MAX_LIMBS, RnsBasis};
 use hetal_kernel::scratch::limb_stride;
 use hetal_kernel::{Error, Isa, Modulus, NttTable, Scratch};
 use num_bigint::BigInt;

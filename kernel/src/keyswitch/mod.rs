@@ -32,10 +32,11 @@ use core::ops::Range;
 pub use key::KeySwitchKey;
 
 use crate::error::Error;
+use crate::mod_down::ModDown;
 use crate::ntt::InverseScale;
 use crate::packed::Finish;
 use crate::poly::{Coeff, Eval, RnsPoly, RnsPolyMut, RnsPolyRef};
-use crate::rns::{BaseConverter, GROUP, MAX_DIGIT, ModDown, RnsBasis};
+use crate::rns::{BaseConverter, GROUP, MAX_DIGIT, RnsBasis};
 use crate::scratch::limb_stride;
 
 /// The digit decomposition of one modulus chain: α, the special primes, and tables for every level.

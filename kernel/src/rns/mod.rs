@@ -2,14 +2,12 @@
 
 mod convert;
 pub mod crt;
-mod mod_down;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
 pub use convert::BaseConverter;
-pub use mod_down::ModDown;
 
 use crate::error::Error;
 use crate::modulus::Modulus;
