@@ -71,18 +71,18 @@ impl Training {
     fn origin(&self) -> Origin {
         Origin { job: self.plan.hash(), keys: self.keys, data: "data".to_owned(), normaliser: None }
     }
+}
 
-    /// Its folder of keys, without keys.
-    fn key_folder(&self, folder: &Folder) -> KeyFolder {
-        let job = Job {
-            config: self.plan.config().clone(),
-            shape: self.plan.shape(),
-            hash: self.plan.hash(),
-            keys: self.keys,
-        };
+/// A folder of keys without keys. Opening one plans, which takes longer than all else that a target does.
+fn key_folder() -> &'static KeyFolder {
+    static MADE: OnceLock<KeyFolder> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let (folder, training) = (Folder::new(), training());
+        let (config, hash) = (training.plan.config().clone(), training.plan.hash());
+        let job = Job { config, shape: training.plan.shape(), hash, keys: training.keys };
         folder.put("keys/public/job.json", &serde_json::to_vec(&job).expect("numbers and strings"));
         KeyFolder::open(&folder.0.join("keys")).expect("as it was planned")
-    }
+    })
 }
 
 /// The bytes with what no fuzzer guesses put in the place of its name: `{job}` is the hash of the plan in JSON, `{keys}` the id of
@@ -140,8 +140,7 @@ pub fn manifest(data: &[u8]) {
     for name in ["start.ct", "train-00000.ct", "train-00001.ct", "val-00000.ct", "test-00000.ct"] {
         folder.put(&format!("data/{name}"), &[]);
     }
-    let keys = training().key_folder(&folder);
-    let Some(data) = refused(DataFolder::open(&folder.0.join("data"), &keys)) else { return };
+    let Some(data) = refused(DataFolder::open(&folder.0.join("data"), key_folder())) else { return };
     assert!(data.batches(Part::Train) <= 2 && data.batches(Part::Val) <= 1 && data.batches(Part::Test) <= 1);
     let _ = refused(data.start());
     for part in [Part::Train, Part::Val, Part::Test] {

@@ -95,6 +95,7 @@ mod keys;
 mod kind;
 mod objects;
 mod parameters;
+mod stored;
 
 use std::fmt;
 use std::io::{Read, Write};
@@ -217,27 +218,10 @@ impl fmt::Display for Hex<'_> {
     }
 }
 
-mod private {
-    use super::{Body, Sink};
-    use crate::base::error::Result;
-    use crate::base::key_generation::KeyGeneration;
-    use crate::ckks::params::{Parameters, ParametersHash};
-
-    /// What [`Wire`](super::Wire) needs; with `params` those of the hash.
-    pub trait Stored: Sized {
-        fn hash(&self) -> ParametersHash;
-        /// [`KeyGeneration::NONE`] if keys have not made it.
-        fn generation(&self) -> KeyGeneration;
-        fn body_len(&self, params: &Parameters) -> Result<u64>;
-        fn write_body(&self, params: &Parameters, sink: &mut Sink<'_>) -> Result<()>;
-        fn read_body(params: &Parameters, generation: KeyGeneration, body: &mut Body<'_>) -> Result<Self>;
-    }
-}
-
 /// Objects with a body of known length: [`Plaintext`](crate::Plaintext), [`Ciphertext`](crate::Ciphertext),
 /// [`SeededCiphertext`](crate::ckks::encryption::SeededCiphertext), [`SecretKey`](crate::SecretKey), [`PublicKey`](crate::PublicKey),
 /// [`EncapsulationKeys`](crate::ckks::keys::EncapsulationKeys).
-pub trait Wire: private::Stored {
+pub trait Wire: stored::Stored {
     /// The kind in its header.
     const KIND: Kind;
 

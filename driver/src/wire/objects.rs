@@ -5,7 +5,7 @@ use hetal_kernel::sampler::Seed;
 use zeroize::Zeroizing;
 
 use super::body::{Body, Sink, poly_len};
-use super::private::Stored;
+use super::stored::Stored;
 use super::{Header, Kind, Wire};
 use crate::base::error::Result;
 use crate::base::key_generation::KeyGeneration;
