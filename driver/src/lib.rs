@@ -77,6 +77,7 @@
 pub mod base;
 pub mod circuits;
 pub mod ckks;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod measure;
 pub mod train;

@@ -11,10 +11,11 @@ use hetal::circuits::activation::{NormaliseSquare, NormaliseSquareConfig};
 use hetal::train::data::dataset::Part;
 use hetal::train::data::dataset::{Dataset, Split};
 use hetal::train::log::{ClientEvent, ServerEvent, Writer, latest};
-use hetal::train::run::{Done, Outcome};
+use hetal::train::protocol::{Compare, Origin, Stepped};
+use hetal::train::server::run::Outcome;
 use hetal::train::step::Weights;
-use hetal::train::store::{DataFolder, KeyFolder, Origin, Receipt, RunFolder};
-use hetal::train::{Client, Config, DataShape, Outputs, Owner, Run, Server, TrainPlan, Twins, Validator, twin};
+use hetal::train::store::{DataFolder, KeyFolder, Receipt, RunFolder};
+use hetal::train::{Client, ClientLink, Config, DataShape, Outputs, Run, Server, TrainPlan, Twins, Validator, twin};
 use hetal::{Ciphertext, Encoder, Error, Evaluator, Result, SecretKey};
 
 /// A folder of its own that is removed in the end.
@@ -126,12 +127,11 @@ impl Job {
         epoch: usize,
     ) -> Result<Outcome> {
         let interrupt = AtomicBool::new(false);
-        let mut inner = self.validator(run, &interrupt);
-        inner.compare();
+        let inner = self.validator(run, &interrupt);
         let mut owner = Interrupting { inner, left: steps, epoch, interrupt: &interrupt };
         let resume = resume.then(|| run.load(server.plan(), &self.data.origin())).transpose()?.flatten();
         let settings = Run { folder: run, interrupt: &interrupt, predicted: (1.0, 1) };
-        settings.train(server, &self.data, &mut owner, resume).map(|ended| ended.outcome)
+        settings.train_compared(server, &self.data, &mut owner, resume).map(|ended| ended.outcome)
     }
 }
 
@@ -143,7 +143,7 @@ struct Interrupting<'a> {
     interrupt: &'a AtomicBool,
 }
 
-impl Owner for Interrupting<'_> {
+impl ClientLink for Interrupting<'_> {
     fn goes_on(&mut self, epoch: usize, step: usize, outputs: &[Outputs]) -> Result<bool> {
         if epoch == self.epoch {
             self.interrupt.store(true, Ordering::Relaxed);
@@ -155,10 +155,16 @@ impl Owner for Interrupting<'_> {
         self.inner.resumes(epochs)
     }
 
-    fn stepped(&mut self, done: Done<'_>) -> Result<()> {
+    fn stepped(&mut self, done: Stepped) -> Result<()> {
         self.left -= 1;
         self.interrupt.store(self.left == 0, Ordering::Relaxed);
         self.inner.stepped(done)
+    }
+}
+
+impl Compare for Interrupting<'_> {
+    fn compare(&mut self, step: usize, state: &[Ciphertext]) -> Result<()> {
+        self.inner.compare(step, state)
     }
 }
 

@@ -21,8 +21,8 @@ use crate::train::data::dataset::{Dataset, Split};
 use crate::train::data::normaliser::Normaliser;
 use crate::train::log::{ClientEvent, Quality, Writer};
 use crate::train::metrics::{Confusion, quality};
-use crate::train::run::Batches;
-use crate::train::store::{Origin, RunFolder};
+use crate::train::protocol::{BatchSource, Origin};
+use crate::train::store::RunFolder;
 use crate::train::twin::{self, Exact, Weights};
 use crate::train::{Batch, Client, Config, DataShape, SeededBatch, Server, TrainPlan};
 
@@ -66,7 +66,7 @@ impl Memory<'_> {
     }
 }
 
-impl Batches for Memory<'_> {
+impl BatchSource for Memory<'_> {
     fn origin(&self) -> Origin {
         // These rows live as long as the process; nothing resumes with them.
         Origin { job: self.plan.hash(), keys: self.keys, data: String::new(), normaliser: None }

@@ -14,6 +14,7 @@ macro_rules! eprintln {
     };
 }
 
+#[cfg(feature = "bench")]
 mod bench;
 mod config;
 mod demo;
@@ -60,6 +61,7 @@ enum Command {
     /// Shows all of it on a small data set: keys, encryption, training, decryption.
     Demo(demo::DemoArgs),
     /// Measures precision and time.
+    #[cfg(feature = "bench")]
     #[command(subcommand)]
     Bench(bench::Bench),
     /// Plans a training and makes its keys.
@@ -97,6 +99,7 @@ pub fn run() -> ExitCode {
     // In the pool, so that its threads do not have to be woken for every operation.
     let result = rayon::scope(|_| match &cli.command {
         Command::Demo(args) => args.run(cli.json),
+        #[cfg(feature = "bench")]
         Command::Bench(bench) => bench.run(cli.json),
         Command::Keygen(args) => args.run(cli.json),
         Command::Encrypt(args) => args.run(cli.json),

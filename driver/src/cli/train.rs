@@ -14,13 +14,15 @@ use super::shuffle::{ShuffleArgs, warn_of_missing};
 use super::{open_keys, plain, table, warn};
 use crate::base::error::{Error, Result};
 use crate::base::text;
+use crate::ckks::ciphertext::Ciphertext;
 use crate::measure::footprint;
 use crate::train::data::dataset::Dataset;
 use crate::train::data::normaliser::Normaliser;
 use crate::train::log::{Quality, Writer};
-use crate::train::run::{self, Batches, Done, Outcome};
+use crate::train::protocol::{BatchSource, ClientLink, Compare, Outputs, Stepped};
+use crate::train::server::run::{self, Outcome};
 use crate::train::store::{Checkpoint, DataFolder, KeyFolder, RunFolder};
-use crate::train::{Client, Config, Outputs, Owner, Prediction, Run, Server, Twins, Validator, predict};
+use crate::train::{Client, Config, Prediction, Run, Server, Twins, Validator, predict};
 
 #[derive(Debug, Args)]
 pub(super) struct TrainArgs {
@@ -182,7 +184,7 @@ impl Training<'_> {
     pub(super) fn run(
         &self,
         server: &Server,
-        batches: &dyn Batches,
+        batches: &dyn BatchSource,
         run: &RunFolder,
         resume: Option<Checkpoint>,
     ) -> Result<Ended> {
@@ -195,16 +197,18 @@ impl Training<'_> {
         let interrupt = graceful.flag();
         let labels = self.dataset.val.as_ref().map_or(&[][..], |val| &val.labels);
         let twins = Twins::new(config, self.dataset, interrupt)?;
-        let mut validator = Validator::new(self.client, labels, twins, Writer::open(run.client_log()?)?, &earlier);
-        if self.compare {
-            validator.compare();
-        }
+        let validator = Validator::new(self.client, labels, twins, Writer::open(run.client_log()?)?, &earlier);
         let first = resume.as_ref().map_or(0, |checkpoint| checkpoint.step);
         let progress = Progress::new("steps", plan.steps_per_epoch() * config.epochs);
         progress.set(first);
         let mut owner = Watched { validator, progress, range: config.logit_range, told: false };
         let settings = Run { folder: run, interrupt, predicted: (prediction.step_seconds, prediction.memory_bytes) };
-        let run::Ended { outcome, steps, epochs, seconds } = settings.train(server, batches, &mut owner, resume)?;
+        let ended = if self.compare {
+            settings.train_compared(server, batches, &mut owner, resume)
+        } else {
+            settings.train(server, batches, &mut owner, resume)
+        };
+        let run::Ended { outcome, steps, epochs, seconds } = ended?;
         owner.progress.finish();
         if outcome == Outcome::Interrupted {
             return Err(Error::Interrupted { step: steps });
@@ -250,7 +254,7 @@ struct Watched<'a> {
     told: bool,
 }
 
-impl Owner for Watched<'_> {
+impl ClientLink for Watched<'_> {
     fn goes_on(&mut self, epoch: usize, step: usize, outputs: &[Outputs]) -> Result<bool> {
         let go_on = self.validator.goes_on(epoch, step, outputs)?;
         let Some((Quality { loss, accuracy, max_logit }, max_logit_w)) = self.validator.last() else {
@@ -275,9 +279,9 @@ impl Owner for Watched<'_> {
         self.validator.resumes(epochs)
     }
 
-    fn stepped(&mut self, done: Done<'_>) -> Result<()> {
-        self.progress.set(done.step);
+    fn stepped(&mut self, done: Stepped) -> Result<()> {
         let step = done.step;
+        self.progress.set(step);
         self.validator.stepped(done)?;
         let (largest, range) = (self.validator.max_logit_rows(), self.range);
         if !self.told && (largest > range || largest.is_nan()) {
@@ -287,5 +291,11 @@ impl Owner for Watched<'_> {
             ));
         }
         Ok(())
+    }
+}
+
+impl Compare for Watched<'_> {
+    fn compare(&mut self, step: usize, state: &[Ciphertext]) -> Result<()> {
+        self.validator.compare(step, state)
     }
 }

@@ -36,6 +36,7 @@ impl Drop for Unfinished {
     }
 }
 
+#[cfg(feature = "cli")]
 /// Removes whatever is unfinished, the latest first. Until the result is dropped, which is to say until the process ends, other threads
 /// wait where they begin or finish something.
 pub(crate) fn remove_all() -> impl Sized {

@@ -22,8 +22,10 @@ pub mod normalise_square;
 pub mod plain;
 pub mod plan;
 pub mod published;
+#[cfg(feature = "bench")]
 pub mod rivals;
 mod softmax;
+#[cfg(feature = "bench")]
 pub mod table;
 mod variant;
 mod vectors;

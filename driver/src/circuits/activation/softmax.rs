@@ -11,7 +11,7 @@ pub trait Softmax {
     /// The softmax of every row; zero where there is padding.
     ///
     /// # Errors
-    /// Those of the evaluator; [`Error::Count`] for another number of classes than it was made for.
+    /// Those of the evaluator; [`Error::Count`](crate::Error::Count) for another number of classes than it was made for.
     fn run<E: Vectors>(&self, vectors: &E, x: E::Vector) -> Result<E::Vector>;
 }
 

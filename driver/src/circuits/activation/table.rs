@@ -8,8 +8,11 @@ use rand_core::{Rng, SeedableRng};
 use serde::Serialize;
 
 use super::plan::{Refresh, depth_and_bootstraps};
-use super::{Layout, Plain, Softmax, Variant, exact};
-use crate::base::error::Result;
+use super::rivals::{Gumbel, Hong, PrivGd};
+use super::{
+    Layout, NormaliseSquare, NormaliseSquareConfig, Paper, PaperConfig, Plain, Softmax, Variant, Vectors, exact,
+};
+use crate::base::error::{Error, Result};
 
 /// The numbers of classes of the table.
 pub const CLASSES: [usize; 4] = [3, 5, 7, 10];
@@ -33,6 +36,66 @@ pub struct Row {
     pub depth: usize,
     /// Bootstraps of one ciphertext, from 17 levels to 3 and back.
     pub bootstraps: usize,
+}
+
+/// A softmax of the table.
+#[derive(Clone, Debug)]
+pub enum Compared {
+    /// One that can be trained with.
+    Variant(Variant),
+    /// That of Hong et al.
+    Hong(Hong),
+    /// That of Jin et al.
+    PrivGd(PrivGd),
+    /// That of Lee et al. (Gumbel softmax).
+    Gumbel(Gumbel),
+}
+
+impl Compared {
+    /// All for one number of classes and one range: normalise and square, made for the range, the two of HETAL, as published, with the
+    /// parameters of R = 128, and those rivals that are defined on the range.
+    ///
+    /// # Errors
+    /// Those of the variants: none for the classes and ranges of the table.
+    pub fn all(classes: usize, range: f64) -> Result<Vec<Self>> {
+        let paper = |precise| Paper::new(PaperConfig { classes, range: 128.0, precise, scaled: false });
+        let ours = NormaliseSquare::new(NormaliseSquareConfig::new(classes, range))?;
+        let variants = [Variant::Ours(ours), Variant::Paper(paper(false)?), Variant::Paper(paper(true)?)];
+        let rivals = [
+            Hong::new(classes, range).map(Self::Hong),
+            PrivGd::new(classes, range).map(Self::PrivGd),
+            Gumbel::new(classes, range).map(Self::Gumbel),
+        ];
+        let mut all = variants.map(Self::Variant).to_vec();
+        for rival in rivals {
+            match rival {
+                Ok(rival) => all.push(rival),
+                Err(Error::Range { what: "range", .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
+    }
+}
+
+impl Softmax for Compared {
+    fn name(&self) -> String {
+        match self {
+            Self::Variant(variant) => variant.name(),
+            Self::Hong(variant) => variant.name(),
+            Self::PrivGd(variant) => variant.name(),
+            Self::Gumbel(variant) => variant.name(),
+        }
+    }
+
+    fn run<E: Vectors>(&self, vectors: &E, x: E::Vector) -> Result<E::Vector> {
+        match self {
+            Self::Variant(variant) => variant.run(vectors, x),
+            Self::Hong(variant) => variant.run(vectors, x),
+            Self::PrivGd(variant) => variant.run(vectors, x),
+            Self::Gumbel(variant) => variant.run(vectors, x),
+        }
+    }
 }
 
 /// The levels of the bootstrapping of the presets.
@@ -66,14 +129,14 @@ pub fn row(variant: &impl Softmax, classes: usize, range: f64, samples: usize) -
     Ok(Row { variant: variant.name(), classes, range, max_error, mean_error, depth, bootstraps })
 }
 
-/// The table, from this many samples for each number of classes and range: every [`Variant::all`].
+/// The table, from this many samples for each number of classes and range: every [`Compared::all`].
 ///
 /// # Errors
 /// Those of the variants: none for these classes and ranges.
 pub fn table(samples: usize) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (classes, range) in CLASSES.into_iter().flat_map(|classes| RANGES.map(|range| (classes, range))) {
-        for variant in Variant::all(classes, range)? {
+        for variant in Compared::all(classes, range)? {
             rows.push(row(&variant, classes, range, samples)?);
         }
     }

@@ -29,6 +29,7 @@
 //! # Ok::<(), hetal::Error>(())
 //! ```
 
+#[cfg(feature = "bench")]
 mod baselines;
 mod diag_abt;
 mod diag_atb;
@@ -37,6 +38,7 @@ pub mod packing;
 pub mod skew;
 pub mod slots;
 
+#[cfg(feature = "bench")]
 pub use baselines::{ColMajor, JinAbt, JinAtb, RowMajor};
 pub use diag_abt::DiagAbt;
 pub use diag_atb::DiagAtb;

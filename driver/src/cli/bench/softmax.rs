@@ -12,7 +12,7 @@ use crate::base::error::{Error, Result};
 use crate::base::text;
 use crate::circuits::activation::Variant;
 use crate::circuits::activation::plan::Refresh;
-use crate::circuits::activation::table::{CLASSES, RANGES, row};
+use crate::circuits::activation::table::{CLASSES, Compared, RANGES, row};
 use crate::circuits::activation::{Encrypted, Layout, Plain, Softmax, SoftmaxPlan, exact};
 use crate::circuits::bootstrap::Packing;
 use crate::circuits::{BootstrapConfig, BootstrapPlan, Bootstrapper};
@@ -78,7 +78,7 @@ struct EndLine {
 
 /// A variant, the numbers that it was made for, and its plan on ciphertexts.
 struct Case {
-    variant: Variant,
+    variant: Compared,
     classes: usize,
     range: f64,
     plan: SoftmaxPlan,
@@ -92,7 +92,7 @@ impl SoftmaxArgs {
     pub(super) fn run(&self, json: bool) -> Result<()> {
         let mut rows = Vec::new();
         for (classes, range) in self.cells() {
-            for variant in Variant::all(classes, range)? {
+            for variant in Compared::all(classes, range)? {
                 rows.push(row(&variant, classes, range, self.samples as usize)?);
             }
         }
@@ -128,7 +128,7 @@ impl SoftmaxArgs {
         let mut cases = Vec::new();
         for (classes, range) in self.cells() {
             let layout = Layout::strided(params.slots(), params.slots() / classes.next_power_of_two(), classes)?;
-            for variant in Variant::all(classes, range)? {
+            for variant in Compared::all(classes, range)? {
                 let plan = SoftmaxPlan::new(&params, &variant, layout, refresh.output, refresh.input, Some(refresh))?;
                 cases.push(Case { variant, classes, range, plan });
             }
@@ -239,7 +239,7 @@ impl Session {
             Ok::<_, Error>((clock.elapsed().as_secs_f64(), out))
         };
         // The published ones take minutes: once, on all threads.
-        let repeat = if matches!(variant, Variant::Ours(_)) { REPEAT } else { 1 };
+        let repeat = if matches!(variant, Compared::Variant(Variant::Ours(_))) { REPEAT } else { 1 };
         let (mut seconds, mut one_thread) = (Vec::new(), Vec::new());
         let (first, out) = timed()?;
         seconds.push(first);

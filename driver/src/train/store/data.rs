@@ -10,7 +10,6 @@ use sha2::{Digest, Sha256};
 
 use super::folder::{Folder, Kind, Making, check_finished};
 use super::receipt::Receipt;
-use super::run::Origin;
 use super::{KeyFolder, Progress, check_job, check_keys, encoded_len, read_json, read_list, write_json};
 use crate::base::error::{Error, Result, check_count};
 use crate::base::files::{Access, write_sized};
@@ -23,7 +22,7 @@ use crate::train::client::Client;
 use crate::train::data::dataset::Part;
 use crate::train::data::dataset::{Dataset, Split};
 use crate::train::plan::{JobHash, TrainPlan};
-use crate::train::server::Batch;
+use crate::train::protocol::{Batch, BatchSource, Origin};
 use crate::wire;
 
 /// What a folder of encrypted data holds.
@@ -265,5 +264,27 @@ impl<W: Write> Write for Hashed<'_, W> {
 
     fn flush(&mut self) -> std::io::Result<()> {
         self.inner.flush()
+    }
+}
+
+impl BatchSource for DataFolder {
+    fn origin(&self) -> Origin {
+        Self::origin(self)
+    }
+
+    fn start(&self) -> Result<Vec<Ciphertext>> {
+        Self::start(self)
+    }
+
+    fn batch(&self, i: usize) -> Result<Batch> {
+        Self::batch(self, i)
+    }
+
+    fn validation_batches(&self) -> usize {
+        self.batches(Part::Val)
+    }
+
+    fn validation(&self, i: usize) -> Result<Vec<Ciphertext>> {
+        self.features(Part::Val, i)
     }
 }

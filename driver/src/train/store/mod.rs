@@ -40,7 +40,7 @@ pub use data::DataFolder;
 pub use folder::{FILES, Kind, Lock, PUBLIC, Party, party};
 pub use keys::{Job, KeyFolder, StoredNormaliser};
 pub use receipt::Receipt;
-pub use run::{Checkpoint, Kept, Origin, RunFolder, StoredModel};
+pub use run::{Checkpoint, Kept, RunFolder, StoredModel};
 
 use super::plan::{JobHash, TrainPlan};
 use crate::base::error::{Error, Result};

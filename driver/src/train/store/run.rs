@@ -16,7 +16,8 @@ use crate::base::key_generation::KeyGeneration;
 use crate::ckks::ciphertext::Ciphertext;
 use crate::train::config::{Config, OF_RUN};
 use crate::train::log::{self, ClientEvent, ServerEvent};
-use crate::train::plan::{JobHash, TrainPlan};
+use crate::train::plan::TrainPlan;
+use crate::train::protocol::Origin;
 use crate::train::stopping;
 use crate::wire;
 
@@ -44,20 +45,6 @@ pub struct Checkpoint {
     pub state: Vec<Ciphertext>,
     /// Results of the last epochs.
     pub kept: Vec<Kept>,
-}
-
-/// What checkpoints and models come from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Origin {
-    /// [`TrainPlan::hash`].
-    pub job: JobHash,
-    /// Of the keys.
-    pub keys: KeyGeneration,
-    /// [`DataFolder::hash`](super::DataFolder::hash).
-    pub data: String,
-    /// The hash of what features were normalised with, if they were.
-    pub normaliser: Option<String>,
 }
 
 /// The beginning of a checkpoint's file.

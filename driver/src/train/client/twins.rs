@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::config::Config;
-use super::log::{ClientEvent, Quality};
-use super::twin::{Exact, RowSoftmax, Step, Twin};
 use crate::base::error::{Error, Result};
 use crate::circuits::activation::Variant;
+use crate::train::config::Config;
 use crate::train::data::dataset::Dataset;
+use crate::train::log::{ClientEvent, Quality};
+use crate::train::twin::{Exact, RowSoftmax, Step, Twin};
 
 /// A twin that is as far as the run, or catches up with it.
 #[derive(Debug)]

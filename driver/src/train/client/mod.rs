@@ -1,11 +1,16 @@
 //! The side that owns data and secret key.
 
+pub mod twins;
+pub mod validator;
+
 use std::fmt::Display;
 
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::plan::TrainPlan;
+pub use twins::Twins;
+pub use validator::Validator;
+
 use crate::base::error::{Error, Result, check_count, check_integer};
 use crate::base::parallel::try_map;
 use crate::ckks::ciphertext::{Ciphertext, check_scales};
@@ -13,6 +18,7 @@ use crate::ckks::encoding::Encoder;
 use crate::ckks::encryption::SeededCiphertext;
 use crate::ckks::keys::{SecretKey, check_hash};
 use crate::train::data::dataset::Split;
+use crate::train::plan::TrainPlan;
 
 /// Rows that were encrypted together.
 #[derive(Clone, Debug)]

@@ -1,36 +1,46 @@
 //! The side that computes. It is built from public material only.
 
+pub mod run;
+
+pub use run::Run;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::log::Phase;
-use super::optimiser::momentum;
-use super::plan::TrainPlan;
-use super::step::{Masks, Step, Weights, lower};
 use crate::base::error::{Error, Result, check_count};
 use crate::circuits::matrix::Encrypted;
 use crate::circuits::{Bootstrap, Bootstrapper, activation};
 use crate::ckks::ciphertext::{Ciphertext, Plaintext};
 use crate::ckks::eval::Evaluator;
 use crate::ckks::keys::{EncapsulationKeys, EvaluationKeys, KeyId};
+use crate::train::log::Phase;
+use crate::train::optimiser::momentum;
+use crate::train::plan::TrainPlan;
+use crate::train::protocol::Batch;
+use crate::train::step::{Masks, Step, Weights, lower};
 
-/// A batch of encrypted rows.
-#[derive(Clone, Debug)]
-pub struct Batch {
-    /// Blocks of features.
-    pub features: Vec<Ciphertext>,
-    /// One-hot labels.
-    pub labels: Vec<Ciphertext>,
-    /// Rows, as far as they are there.
-    pub rows: usize,
-}
-
-/// Computes steps and outputs with evaluation keys. Has no secret key, and nothing of it takes one:
+/// Computes steps and outputs with evaluation keys:
 ///
-/// ```compile_fail,E0308
-/// fn server(plan: hetal::train::TrainPlan, secret: hetal::SecretKey, keys: std::sync::Arc<hetal::ckks::keys::EncapsulationKeys>) {
-///     let _ = hetal::train::Server::new(plan, std::sync::Arc::new(secret), keys);
+/// ```
+/// use std::sync::Arc;
+/// use hetal::train::{Server, TrainPlan};
+/// use hetal::{KeySet, ckks::keys::EncapsulationKeys};
+///
+/// fn server(plan: TrainPlan, keys: KeySet, encapsulation: EncapsulationKeys) {
+///     let _ = Server::new(plan, Arc::new(keys), Arc::new(encapsulation));
+/// }
+/// ```
+///
+/// It has no secret key, and nothing of it takes one. This differs from the above in the type of the keys alone:
+///
+/// ```compile_fail
+/// use std::sync::Arc;
+/// use hetal::train::{Server, TrainPlan};
+/// use hetal::{SecretKey, ckks::keys::EncapsulationKeys};
+///
+/// fn server(plan: TrainPlan, keys: SecretKey, encapsulation: EncapsulationKeys) {
+///     let _ = Server::new(plan, Arc::new(keys), Arc::new(encapsulation));
 /// }
 /// ```
 pub struct Server {

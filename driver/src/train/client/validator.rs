@@ -1,0 +1,116 @@
+//! The client's answers: early stopping, and the range of logits.
+
+use std::collections::BTreeMap;
+
+use super::Client;
+use super::twins::Twins;
+use crate::base::error::{Result, check_count};
+use crate::ckks::ciphertext::Ciphertext;
+use crate::train::log::{ClientEvent, Quality, Writer, latest};
+use crate::train::metrics::{largest, quality};
+use crate::train::protocol::{ClientLink, Compare, Outputs, Stepped};
+use crate::train::stopping::best_epoch;
+
+/// A client that stops when the validation loss has not fallen for a while, or a logit has left its range, and writes down what it sees.
+#[derive(Debug)]
+pub struct Validator<'a> {
+    client: &'a Client,
+    labels: &'a [u32],
+    /// By epoch: of V, and the largest logit of W.
+    validations: BTreeMap<usize, (Quality, Option<f64>)>,
+    twins: Twins<'a>,
+    /// The largest logit of a training row so far, by the twin.
+    max_logit_rows: f64,
+    log: Writer<ClientEvent>,
+}
+
+impl<'a> Validator<'a> {
+    /// With the labels of the validation set, and the plain twins. `earlier` are events of a run that is resumed.
+    #[must_use]
+    pub fn new(
+        client: &'a Client,
+        labels: &'a [u32],
+        twins: Twins<'a>,
+        log: Writer<ClientEvent>,
+        earlier: &[ClientEvent],
+    ) -> Self {
+        let validation = |event: &ClientEvent| match *event {
+            ClientEvent::Validation { epoch, encrypted, max_logit_w, .. } => Some((epoch, (encrypted, max_logit_w))),
+            _ => None,
+        };
+        let validations = latest(earlier).into_iter().filter_map(validation).collect();
+        Self { client, labels, validations, twins, max_logit_rows: 0.0, log }
+    }
+
+    /// What the last validation has seen: of V, and the largest logit of W.
+    #[must_use]
+    pub fn last(&self) -> Option<(Quality, Option<f64>)> {
+        self.validations.values().next_back().copied()
+    }
+
+    /// The largest logit of a training row so far, by the plain twin.
+    #[must_use]
+    pub const fn max_logit_rows(&self) -> f64 {
+        self.max_logit_rows
+    }
+
+    /// The epoch that is the result so far: see [`best_epoch`].
+    #[must_use]
+    pub fn best_epoch(&self) -> Option<usize> {
+        let qualities = self.validations.iter().map(|(&epoch, &(quality, _))| (epoch, quality));
+        best_epoch(qualities, self.client.plan().config().logit_range)
+    }
+
+    /// Writes down an event.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io).
+    pub fn note(&mut self, event: &ClientEvent) -> Result<()> {
+        self.log.write(event)
+    }
+}
+
+impl ClientLink for Validator<'_> {
+    fn goes_on(&mut self, epoch: usize, step: usize, outputs: &[Outputs]) -> Result<bool> {
+        let labels = self.labels.chunks(self.client.plan().batch());
+        check_count("batches of outputs", outputs.len(), labels.len())?;
+        let (mut v, mut w) = (Vec::with_capacity(self.labels.len()), Vec::with_capacity(self.labels.len()));
+        for (outputs, labels) in outputs.iter().zip(labels) {
+            v.extend(self.client.logits(&outputs.v, labels.len())?);
+            w.extend(self.client.logits(&outputs.w, labels.len())?);
+        }
+        let (encrypted, max_logit_w) = (quality(&v, self.labels), Some(largest(&w)));
+        // The twins may be interrupted: nothing of this epoch is known before they are done.
+        let [twin, exact] = self.twins.validate(step)?;
+        self.max_logit_rows = self.twins.max_logit(step)?;
+        self.validations.insert(epoch, (encrypted, max_logit_w));
+        let go_on = self.resumes(epoch);
+        let max_logit_rows = Some(self.max_logit_rows);
+        let event = ClientEvent::Validation { epoch, step, encrypted, max_logit_w, max_logit_rows, twin, exact, go_on };
+        self.note(&event)?;
+        Ok(go_on)
+    }
+
+    /// Beyond the range softmax is wrong without a sign of it, and there is no use in going on.
+    fn resumes(&mut self, epochs: usize) -> bool {
+        self.validations.split_off(&(epochs + 1));
+        let config = self.client.plan().config();
+        let beyond = |logit: f64| logit > config.logit_range || logit.is_nan();
+        let last = self.validations.get(&epochs);
+        let in_range = last.is_none_or(|(v, w)| !beyond(v.max_logit) && !w.is_some_and(beyond));
+        in_range && epochs < self.best_epoch().unwrap_or(0) + config.patience
+    }
+
+    fn stepped(&mut self, step: Stepped) -> Result<()> {
+        self.max_logit_rows = self.twins.max_logit(step.step)?;
+        Ok(())
+    }
+}
+
+impl Compare for Validator<'_> {
+    fn compare(&mut self, step: usize, state: &[Ciphertext]) -> Result<()> {
+        let weights = self.client.weights(state)?;
+        let event = self.twins.compare(step, &weights)?;
+        event.map_or(Ok(()), |event| self.note(&event))
+    }
+}
