@@ -1,4 +1,4 @@
-//! The one error type of the crate. Its variants carry the numbers that were refused.
+//! The error type of the crate. Its variants carry the refused values.
 
 use std::fmt::Display;
 
@@ -6,8 +6,9 @@ use crate::base::key_generation::KeyGeneration;
 use crate::base::key_id::KeyId;
 use crate::base::text::printable;
 
-/// Why the driver refused its input: wrong data or configuration. Wrong code (a slice of the wrong length handed to a
-/// function that states its length) is a documented panic.
+/// The reason why the driver refused its input: wrong data or configuration.
+/// Wrong code (a slice of the wrong length handed to a function that states its length) is a
+/// documented panic instead.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -19,15 +20,15 @@ pub enum Error {
     Parameters {
         /// The literal's name.
         name: String,
-        /// What is wrong with which value.
+        /// The reason, with the value that is wrong.
         reason: String,
     },
     /// No preset has this name.
     #[error("unknown preset {name:?}: use one of {known}")]
     UnknownPreset {
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// All names.
+        /// The names of all presets.
         known: String,
     },
     /// The modulus is too large for 128-bit security.
@@ -35,24 +36,25 @@ pub enum Error {
     Insecure {
         /// The literal's name.
         name: String,
-        /// log2 of the ring degree.
+        /// The log2 of the ring degree.
         log_n: u32,
-        /// The weight of the sparse secret of a bootstrapping; `None` for the secret of the parameters.
+        /// The weight of the sparse secret of a bootstrapping; `None` for the secret of the
+        /// parameters.
         weight: Option<usize>,
-        /// log2 of the product of all primes under which that secret has keys.
+        /// The log2 of the product of all primes under which that secret has keys.
         log_qp: f64,
-        /// The largest secure log2; 0 where none is known to be secure.
+        /// The largest secure log2; 0 if none is known to be secure.
         bound: u32,
     },
-    /// A number of slots that the ring does not have.
+    /// The ring does not have this number of slots.
     #[error("{slots} slots: must be a power of two from 1 to {max}")]
     Slots {
         /// The refused number.
         slots: usize,
-        /// N/2.
+        /// The largest number of slots, N/2.
         max: usize,
     },
-    /// A level that the parameters do not have.
+    /// The parameters do not have this level.
     #[error("level {level} does not exist: the highest is {max}")]
     Level {
         /// The refused level.
@@ -60,7 +62,7 @@ pub enum Error {
         /// The highest level.
         max: usize,
     },
-    /// A ciphertext, or what was made for a level, is below the level that is needed.
+    /// A ciphertext, or an object made for a level, is below the needed level.
     #[error(
         "level {level} where level {needed} or a higher one is needed: bootstrap before, or go on at a lower level"
     )]
@@ -70,7 +72,7 @@ pub enum Error {
         /// The lowest level that would do.
         needed: usize,
     },
-    /// Two operands, or what was planned and what there is, have different levels.
+    /// Two operands, or a plan and an actual object, have different levels.
     #[error("levels differ: {left} and {right}: bring both to one")]
     LevelMismatch {
         /// The first level.
@@ -83,35 +85,35 @@ pub enum Error {
     NoLevelsLeft {
         /// The operation.
         operation: &'static str,
-        /// Levels that it consumes.
+        /// The number of levels that it consumes.
         needed: usize,
         /// The level of the ciphertext.
         level: usize,
     },
-    /// A scale that is not a positive finite number, or too large for the modulus.
+    /// A scale is not a positive finite number, or is too large for the modulus.
     #[error("scale {scale:e} at level {level}: must be positive and below the modulus of 2^{log_q:.0}")]
     Scale {
         /// The refused scale.
         scale: f64,
         /// The level.
         level: usize,
-        /// log2 of the modulus at that level.
+        /// The log2 of the modulus at that level.
         log_q: f64,
     },
     /// Two operands have different scales.
     #[error("scales differ: 2^{} and 2^{}: rescale or adjust one of them", left.log2(), right.log2())]
     ScaleMismatch {
-        /// The first operand's.
+        /// The scale of the first operand.
         left: f64,
-        /// The second operand's.
+        /// The scale of the second operand.
         right: f64,
     },
-    /// An operand has another degree in the secret than the operation takes.
+    /// The degree of an operand in the secret is not the one that the operation takes.
     #[error("a ciphertext of degree {degree} where {wanted} is needed: relinearise first")]
     Degree {
-        /// Its degree.
+        /// The degree of the operand.
         degree: usize,
-        /// The degree wanted.
+        /// The wanted degree.
         wanted: usize,
     },
     /// A value cannot be encoded.
@@ -122,32 +124,32 @@ pub enum Error {
         /// The value.
         value: f64,
     },
-    /// Values times scale exceed the modulus.
+    /// Values times the scale exceed the modulus.
     #[error("values need {needed:.1} bits at scale 2^{:.1} and level {level} has 2^{log_q:.1}: use a smaller scale or a higher level", scale.log2())]
     Overflow {
-        /// log2 of twice the largest coefficient.
+        /// The log2 of twice the largest coefficient.
         needed: f64,
         /// The scale.
         scale: f64,
         /// The level.
         level: usize,
-        /// log2 of the modulus.
+        /// The log2 of the modulus.
         log_q: f64,
     },
-    /// A list has not the length that is needed.
+    /// A list does not have the needed length.
     #[error("{found} {what} where {wanted} are needed")]
     Count {
-        /// What is counted.
+        /// The counted things.
         what: &'static str,
-        /// How many there are.
+        /// The number that there is.
         found: usize,
-        /// How many are needed.
+        /// The needed number.
         wanted: usize,
     },
     /// No key serves this operation at this level.
     #[error("missing {id} for level {level}: add it to the key request")]
     MissingKey {
-        /// Which key.
+        /// The kind of the missing key.
         id: KeyId,
         /// The ciphertext's level.
         level: usize,
@@ -166,18 +168,18 @@ pub enum Error {
              or encrypt the data again with these keys"
     )]
     OtherKeys {
-        /// The object's.
+        /// The key generation of the object.
         found: KeyGeneration,
-        /// The one in use.
+        /// The key generation in use.
         wanted: KeyGeneration,
     },
-    /// A secret key that the sampler does not draw. Nothing else is told of it.
+    /// A secret key is not one that the sampler draws. Nothing else is revealed about it.
     #[error(
         "the secret key was not drawn at random: it must have {wanted}; its file is damaged or not from keygen: use a copy of \
              the right one, or make new keys"
     )]
     ImplausibleSecret {
-        /// What secrets of these parameters have.
+        /// The property that secrets of these parameters have.
         wanted: String,
     },
     /// A setting of a circuit or of a sampler is outside its range.
@@ -192,15 +194,15 @@ pub enum Error {
         /// The largest accepted value.
         max: f64,
     },
-    /// A number that has to be a power of two is none.
+    /// A number that has to be a power of two is not one.
     #[error("{what} {value}: must be a power of two")]
     PowerOfTwo {
-        /// What it is.
+        /// The meaning of the number.
         what: &'static str,
         /// The refused number.
         value: usize,
     },
-    /// Two settings that exclude each other.
+    /// Two settings exclude each other.
     #[error("{first} and {second} exclude each other: choose one of them")]
     Conflict {
         /// One of them.
@@ -208,18 +210,18 @@ pub enum Error {
         /// The other one.
         second: &'static str,
     },
-    /// More of something than there is room for.
+    /// There are more things of a kind than there is room for.
     #[error("{found} {what}: {place} has room for at most {most}: {advice}")]
     TooMany {
-        /// What is counted.
+        /// The counted things.
         what: &'static str,
-        /// How many there are.
+        /// The number that there is.
         found: usize,
-        /// Where the limit comes from.
+        /// The place where the limit comes from.
         place: String,
         /// The largest number.
         most: usize,
-        /// What would work.
+        /// Advice that would work.
         advice: &'static str,
     },
     /// No polynomials reach the wanted error of softmax.
@@ -231,13 +233,13 @@ pub enum Error {
         )
     )]
     SoftmaxError {
-        /// The classes.
+        /// The number of classes.
         classes: usize,
         /// The largest magnitude of logits.
         range: f64,
         /// The wanted error.
         error: f64,
-        /// A larger error that is reached.
+        /// A larger error that can be reached.
         reachable: Option<f64>,
     },
     /// A step of training needs more levels than a bootstrapping leaves.
@@ -248,9 +250,9 @@ pub enum Error {
     FewLevels {
         /// The name of the parameters.
         preset: String,
-        /// Levels from one bootstrapping to the next.
+        /// The number of levels from one bootstrapping to the next.
         levels: usize,
-        /// Levels that would do.
+        /// The number of levels that would do.
         needed: usize,
     },
     /// A stored object is malformed, or an object cannot be stored.
@@ -258,11 +260,11 @@ pub enum Error {
     Malformed {
         /// The kind of object.
         object: &'static str,
-        /// Which of its fields.
+        /// The field of the object.
         field: String,
         /// The refused value.
         value: String,
-        /// What is accepted.
+        /// The accepted values.
         wanted: String,
     },
     /// An input ends before the object that it declares.
@@ -272,28 +274,28 @@ pub enum Error {
         object: &'static str,
         /// The field that is incomplete.
         field: String,
-        /// How many bytes the object has beyond the end.
+        /// The number of bytes that the object has beyond the end.
         missing: u64,
     },
     /// Reading or writing failed.
     #[error("{context}: {message}")]
     Io {
-        /// What was being done.
+        /// The action that failed.
         context: String,
         /// The kind of failure.
         kind: std::io::ErrorKind,
-        /// What the operating system says.
+        /// The operating system's message.
         message: String,
     },
-    /// Something is wrong with what a file holds.
+    /// A file has wrong content.
     #[error("{path}: {error}")]
     File {
         /// The path.
         path: String,
-        /// What is wrong.
+        /// The error in its content.
         error: Box<Self>,
     },
-    /// Another process has a lock on a folder.
+    /// Another process holds a lock on a folder.
     #[error("{path} is in use: another process makes it or trains in it; wait until it has ended")]
     InUse {
         /// The folder.
@@ -304,19 +306,19 @@ pub enum Error {
     OtherData {
         /// The set of rows.
         part: &'static str,
-        /// What differs.
+        /// The difference.
         what: String,
     },
-    /// A training was interrupted, and its state written.
+    /// A training was interrupted, and its state was written.
     #[error("interrupted after step {step}: continue with --resume")]
     Interrupted {
-        /// Steps done.
+        /// The number of steps done.
         step: usize,
     },
-    /// Something that this system does not offer.
+    /// This system does not offer something.
     #[error("{what} is not available")]
     Unsupported {
-        /// What is missing.
+        /// The missing feature.
         what: &'static str,
     },
     /// The operating system gave no random bytes.
@@ -324,7 +326,7 @@ pub enum Error {
     Randomness(String),
 }
 
-/// Why a modulus is refused.
+/// Explains why a modulus is refused.
 fn insecure(log_n: u32, weight: Option<usize>, log_qp: f64, bound: u32) -> String {
     match (weight, bound) {
         (None, _) => format!(
@@ -343,18 +345,18 @@ fn insecure(log_n: u32, weight: Option<usize>, log_qp: f64, bound: u32) -> Strin
 }
 
 impl Error {
-    /// A failure of the operating system; `context` says what was being done.
+    /// Creates the error for a failure of the operating system; `context` says what was being done.
     pub(crate) fn io(context: impl Display, error: &std::io::Error) -> Self {
         let (context, message) = (printable(&context.to_string()), printable(&error.to_string()));
         Self::Io { context, kind: error.kind(), message }
     }
 
-    /// The same with the path of the file where it was found.
+    /// Adds the path of the file in which the error was found.
     pub(crate) fn in_file(self, path: &std::path::Path) -> Self {
         Self::File { path: printable(&path.display().to_string()), error: Box::new(self) }
     }
 
-    /// A field of a stored object that has not a wanted value.
+    /// Creates the error for a field of a stored object that does not have a wanted value.
     pub(crate) fn malformed(
         object: &'static str,
         field: impl Display,
@@ -368,21 +370,21 @@ impl Error {
 }
 
 impl KeyGeneration {
-    /// Checks that what has this id belongs to what has another one.
+    /// Checks that two objects belong together: this id has to equal `wanted`.
     ///
     /// # Errors
-    /// [`Error::OtherKeys`] if it does not.
+    /// [`Error::OtherKeys`] if they differ.
     pub fn check(self, wanted: Self) -> Result<()> {
         if self == wanted { Ok(()) } else { Err(Error::OtherKeys { found: self, wanted }) }
     }
 }
 
-/// Refuses a setting outside its range, and one that is not a number.
+/// Refuses a setting outside its range, and NaN.
 pub(crate) fn check_range(what: &'static str, value: f64, min: f64, max: f64) -> Result<()> {
     if (min..=max).contains(&value) { Ok(()) } else { Err(Error::Range { what, value, min, max }) }
 }
 
-/// [`check_range`] for integers.
+/// Does the same as [`check_range`] for integers.
 pub(crate) fn check_integer(what: &'static str, value: usize, min: usize, max: usize) -> Result<()> {
     let [value, min, max] = [value, min, max].map(|x| x as f64);
     check_range(what, value, min, max)
@@ -398,10 +400,10 @@ pub(crate) fn check_reaches(level: usize, needed: usize) -> Result<()> {
     if level >= needed { Ok(()) } else { Err(Error::LowLevel { level, needed }) }
 }
 
-/// Refuses a list of another length than is needed.
+/// Refuses a list whose length is not the needed one.
 pub(crate) fn check_count(what: &'static str, found: usize, wanted: usize) -> Result<()> {
     if found == wanted { Ok(()) } else { Err(Error::Count { what, found, wanted }) }
 }
 
-/// The crate's results.
+/// The result type of the crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,58 +1,66 @@
-//! The special FFT of CKKS: from the coefficients of a real polynomial to its values at the slots, and back.
+//! The special FFT of CKKS: maps the coefficients of a real polynomial to its values at the slots,
+//! and back.
 //!
-//! With ζ = exp(2πi/4n), the slots of a real polynomial m modulo Y^2n + 1 are z_j = m(ζ^(5^j)) for j < n; at the other
-//! n primitive 4n-th roots m has the conjugates (Cheon, Kim, Kim, Song: Homomorphic encryption for arithmetic of
-//! approximate numbers, 2017, <https://eprint.iacr.org/2016/421>). As ζ^(n·5^j) = i, the two halves of the coefficients
-//! pack into n complex numbers w_t = m_t + i·m_(t+n), and
+//! With ζ = exp(2πi/4n), the slots of a real polynomial m modulo Y^2n + 1 are z_j = m(ζ^(5^j)) for
+//! j < n. At the other n primitive 4n-th roots, m has the conjugate values (Cheon, Kim, Kim, Song:
+//! Homomorphic encryption for arithmetic of approximate numbers, 2017,
+//! <https://eprint.iacr.org/2016/421>). As ζ^(n·5^j) = i, the two halves of the coefficients pack
+//! into n complex numbers w_t = m_t + i·m_(t+n), and
 //!
 //! > z_j = Σ_(t<n) w_t·x_j^t with x_j = ζ^(5^j).
 //!
-//! The terms with even t and those with odd t are transforms of half the size at the points x_j², j < n/2: the powers
-//! of 5 repeat modulo 2n after n/2, so that x_(j+n/2)² = x_j² and x_(j+n/2) = −x_j. Hence z_j = even_j + x_j·odd_j and
-//! z_(j+n/2) = even_j − x_j·odd_j: the usual FFT by decimation in time with other roots, slots in natural order.
+//! The terms with even t and those with odd t are transforms of half the size at the points x_j²,
+//! j < n/2. The powers of 5 repeat modulo 2n after n/2, so that x_(j+n/2)² = x_j² and
+//! x_(j+n/2) = −x_j. Hence z_j = even_j + x_j·odd_j and z_(j+n/2) = even_j − x_j·odd_j.
+//! This is the usual FFT by decimation in time with other roots and with the slots in natural
+//! order.
 //!
-//! When the levels up to size l are done, there are n/l transforms with l values each, transform k of the terms
-//! t ≡ k modulo n/l. Where value j of transform k lies keeps the inner loops long and contiguous, and all in place:
+//! When the levels up to size l are done, there are n/l transforms with l values each;
+//! transform k is that of the terms t ≡ k modulo n/l. Value j of transform k is stored where it
+//! keeps the inner loops long and contiguous, and everything in place:
 //!
-//! 1. While there are more transforms than values, at rev(j)·n/l + k, rev reversing the bits of an index. The inner
-//!    loop is over k and has one root x_j; a level splits runs in halves.
-//! 2. Half-way the bits of all indices are reversed, which leads to rev(k)·l + j.
-//! 3. From there the inner loop is over j and along the roots; a level joins neighbouring runs.
+//! 1. While there are more transforms than values, it is at rev(j)·n/l + k, where rev reverses the
+//!    bits of an index. The inner loop is over k and has a single root x_j;
+//!    a level splits runs in halves.
+//! 2. Half-way, the bits of all indices are reversed, which moves the value to rev(k)·l + j.
+//! 3. From there on the inner loop is over j and along the roots; a level joins neighbouring runs.
 //!
-//! Results are the same on every machine, bit for bit: sums and products in a fixed order, each rounded once (none
-//! fused), and roots from integer arithmetic, since the sin and cos of the standard library differ between platforms.
+//! The results are the same on every machine, bit for bit. Sums and products are in a fixed order
+//! and each is rounded once (none is fused), and the roots come from integer arithmetic,
+//! since the sin and cos of the standard library differ between platforms.
 
 use pulp::{Arch, Scalar, Simd, WithSimd};
 
 /// The largest log2 of a number of slots.
 const MAX_LOG_SLOTS: u32 = 16;
 
-/// Rows and columns of a tile of the bit reversal: a cache line of numbers. No machine's vectors have more.
+/// The number of rows and columns of a tile of the bit reversal: a row is a cache line of numbers.
+/// No machine has longer vectors.
 const TILE: usize = 8;
 
-/// From this log2 of a number of slots on, all runs fill a vector and the bit reversal goes by tiles.
+/// From this log2 of a number of slots on, all runs fill a vector and the bit reversal uses tiles.
 const TILED_LOG_SLOTS: u32 = 2 * TILE.ilog2();
 
-/// Tables of the special FFT for one number of slots. The numbers to transform are passed as separate real and
-/// imaginary parts.
+/// The tables of the special FFT for one number of slots. The numbers to transform are passed as
+/// separate real and imaginary parts.
 ///
-/// Errors for 2^15 random numbers are about 2.5·2^-53 of the results, root mean square by root mean square; they grow
-/// like the square root of log n.
+/// The root mean square of the errors is about 2.5·2^-53 of that of the results for 2^15 random
+/// numbers; it grows like the square root of log n.
 #[derive(Clone, Debug)]
 pub struct SpecialFft {
     log_slots: u32,
-    /// Levels before the bit reversal.
+    /// The number of levels before the bit reversal.
     split_levels: u32,
-    /// The points x_j of the transforms of size 2l for j < l at l + j, before the bit reversal at l + rev(j): real
-    /// parts, imaginary parts.
+    /// The real parts and the imaginary parts of the points x_j. Those of the transforms of size 2l
+    /// are at index l + j for j < l, and before the bit reversal at l + rev(j).
     roots: [Vec<f64>; 2],
 }
 
 impl SpecialFft {
-    /// The tables for 2^log_slots slots, 16 bytes for each.
+    /// Creates the tables for 2^log_slots slots, 16 bytes for each slot.
     ///
     /// # Panics
-    /// For log_slots above 16.
+    /// If log_slots is above 16.
     #[must_use]
     pub fn new(log_slots: u32) -> Self {
         assert!(log_slots <= MAX_LOG_SLOTS, "at most 2^{MAX_LOG_SLOTS} slots");
@@ -70,13 +78,14 @@ impl SpecialFft {
         Self { log_slots, split_levels, roots }
     }
 
-    /// The number n of slots.
+    /// Returns the number n of slots.
     #[must_use]
     pub fn slots(&self) -> usize {
         1 << self.log_slots
     }
 
-    /// Decoding: replaces the packed coefficients w_t by the slots z_j = Σ_t w_t·ζ^(t·5^j), both in natural order.
+    /// Decodes: replaces the packed coefficients w_t by the slots z_j = Σ_t w_t·ζ^(t·5^j),
+    /// both in natural order.
     ///
     /// # Panics
     /// Unless both slices have one number for each slot.
@@ -84,7 +93,8 @@ impl SpecialFft {
         self.dispatch(Transform::<false> { fft: self, re, im });
     }
 
-    /// Encoding: replaces the slots z_j by the packed coefficients w_t, the inverse of [`SpecialFft::to_slots`].
+    /// Encodes: replaces the slots z_j by the packed coefficients w_t.
+    /// This is the inverse of [`SpecialFft::to_slots`].
     ///
     /// # Panics
     /// Unless both slices have one number for each slot.
@@ -103,7 +113,7 @@ impl SpecialFft {
     }
 }
 
-/// One call of [`SpecialFft::to_slots`], or of its inverse.
+/// A call of [`SpecialFft::to_slots`] or of its inverse.
 struct Transform<'a, const INVERSE: bool> {
     fft: &'a SpecialFft,
     re: &'a mut [f64],
@@ -128,7 +138,8 @@ impl<const INVERSE: bool> WithSimd for Transform<'_, INVERSE> {
                 join::<S, INVERSE>(simd, fft, level, re, im);
             }
             if INVERSE && level == fft.split_levels {
-                // The factor 1/n of the inverse on the way: exact, a power of two.
+                // The factor 1/n of the inverse is applied on the way.
+                // It is a power of two and thus exact.
                 bit_reverse(re, 1.0 / fft.slots() as f64);
                 bit_reverse(im, 1.0 / fft.slots() as f64);
             }
@@ -136,7 +147,7 @@ impl<const INVERSE: bool> WithSimd for Transform<'_, INVERSE> {
     }
 }
 
-/// A level before the bit reversal.
+/// Computes a level before the bit reversal.
 #[inline(always)]
 fn split<S: Simd, const INVERSE: bool>(simd: S, fft: &SpecialFft, level: u32, re: &mut [f64], im: &mut [f64]) {
     let l = 1 << level;
@@ -152,7 +163,7 @@ fn split<S: Simd, const INVERSE: bool>(simd: S, fft: &SpecialFft, level: u32, re
     }
 }
 
-/// A level after the bit reversal.
+/// Computes a level after the bit reversal.
 #[inline(always)]
 fn join<S: Simd, const INVERSE: bool>(simd: S, fft: &SpecialFft, level: u32, re: &mut [f64], im: &mut [f64]) {
     let l = 1 << level;
@@ -170,10 +181,11 @@ fn join<S: Simd, const INVERSE: bool>(simd: S, fft: &SpecialFft, level: u32, re:
     }
 }
 
-/// Real and imaginary parts of as many numbers as a vector has.
+/// The real and imaginary parts of as many numbers as a vector has.
 type Complex<S> = [<S as Simd>::f64s; 2];
 
-/// (a + b·root, a − b·root). The inverse is without its factor 1/2: (a + b, (a − b)·conjugate of the root).
+/// Returns (a + b·root, a − b·root). The inverse omits its factor 1/2:
+/// it returns (a + b, (a − b)·conjugate of the root).
 #[inline(always)]
 fn butterfly<S: Simd, const INVERSE: bool>(simd: S, [a, b]: [Complex<S>; 2], root: Complex<S>) -> [Complex<S>; 2] {
     let [root_re, root_im] = root;
@@ -192,11 +204,12 @@ fn butterfly<S: Simd, const INVERSE: bool>(simd: S, [a, b]: [Complex<S>; 2], roo
     }
 }
 
-/// Moves every number to the index with the reversed bits, times a factor.
+/// Moves every number to the index with the reversed bits and multiplies it by a factor.
 ///
-/// One by one this would take twice as long as all levels together, since each number of a cache line goes to a
-/// different one. A tile uses whole lines: the numbers with the same middle bits of the index, the high three bits
-/// giving the row and the low three the column.
+/// Moving the numbers one by one would take twice as long as all levels together, since each number
+/// of a cache line goes to a different line. A tile consists of whole lines:
+/// it holds the numbers with the same middle bits of the index; the high three bits give the row
+/// and the low three the column.
 #[inline(always)]
 fn bit_reverse(x: &mut [f64], factor: f64) {
     let bits = x.len().ilog2();
@@ -221,7 +234,8 @@ fn bit_reverse(x: &mut [f64], factor: f64) {
     }
 }
 
-/// The tile of these middle bits, times a factor, as it goes to the reversed middle bits.
+/// Returns the tile with these middle bits, multiplied by a factor and arranged as it is stored at
+/// the reversed middle bits.
 #[inline(always)]
 fn reversed_tile(x: &[f64], middle: usize, factor: f64) -> [[f64; TILE]; TILE] {
     let mut tile = [[0.0; TILE]; TILE];
@@ -240,26 +254,27 @@ fn store_tile(x: &mut [f64], middle: usize, tile: &[[f64; TILE]; TILE]) {
     }
 }
 
-/// The index with its lowest bits in reverse order.
+/// Returns the index with its lowest bits in reverse order.
 #[inline(always)]
 fn reversed(index: usize, bits: u32) -> usize {
     index.reverse_bits().checked_shr(usize::BITS - bits).unwrap_or(0)
 }
 
-/// 1 in fixed point.
+/// The number 1 in fixed point.
 const ONE: i64 = 1 << 62;
 
-/// exp(2πi·index/2^log_order) in fixed point, real and imaginary part within 2^-60, for index < 2^log_order and
-/// log_order ≥ 3.
+/// Returns the real and imaginary parts of exp(2πi·index/2^log_order) in fixed point, within 2^-60,
+/// for index < 2^log_order and log_order ≥ 3.
 fn root_of_unity(index: usize, log_order: u32) -> [i64; 2] {
     /// π/4.
     const QUARTER_PI: i128 = 0x3243_F6A8_885A_308D;
     let eighth = 1 << (log_order - 3);
     let (octant, rest) = (index / eighth, index % eighth);
-    // Reflection of every other octant leads into the first one, so that the series are short.
+    // Reflecting every other octant leads into the first one, so that the series are short.
     let rest = if octant % 2 == 0 { rest } else { eighth - rest };
     let x = ((QUARTER_PI * rest as i128) >> (log_order - 3)) as i64;
-    // cos x = 1 − x²/(1·2)·(1 − x²/(3·4)·(…)) and sin x = x·(1 − x²/(2·3)·(1 − x²/(4·5)·(…))).
+    // The series are cos x = 1 − x²/(1·2)·(1 − x²/(3·4)·(…)) and
+    // sin x = x·(1 − x²/(2·3)·(1 − x²/(4·5)·(…))).
     let product = |a: i64, b: i64| ((i128::from(a) * i128::from(b)) >> 62) as i64;
     let square = product(x, x);
     let (mut cos, mut sin) = (ONE, ONE);
@@ -279,7 +294,7 @@ mod tests {
     /// The unit roundoff.
     const ROUNDOFF: f64 = f64::EPSILON / 2.0;
 
-    /// Real and imaginary parts: integers below 2^39, so that [`naive`] is exact.
+    /// Real and imaginary parts. They are integers below 2^39, so that [`naive`] is exact.
     type Numbers = [Vec<f64>; 2];
 
     fn random(n: usize) -> Numbers {
@@ -293,17 +308,17 @@ mod tests {
         [(); 2].map(|()| (0..n).map(|_| next()).collect())
     }
 
-    /// 5^j modulo 4n for j < n.
+    /// Returns 5^j modulo 4n for j < n.
     fn powers_of_5(n: usize) -> Vec<usize> {
         std::iter::successors(Some(1), |power| Some(power * 5 % (4 * n))).take(n).collect()
     }
 
-    /// Σ_i x_i·ζ^exponent(i), rounded once but for the last bits of the roots.
+    /// Computes Σ_i x_i·ζ^exponent(i), rounded only once except for the last bits of the roots.
     fn naive(x: &Numbers, exponent: impl Fn(usize) -> usize) -> [f64; 2] {
         let n = x[0].len();
         let mut sum = [0, 0];
         for (i, (&re, &im)) in x[0].iter().zip(&x[1]).enumerate() {
-            // Of order 8n, which root_of_unity has for n = 1 too.
+            // The order is 8n, which `root_of_unity` has for n = 1 too.
             let [cos, sin] = root_of_unity(2 * (exponent(i) % (4 * n)), n.ilog2() + 3).map(i128::from);
             let (re, im) = (re as i128, im as i128);
             sum = [sum[0] + re * cos - im * sin, sum[1] + re * sin + im * cos];
@@ -322,13 +337,14 @@ mod tests {
         }
         let [rms, max] = [sums, maxima].map(|[error, exact]| (error / exact).sqrt() / ROUNDOFF);
         println!("{name}: error of {rms:.2} units of roundoff (root mean squares), {max:.2} (maxima)");
-        // The levels add independent errors, each of less than a unit in root mean square. The largest of all errors is
-        // within twice the bound even where the exact values are of equal size.
+        // The levels add independent errors, each with a root mean square of less than a unit.
+        // The largest of all errors is within twice the bound even if the exact values are of equal
+        // size.
         let bound = f64::from(levels + 1).sqrt();
         assert!(rms <= bound && max <= 2.0 * bound, "{name}: {rms}, {max}");
     }
 
-    /// Both directions against the definition, at some of the indices if there are many.
+    /// Compares both directions with the definition, at some of the indices if there are many.
     fn compare(name: &str, fft: &SpecialFft, x: &Numbers) {
         let n = fft.slots();
         let powers = powers_of_5(n);
@@ -353,7 +369,7 @@ mod tests {
             let n = fft.slots();
             compare("random", &fft, &random(n));
             if n <= 256 {
-                // A result that is much larger than the others, and a number that is.
+                // First one result is much larger than the others, then one input is.
                 compare("ones", &fft, &[vec![1.0; n], vec![0.0; n]]);
                 let spike = (0..n).map(|i| if i == n / 3 { 2f64.powi(39) - 1.0 } else { 1.0 }).collect();
                 compare("spike", &fft, &[spike, vec![-1.0; n]]);
@@ -381,7 +397,8 @@ mod tests {
         }
     }
 
-    /// n = 1: the slot of m_0 + m_1·Y is m_0 + i·m_1. n = 2: the slots are at ζ and ζ^5 = −ζ, ζ = exp(iπ/4).
+    /// For n = 1 the slot of m_0 + m_1·Y is m_0 + i·m_1. For n = 2 the slots are at ζ and ζ^5 = −ζ,
+    /// where ζ = exp(iπ/4).
     #[test]
     fn the_smallest_ones() {
         let (mut re, mut im) = ([3.0], [-5.0]);
@@ -417,7 +434,7 @@ mod tests {
         }
     }
 
-    /// Vectors of one number and those of this machine.
+    /// Compares vectors of one number with those of this machine.
     #[test]
     fn results_do_not_depend_on_the_machine() {
         fn bits<const INVERSE: bool>(fft: &SpecialFft, scalar: bool) -> Vec<u64> {
@@ -439,7 +456,8 @@ mod tests {
 
     #[test]
     fn roots_of_unity() {
-        // Multiplicative to the last bits and i at a quarter: with the rough value of the first, it is the right one.
+        // The roots are multiplicative to the last bits, and i is at a quarter:
+        // together with the rough value of the first root, this makes it the right one.
         for log_order in [3, 4, 7, 13, 18] {
             let order = 1 << log_order;
             assert_eq!(

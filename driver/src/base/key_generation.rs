@@ -1,4 +1,4 @@
-//! Which keys and ciphertexts belong together.
+//! The id that says which keys and ciphertexts belong together.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,17 +6,20 @@ use std::str::FromStr;
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 
-/// The id of a key generation: drawn with a secret key, and carried by all that is made with it, keys and ciphertexts. Under other keys
-/// of the same parameters these would compute and decrypt to noise without a sign.
+/// The id of a key generation. It is drawn with a secret key and carried by everything made with
+/// that key: keys and ciphertexts. Without it, combining them with other keys of the same
+/// parameters would compute and decrypt to noise, unnoticed.
 ///
-/// It is public and says nothing of the secret. It finds what was mixed up; it proves nothing, for whoever makes an object can
-/// write any id into it. Shown, read and serialised as 32 hexadecimal digits.
+/// The id is public and says nothing of the secret. It detects mix-ups but proves nothing,
+/// since whoever makes an object can write any id into it. It is shown, read and serialised as 32
+/// hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct KeyGeneration(pub [u8; 16]);
 
 impl KeyGeneration {
-    /// That of what no key has made: parameters, plaintexts, no keys at all, a ciphertext that is still to be overwritten.
+    /// The id of objects made without keys: parameters, plaintexts, an empty set of keys,
+    /// and a ciphertext that is still to be overwritten.
     pub const NONE: Self = Self([0; 16]);
 
     pub(crate) fn draw(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
@@ -26,7 +29,7 @@ impl KeyGeneration {
     }
 }
 
-/// Text that is no id.
+/// The error for a text that is not an id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("key generation: id {0:?}: must be 32 hexadecimal digits")]
 pub struct NoId(pub String);
@@ -41,7 +44,7 @@ impl FromStr for KeyGeneration {
     type Err = NoId;
 
     fn from_str(text: &str) -> Result<Self, NoId> {
-        // Only digits: a sign would be a number as well.
+        // Only digits are accepted: `from_str_radix` would also accept a sign.
         let number = text.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u128::from_str_radix(text, 16).ok());
         match number.flatten().filter(|_| text.len() == 32) {
             Some(number) => Ok(Self(number.to_be_bytes())),

@@ -1,15 +1,15 @@
-//! What an evaluation key is for.
+//! The kind of an evaluation key.
 
 use std::fmt;
 
 use hetal_kernel::GaloisElement;
 
-/// What an evaluation key is for.
+/// The kind of an evaluation key: what it is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum KeyId {
-    /// From s² to s: after a product.
+    /// Switches from s² to s, after a product.
     Relinearisation,
-    /// From s(X^g) to s: for the automorphism X → X^g.
+    /// Switches from s(X^g) to s, for the automorphism X → X^g.
     Galois(GaloisElement),
 }
 

@@ -1,10 +1,10 @@
-//! Workspace that operations and threads borrow and hand back.
+//! Work space that operations and threads borrow and give back.
 
 use std::sync::{Mutex, PoisonError};
 
 use hetal_kernel::{Eval, RnsPoly, Scratch};
 
-/// Buffers not in use. There are at most as many as were in use at one time.
+/// Buffers that are not in use. There are at most as many as were in use at one time.
 #[derive(Default)]
 pub(crate) struct Pool(Mutex<Vec<Scratch>>);
 
@@ -14,7 +14,8 @@ impl Pool {
         let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = {
             let mut free = lock();
-            // The smallest that is long enough; a short one is given up for a new one, so that the pool does not grow.
+            // Takes the smallest buffer that is long enough. If all are too short,
+            // one is freed before a new one is made, so that the pool does not grow.
             let fits = free.iter().enumerate().filter(|(_, s)| s.len() >= len).min_by_key(|(_, s)| s.len());
             let at = fits.map(|(i, _)| i);
             match at {
@@ -32,23 +33,25 @@ impl Pool {
     }
 }
 
-/// Polynomials that were given up, for new ones to be made of. A page that is new from the system costs as much time as several passes over
-/// it, and the system's allocator hands blocks of this size back to it again and again.
+/// Polynomials that were dropped and can be reused for new ones. A fresh page from the system costs
+/// as much time as several passes over it, and the system's allocator returns blocks of this size
+/// to the system again and again.
 #[derive(Default, Debug)]
 pub(crate) struct Spares(Mutex<Vec<RnsPoly<Eval>>>);
 
 impl Spares {
-    /// A circuit holds fewer polynomials at one time.
+    /// The most polynomials to keep; a circuit holds fewer at one time.
     const MAX: usize = 64;
 
-    /// A polynomial of unspecified residues.
+    /// Returns a polynomial with unspecified residues.
     pub(crate) fn take(&self, n: usize, limbs: usize) -> RnsPoly<Eval> {
         let taken = {
             let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let fits = spares.iter().enumerate().filter(|(_, p)| p.n() == n && p.capacity() >= limbs);
             let at = fits.min_by_key(|(_, p)| p.capacity()).map(|(i, _)| i);
             if at.is_none() {
-                // Not grown, which would copy it; given up for a larger one.
+                // A smaller polynomial is not grown, which would copy it:
+                // it is freed, and a larger one is made.
                 spares.pop();
             }
             at.map(|i| spares.swap_remove(i))

@@ -1,13 +1,14 @@
-//! What every storey stands on, and what knows nothing of CKKS.
+//! The foundation of the crate: modules that all others use and that do not depend on the CKKS
+//! modules.
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
-//! | [`error`](mod@error) | what can go wrong, and what to do then |
+//! | [`error`](mod@error) | the errors, and advice what to do about them |
 //! | [`key_generation`] | the id that says which keys and ciphertexts belong together |
-//! | [`key_id`] | what an evaluation key is for |
+//! | [`key_id`] | the kind of an evaluation key |
 //! | [`fft`] | the transform between slots and coefficients |
-//! | [`files`] | files that are complete or absent, of bounded length |
-//! | `parallel`, `memory`, `text` | loops over threads; buffers that are used again; text for people |
+//! | [`files`] | files that are complete or absent, and reading of bounded length |
+//! | `parallel`, `memory`, `text` | loops over threads; buffers that are reused; text for human readers |
 
 pub mod error;
 pub mod fft;

@@ -1,4 +1,4 @@
-//! Limbs, polynomials and blocks over the threads of the current rayon pool.
+//! Loops that spread limbs, polynomials and blocks over the threads of the current rayon pool.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -9,12 +9,13 @@ use rayon::prelude::*;
 
 use crate::base::error::Result;
 
-/// How long a thread that finds nothing more to do waits for the others at the end of a loop. Without work it would fall asleep at once and, when the
-/// next loop begins, take as long to wake as many a loop takes: products of matrices at level 5 took 2 to 8 % longer on two threads.
+/// How long a thread that finds no more work waits for the others at the end of a loop.
+/// Otherwise it would fall asleep at once, and waking it for the next loop would take as long as
+/// many a loop itself: products of matrices at level 5 took 2 to 8 % longer on two threads.
 const LINGER: Duration = Duration::from_micros(300);
 
-/// Calls `f` with the number of each item, and the item. Each thread takes the next item when it is done with one: long items first
-/// leave the least to wait for at the end.
+/// Calls `f` with the number of each item and the item. Each thread takes the next item when it has
+/// finished one: if long items come first, the wait at the end is shortest.
 pub(crate) fn for_each<T: Send>(items: impl Iterator<Item = T> + Send, f: impl Fn(usize, T) + Sync + Send) {
     let (items, running) = (Mutex::new(items.enumerate()), AtomicUsize::new(0));
     let next = || {
@@ -29,7 +30,7 @@ pub(crate) fn for_each<T: Send>(items: impl Iterator<Item = T> + Send, f: impl F
         }
         let clock = Instant::now();
         while running.load(Relaxed) > 0 && clock.elapsed() < LINGER {
-            // The last items may have parts to share.
+            // The last items may have parts that other threads can share.
             if rayon::yield_now() != Some(rayon::Yield::Executed) {
                 std::hint::spin_loop();
             }
@@ -47,7 +48,8 @@ fn on_threads(threads: usize, work: &(impl Fn() + Sync)) {
     }
 }
 
-/// [`for_each`], on this thread alone unless the items are to be `shared`: worth it for the last task of a loop, when other threads wait.
+/// Does the same as [`for_each`], but on this thread alone unless the items are to be `shared`.
+/// Sharing pays for the last task of a loop, when other threads wait.
 pub(crate) fn for_each_shared<T: Send>(
     shared: bool,
     items: impl Iterator<Item = T> + Send,
@@ -56,8 +58,9 @@ pub(crate) fn for_each_shared<T: Send>(
     if shared { for_each(items, f) } else { items.enumerate().for_each(|(i, item)| f(i, item)) }
 }
 
-/// Calls `f` with the numbers of part and limb of each limb of these polynomials, and the limb: all parts in one step, since the
-/// end of each step waits for the last thread. All parts of a limb come before the next limb: what they are made from is then in the cache.
+/// Calls `f` for each limb of these polynomials, with the number of the part, the number of the
+/// limb, and the limb. All parts are done in one step, since each step ends with waiting for the
+/// last thread. All parts of a limb come before the next limb: their input is then in the cache.
 pub(crate) fn for_each_limb(parts: &mut [RnsPoly<Eval>], f: impl Fn(usize, usize, &mut [f64]) + Sync + Send) {
     let limbs = |(part, poly)| RnsPoly::limbs_mut(poly).enumerate().map(move |(i, limb)| (part, i, limb));
     let mut tasks: Vec<_> = parts.iter_mut().enumerate().flat_map(limbs).collect();
@@ -65,7 +68,8 @@ pub(crate) fn for_each_limb(parts: &mut [RnsPoly<Eval>], f: impl Fn(usize, usize
     for_each(tasks.into_iter(), |_, (part, i, limb)| f(part, i, limb));
 }
 
-/// `f` of every item, in their order; all are computed, and the first error is that of the first item that has one.
+/// Applies `f` to every item and returns the results in order.
+/// Every item is computed, and the returned error is that of the first item that fails.
 pub(crate) fn try_map<T: Send, R: Send>(
     items: impl IntoIterator<Item = T>,
     f: impl Fn(T) -> Result<R> + Sync + Send,

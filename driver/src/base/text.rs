@@ -1,7 +1,8 @@
-//! Text for people.
+//! Text for human readers.
 
-/// Foreign text for a line of a terminal: characters that steer it, end the line, or turn the direction
-/// of writing, are escaped as in Rust; letters of all languages stay.
+/// Makes foreign text safe for one line of a terminal: characters that control the terminal,
+/// end the line or change the direction of writing are escaped as in Rust.
+/// Letters of all languages stay.
 pub(crate) fn printable(text: &str) -> String {
     let steers = |c: char| {
         c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -13,13 +14,13 @@ pub(crate) fn printable(text: &str) -> String {
     shown
 }
 
-/// Bytes in MiB or GiB.
+/// Formats a number of bytes in MiB or GiB.
 pub(crate) fn bytes(bytes: usize) -> String {
     let mib = bytes as f64 / f64::from(1 << 20);
     if mib < 1024.0 { format!("{mib:.1} MiB") } else { format!("{:.2} GiB", mib / 1024.0) }
 }
 
-/// Two digits a byte.
+/// Formats bytes in hexadecimal, with two digits for each.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

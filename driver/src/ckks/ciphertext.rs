@@ -1,4 +1,4 @@
-//! What the evaluator works on: plaintexts and ciphertexts with their level and scale.
+//! Plaintexts and ciphertexts with their level and scale.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Weak;
@@ -13,8 +13,9 @@ use crate::base::parallel::for_each_limb;
 use crate::ckks::keys::check_hash;
 use crate::ckks::params::{Parameters, ParametersHash};
 
-/// Relative difference below which two scales count as equal. Rounding of the tracked scales stays below it over 2^10
-/// operations, and an error of 2^−40 in a value is far below the noise.
+/// The relative difference up to which two scales count as equal.
+/// Rounding of the tracked scales stays below it over 2^10 operations, and an error of 2^−40 in a
+/// value is far below the noise.
 pub const SCALE_TOLERANCE: f64 = 1.0 / (1u64 << 40) as f64;
 
 /// Checks that two scales are equal within [`SCALE_TOLERANCE`].
@@ -22,15 +23,16 @@ pub(crate) fn check_scales(left: f64, right: f64) -> Result<()> {
     if (left - right).abs() <= SCALE_TOLERANCE * left { Ok(()) } else { Err(Error::ScaleMismatch { left, right }) }
 }
 
-/// An encoded vector: a polynomial with level and scale, not encrypted. One that was decrypted, and every copy of it, is wiped when it is
-/// dropped; the constants of a circuit are not.
+/// An encoded vector: a polynomial with level and scale, not encrypted.
+/// A decrypted plaintext and every copy of it are wiped when they are dropped;
+/// the constants of a circuit are not.
 #[derive(Clone, Debug)]
 pub struct Plaintext {
     pub(crate) hash: ParametersHash,
     pub(crate) poly: RnsPoly<Eval>,
     pub(crate) scale: f64,
     pub(crate) log_slots: u32,
-    /// Whether it comes from a ciphertext.
+    /// Whether the plaintext was decrypted from a ciphertext.
     pub(crate) decrypted: bool,
 }
 
@@ -43,13 +45,14 @@ impl Drop for Plaintext {
 }
 
 impl PartialEq for Plaintext {
-    /// Wherever both come from.
+    /// Compares hash, scale, slots and polynomial, but not whether they were decrypted.
     fn eq(&self, other: &Self) -> bool {
         (self.hash, self.scale, self.log_slots) == (other.hash, other.scale, other.log_slots) && self.poly == other.poly
     }
 }
 
-/// An encrypted vector: parts c_0 … c_d with Σ c_i·s^i ≈ scale·m. Degree d is 1, or 2 for a product that is not yet relinearised.
+/// An encrypted vector: parts c_0 … c_d with Σ c_i·s^i ≈ scale·m.
+/// The degree d is 1, or 2 for a product that is not yet relinearised.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ciphertext {
     pub(crate) hash: ParametersHash,
@@ -59,7 +62,8 @@ pub struct Ciphertext {
     pub(crate) log_slots: u32,
 }
 
-/// The polynomials of a ciphertext. Their memory goes back to the evaluator that made them, for results to come: faster than to free it.
+/// The polynomials of a ciphertext. When they are dropped, their memory goes back to the evaluator
+/// that made them, to be reused for later results: this is faster than freeing it.
 #[derive(Debug)]
 pub(crate) struct Parts {
     polys: Vec<RnsPoly<Eval>>,
@@ -67,14 +71,14 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Of an evaluator's memory.
+    /// Wraps polynomials from an evaluator's memory.
     pub(crate) const fn new(polys: Vec<RnsPoly<Eval>>, spares: Weak<Spares>) -> Self {
         Self { polys, spares }
     }
 }
 
 impl From<Vec<RnsPoly<Eval>>> for Parts {
-    /// Of memory that nobody waits for.
+    /// Wraps polynomials that are not owned by an evaluator: they are freed on drop.
     fn from(polys: Vec<RnsPoly<Eval>>) -> Self {
         Self::new(polys, Weak::new())
     }
@@ -120,20 +124,21 @@ impl PartialEq for Parts {
 macro_rules! accessors {
     ($type:ident, $poly:expr) => {
         impl $type {
-            /// The level: the number of limbs less one.
+            /// Returns the level, which is the number of limbs less one.
             #[must_use]
             pub fn level(&self) -> usize {
                 let poly: fn(&Self) -> &RnsPoly<Eval> = $poly;
                 poly(self).limbs() - 1
             }
 
-            /// The scale: encoded values are multiplied by it.
+            /// Returns the scale, by which encoded values are multiplied.
             #[must_use]
             pub const fn scale(&self) -> f64 {
                 self.scale
             }
 
-            /// Declares another scale: the values are then divided by the quotient of the new and the old one, at no cost.
+            /// Declares another scale, at no cost. This divides the values by the quotient of the
+            /// new and the old scale.
             ///
             /// # Errors
             /// [`Error::Scale`] if it is not positive and finite.
@@ -145,13 +150,14 @@ macro_rules! accessors {
                 Ok(())
             }
 
-            /// Number of slots of the vector, a power of two up to N/2. Fewer than N/2 repeat themselves.
+            /// Returns the number of slots of the vector, a power of two up to N/2.
+            /// If it is less than N/2, the vector is repeated.
             #[must_use]
             pub const fn slots(&self) -> usize {
                 1 << self.log_slots
             }
 
-            /// The parameters it belongs to.
+            /// Returns the hash of the parameters that the object belongs to.
             #[must_use]
             pub const fn parameters_hash(&self) -> ParametersHash {
                 self.hash
@@ -168,7 +174,8 @@ accessors!(Plaintext, |plaintext| &plaintext.poly);
 accessors!(Ciphertext, |ciphertext| &ciphertext.parts[0]);
 
 impl Ciphertext {
-    /// A ciphertext to be overwritten by the `_into` operations, which take over its memory. Until then it belongs to no keys.
+    /// Creates a ciphertext to be overwritten by the `_into` operations, which reuse its memory.
+    /// Until then it belongs to no keys.
     #[must_use]
     pub fn empty(params: &Parameters) -> Self {
         let parts = vec![RnsPoly::zero(params.n(), 1); 2];
@@ -176,26 +183,26 @@ impl Ciphertext {
         Self { hash, generation, parts: parts.into(), scale: 1.0, log_slots: 0 }
     }
 
-    /// The key generation that it belongs to.
+    /// Returns the key generation that the ciphertext belongs to.
     #[must_use]
     pub const fn key_generation(&self) -> KeyGeneration {
         self.generation
     }
 
-    /// The degree in the secret: 1, or 2 before relinearisation.
+    /// Returns the degree in the secret: 1, or 2 before relinearisation.
     #[must_use]
     pub fn degree(&self) -> usize {
         self.parts.len() - 1
     }
 
-    /// Bytes of memory.
+    /// Returns the bytes of memory that the ciphertext takes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.parts.iter().map(|part| RnsPoly::<Eval>::bytes(part.n(), part.limbs())).sum()
     }
 
-    /// Gives it this many parts of this many limbs, whatever it was made for, for a result under these keys; their values are
-    /// unspecified.
+    /// Gives the ciphertext this many parts of this many limbs, whatever shape it had,
+    /// for a result under these keys. The values are unspecified.
     pub(crate) fn reshape(&mut self, params: &Parameters, generation: KeyGeneration, parts: usize, limbs: usize) {
         self.parts.retain(|part| part.n() == params.n());
         self.parts.resize_with(parts, || RnsPoly::zero(params.n(), 0));
@@ -214,7 +221,7 @@ mod tests {
     use super::*;
     use crate::ckks::eval::Evaluator;
 
-    /// Results and clones are made of the memory of what was dropped, as long as the evaluator lives.
+    /// Results and clones reuse the memory of dropped ciphertexts, as long as the evaluator lives.
     #[test]
     fn memory_comes_back() {
         let evaluator = Evaluator::without_keys(&Parameters::preset("test-10").expect("a preset"));
@@ -226,7 +233,7 @@ mod tests {
         let first = evaluator.blank(KeyGeneration::NONE, 2, 3);
         let wanted = places(&first);
         drop(first);
-        // Would take what had gone to the system's allocator.
+        // These would take memory that had been returned to the system's allocator.
         let _others = [(); 4].map(|()| RnsPoly::<Eval>::zero(evaluator.params().n(), 4));
         let second = evaluator.blank(KeyGeneration::NONE, 2, 3);
         assert_eq!(places(&second), wanted);

@@ -1,17 +1,21 @@
-//! From vectors of complex numbers to polynomials and back: the canonical embedding, rounded (Cheon, Kim, Kim and Song,
+//! Encodes vectors of complex numbers as polynomials and decodes them:
+//! the canonical embedding, rounded (Cheon, Kim, Kim and Song,
 //! [ASIACRYPT 2017](https://eprint.iacr.org/2016/421), Section 3.2).
 //!
-//! A polynomial m(X) with real coefficients is a vector of its values z_j = m(ζ^(5^j)), ζ = exp(πi/N), j < N/2; the other
-//! N/2 roots of X^N + 1 are conjugate to these. Encoding computes the coefficients of z, multiplies them by the scale Δ
-//! and rounds them to integers; decoding evaluates and divides by Δ. Products of polynomials are products of slots, X → X^5
-//! rotates the slots by one, X → X^−1 conjugates them, and X^(N/2) is i in every slot.
+//! A polynomial m(X) with real coefficients is determined by the vector of its values
+//! z_j = m(ζ^(5^j)) with ζ = exp(πi/N) and j < N/2; the other N/2 roots of X^N + 1 are conjugate to
+//! these. Encoding computes the coefficients from z, multiplies them by the scale Δ and rounds them
+//! to integers; decoding evaluates the polynomial and divides by Δ.
+//! Products of polynomials are products of slots, X → X^5 rotates the slots by one,
+//! X → X^−1 conjugates them, and X^(N/2) is i in every slot.
 //!
-//! A vector of n = 2^k < N/2 slots is encoded in X^(N/2n): it stands for itself repeated N/2n times. Its transforms are those
-//! of a ring of degree 2n, each value of which occurs N/2n times in a row; that is what they cost here.
+//! A vector of n = 2^k < N/2 slots is encoded as a polynomial in X^(N/2n), which represents the
+//! vector repeated N/2n times. Its transforms are those of a ring of degree 2n, each value of which
+//! occurs N/2n times in a row, and they cost no more than in that ring.
 //!
-//! **Error.** Rounding changes a coefficient by at most 1/2, hence a slot by at most n/Δ and typically, over independent
-//! errors, by √(2n/12)/Δ: 2^−34 for 2^15 slots at Δ = 2^40. The transforms work in double precision: they
-//! add about 2^−50 of the largest slot.
+//! **Error.** Rounding changes a coefficient by at most 1/2. Hence it changes a slot by at most n/Δ
+//! and typically, if the errors are independent, by √(2n/12)/Δ: 2^−34 for 2^15 slots at Δ = 2^40.
+//! The transforms work in double precision: they add about 2^−50 of the largest slot.
 
 use hetal_kernel::rns::crt::CrtComposer;
 use hetal_kernel::{Eval, MIN_LOG_N, Modulus, NttTable, RnsPoly};
@@ -30,26 +34,27 @@ pub struct Encoder {
     params: Parameters,
 }
 
-/// The rounded coefficients of an encoded vector, before they are reduced modulo any prime: 8 bytes a coefficient of the ring
-/// of degree 2·slots, from which the limbs of any level can be made.
+/// The rounded coefficients of an encoded vector, before they are reduced modulo any prime.
+/// They take 8 bytes for each coefficient of the ring of degree 2·slots, and the limbs of any level
+/// can be made from them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Coefficients {
-    /// Integers, in the ring of degree 2^log_n.
+    /// The integer coefficients, in the ring of degree 2^log_n.
     values: Vec<f64>,
     log_slots: u32,
     scale: f64,
-    /// log2 of twice the largest magnitude, −∞ for zeros.
+    /// The log2 of twice the largest magnitude; −∞ if all are zero.
     log_size: f64,
 }
 
 impl Coefficients {
-    /// Bytes of memory.
+    /// Returns the bytes of memory that the coefficients take.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         size_of_val(self.values.as_slice())
     }
 
-    /// The scale.
+    /// Returns the scale.
     #[must_use]
     pub const fn scale(&self) -> f64 {
         self.scale
@@ -60,36 +65,40 @@ impl Coefficients {
     }
 }
 
-/// Integers from −2^53 to 2^53 are those that `f64` has all of.
+/// All integers from −2^53 to 2^53 can be represented in `f64`.
 const EXACT: f64 = (1u64 << 53) as f64;
-/// Radix in which larger integers are reduced.
+/// The radix in which larger integers are reduced.
 const RADIX_BITS: u32 = 52;
 const RADIX: f64 = (1u64 << RADIX_BITS) as f64;
 
-/// Whether an integer of this log2, one bit added for the sign, is too large for a modulus of that log2. The logarithms are sums of
-/// rounded ones, off by less than 2^−36 up to 2^10 limbs: what is nearer to the modulus than 2^−30 counts as too large.
+/// Tells whether an integer is too large for a modulus. `needed` is the log2 of its magnitude,
+/// plus one bit for the sign, and `log_q` is the log2 of the modulus.
+/// The logarithms are sums of rounded ones, which are off by less than 2^−36 for up to 2^10 limbs:
+/// what is nearer to the modulus than 2^−30 counts as too large.
 pub(crate) fn exceeds(needed: f64, log_q: f64) -> bool {
     needed >= log_q - 1.0 / (1u64 << 30) as f64
 }
 
 impl Encoder {
-    /// An encoder; it shares the tables of the parameters.
+    /// Creates an encoder, which shares the tables of the parameters.
     #[must_use]
     pub fn new(params: &Parameters) -> Self {
         Self { params: params.clone() }
     }
 
-    /// The parameters.
+    /// Returns the parameters.
     #[must_use]
     pub const fn params(&self) -> &Parameters {
         &self.params
     }
 
-    /// Encodes complex slots (or `f64` ones) at a level and a scale. The number of values is a power of two up to N/2.
+    /// Encodes complex slots (or `f64` ones) at a level and a scale.
+    /// The number of values has to be a power of two up to N/2.
     ///
     /// # Errors
-    /// [`Error::Slots`], [`Error::Level`], [`Error::NotFinite`]; [`Error::Scale`] for a scale that is not positive and below the
-    /// modulus, [`Error::Overflow`] if the scaled values are not.
+    /// [`Error::Slots`], [`Error::Level`], [`Error::NotFinite`]; [`Error::Scale`] for a scale that
+    /// is not positive and below the modulus, [`Error::Overflow`] if the scaled values are not
+    /// below it.
     pub fn encode<T: Into<Complex64> + Copy + Sync>(
         &self,
         values: &[T],
@@ -104,10 +113,11 @@ impl Encoder {
         self.expand(&self.coefficients(values, scale)?, level)
     }
 
-    /// The rounded coefficients of a vector at a scale.
+    /// Returns the rounded coefficients of a vector at a scale.
     ///
     /// # Errors
-    /// [`Error::Slots`], [`Error::NotFinite`]; [`Error::Range`] for a scale that is not positive and finite.
+    /// [`Error::Slots`], [`Error::NotFinite`]; [`Error::Range`] for a scale that is not positive
+    /// and finite.
     pub fn coefficients<T: Into<Complex64> + Copy + Sync>(&self, values: &[T], scale: f64) -> Result<Coefficients> {
         let log_slots = self.params.log_slots(values.len())?;
         if !(scale.is_finite() && scale > 0.0) {
@@ -127,17 +137,19 @@ impl Encoder {
         for (half, part) in [(low, re), (high, im)] {
             for (c, x) in half.iter_mut().step_by(gap).zip(part) {
                 *c = (x * scale).round_ties_even();
-                // Values or a scale that overflow in the transform leave NaN, which `max` would pass over.
+                // Values or a scale that overflow in the transform leave NaN, which `max` would
+                // ignore.
                 largest = if c.is_finite() { largest.max(c.abs()) } else { f64::INFINITY };
             }
         }
         Ok(Coefficients { values: coefficients, log_slots, scale, log_size: largest.log2() + 1.0 })
     }
 
-    /// The plaintext of these coefficients at a level.
+    /// Returns the plaintext of these coefficients at a level.
     ///
     /// # Errors
-    /// [`Error::Level`], [`Error::Overflow`]; [`Error::Slots`] for coefficients of more slots than there are.
+    /// [`Error::Level`], [`Error::Overflow`]; [`Error::Slots`] for coefficients of more slots than
+    /// the ring has.
     pub fn expand(&self, coefficients: &Coefficients, level: usize) -> Result<Plaintext> {
         self.params.check_level(level)?;
         self.params.log_slots(1 << coefficients.log_slots)?;
@@ -147,7 +159,8 @@ impl Encoder {
         Ok(Plaintext { hash, poly, scale, log_slots, decrypted: false })
     }
 
-    /// The limbs q_0 … q_level of these coefficients, then those of the first special primes: as many as `poly` has beyond.
+    /// Writes the limbs q_0 … q_level of these coefficients to `poly`, then those of the first
+    /// special primes: as many as `poly` has limbs left.
     pub(crate) fn expand_into(
         &self,
         coefficients: &Coefficients,
@@ -167,7 +180,8 @@ impl Encoder {
             let n = table.n();
             reduce_into(table, &coefficients.values, &digits, &mut limb[..n]);
             table.forward(&mut limb[..n]);
-            // Value i of the small ring is that of slots i·gap … (i + 1)·gap − 1, in the order of the transform.
+            // Value i of the small ring is that at the places i·gap … (i + 1)·gap − 1,
+            // in the order of the transform.
             let gap = limb.len() / n;
             for i in (0..n).rev().filter(|_| gap > 1) {
                 let value = limb[i];
@@ -177,8 +191,9 @@ impl Encoder {
         Ok(())
     }
 
-    /// The values of a plaintext: exact integers modulo q_0 ⋯ q_level, nearest to 0, divided by the scale and evaluated. They are all that is
-    /// left in memory: what is computed on the way is wiped.
+    /// Decodes a plaintext: takes the exact integers modulo q_0 ⋯ q_level, nearest to 0,
+    /// divides them by the scale and evaluates. Only the result is left in memory:
+    /// intermediate values are wiped.
     ///
     /// # Errors
     /// [`Error::OtherParameters`].
@@ -188,7 +203,7 @@ impl Encoder {
         Ok(re.iter().zip(im).map(|(&re, &im)| Complex64::new(re, im)).collect())
     }
 
-    /// The real, then the imaginary parts of all slots.
+    /// Returns the real parts of all slots, followed by the imaginary parts.
     fn decode_parts(&self, plaintext: &Plaintext) -> Result<Zeroizing<Vec<f64>>> {
         plaintext.check(&self.params)?;
         let (n, slots, limbs) = (self.params.n(), plaintext.slots(), plaintext.level() + 1);
@@ -217,7 +232,7 @@ impl Encoder {
         Ok(coefficients)
     }
 
-    /// The real parts of [`Encoder::decode`].
+    /// Decodes a plaintext and returns only the real parts (see [`Encoder::decode`]).
     ///
     /// # Errors
     /// [`Error::OtherParameters`].
@@ -226,7 +241,8 @@ impl Encoder {
     }
 }
 
-/// Integers beyond 2^53 cut into digits of radix 2^52, most significant first; empty if there are none.
+/// Splits integers beyond 2^53 into digits of radix 2^52, most significant first.
+/// The result is empty if there are no such integers.
 fn radix_digits(values: &[f64]) -> Vec<Vec<f64>> {
     let mut digits = Vec::new();
     let mut rest = values.to_vec();
@@ -243,7 +259,7 @@ fn radix_digits(values: &[f64]) -> Vec<Vec<f64>> {
     digits
 }
 
-/// Centred residues of the values, whose digits these are.
+/// Writes the centred residues of the values to `out`; `digits` are the digits of the values.
 fn reduce_into(table: &NttTable, values: &[f64], digits: &[Vec<f64>], out: &mut [f64]) {
     let [top, lower @ ..] = digits else {
         out.copy_from_slice(values);
@@ -259,7 +275,7 @@ fn reduce_into(table: &NttTable, values: &[f64], digits: &[Vec<f64>], out: &mut 
     }
 }
 
-/// The residue in [0, q) of an integral `f64` of any size.
+/// Returns the residue in [0, q) of an integral `f64` of any size.
 pub(crate) fn residue(q: &Modulus, x: f64) -> u64 {
     debug_assert!(x.round_ties_even() == x, "{x} is not an integer");
     let (mut x, mut exponent) = (x, 0);
@@ -267,17 +283,18 @@ pub(crate) fn residue(q: &Modulus, x: f64) -> u64 {
         x /= 2.0;
         exponent += 1;
     }
-    // Halving keeps the 53 significant bits: still an integer.
+    // Halving keeps the 53 significant bits, so that x is still an integer.
     q.mul(q.reduce_i64(x as i64), q.pow_vartime(2, exponent))
 }
 
-/// A complex constant at a scale, as the integers (re, im) of re + im·X^(N/2).
+/// Encodes a complex constant at a scale as the integers (re, im) of re + im·X^(N/2).
 pub(crate) fn constant(c: Complex64, scale: f64) -> [f64; 2] {
     [(c.re * scale).round_ties_even(), (c.im * scale).round_ties_even()]
 }
 
-/// The two values of the polynomial re + im·X^(N/2) modulo q, in the first and in the second half of its values: X^(N/2) is
-/// a root of −1 at the first N/2 of them, in the order of the transform, and its negative at the others.
+/// Returns the two values of the polynomial re + im·X^(N/2) modulo q: that in the first half of its
+/// values and that in the second half. In the order of the transform, X^(N/2) is a root of −1 at
+/// the first N/2 places and the negative of that root at the others.
 pub(crate) fn constant_values(q: &Modulus, [re, im]: [f64; 2]) -> Result<[u64; 2]> {
     let (re, im) = (residue(q, re), q.mul(residue(q, im), q.root_of_unity(1)?));
     Ok([q.add(re, im), q.sub(re, im)])

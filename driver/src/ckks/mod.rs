@@ -1,15 +1,15 @@
-//! The scheme: parameters, keys, ciphertexts and their arithmetic (Cheon, Kim, Kim and Song,
+//! The CKKS scheme: parameters, keys, ciphertexts and their arithmetic (Cheon, Kim, Kim and Song,
 //! [ASIACRYPT 2017](https://eprint.iacr.org/2016/421)).
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
 //! | [`params`] | parameters, presets, the bound for 128-bit security |
-//! | [`encoding`] | vectors to plaintexts and back |
+//! | [`encoding`] | encoding of vectors as plaintexts, and decoding |
 //! | [`ciphertext`] | plaintexts and ciphertexts: polynomials with their level and scale |
 //! | [`keys`] | secret, public and evaluation keys, each made for a level |
-//! | [`encryption`] | encryption, decryption, values that may be given away |
+//! | [`encryption`] | encryption, decryption, and values that may be given away |
 //! | [`eval`] | arithmetic on ciphertexts |
-//! | [`noise`] | the errors of all of these, computed |
+//! | [`noise`] | formulas for the errors of all of these |
 
 pub mod ciphertext;
 pub mod encoding;

@@ -1,4 +1,5 @@
-//! Bytes of memory of keys and ciphertexts, computed from the parameters; and measured, to see that the computation is right.
+//! Bytes of memory of keys and ciphertexts, computed from the parameters, and a measurement that
+//! checks the computation.
 
 use std::sync::Arc;
 
@@ -14,32 +15,32 @@ use crate::ckks::eval::Evaluator;
 use crate::ckks::keys::{KeyRequests, PublicKey, SecretKey, entropy};
 use crate::ckks::params::Parameters;
 
-/// Bytes of memory under one set of parameters.
+/// The bytes of memory that objects take under one set of parameters.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Footprint {
-    /// Tables of the transforms of all primes.
+    /// The tables of the transforms of all primes.
     pub tables: usize,
     /// A secret key, modulo all primes.
     pub secret_key: usize,
     /// A public key.
     pub public_key: usize,
-    /// By level.
+    /// The sizes that depend on the level, by level.
     pub levels: Vec<Level>,
-    /// A process that holds tables, secret key, public key, a relinearisation and a Galois key for the top level, two ciphertexts, and
-    /// multiplies them: see [`measure`].
+    /// A process that holds the tables, a secret key, a public key, a relinearisation key and a
+    /// Galois key for the top level, and two ciphertexts, and multiplies these (see [`measure`]).
     pub process: usize,
 }
 
-/// Sizes at one level.
+/// The sizes at one level.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Level {
     /// The level.
     pub level: usize,
-    /// log2 of its nominal scale.
+    /// The log2 of its nominal scale.
     pub log_scale: f64,
-    /// Special primes of a key for this level.
+    /// The number of special primes of a key for this level.
     pub special: usize,
-    /// Digits of a key for this level.
+    /// The number of digits of a key for this level.
     pub digits: usize,
     /// A ciphertext of degree 1.
     pub ciphertext: usize,
@@ -48,7 +49,7 @@ pub struct Level {
 }
 
 impl Footprint {
-    /// Computes them.
+    /// Computes the sizes.
     ///
     /// # Errors
     /// None for checked parameters.
@@ -71,8 +72,9 @@ impl Footprint {
         let secret_key = n + poly(params.qp().len());
         let public_key = 2 * poly(top + 2);
         let requests = requests(params);
-        // The product: the part that is relinearised, the result, the digits' workspace, what is divided away, and for each thread
-        // the lifted digits of a group, and what is subtracted of both parts.
+        // The product needs memory for the part that is relinearised, the result, the work space of
+        // the digits and the limbs that are divided away; in addition, each thread needs memory for
+        // the lifted digits of a group and for what is subtracted from both parts.
         let (limbs, digits, special) = (top + 1, levels[top].digits, levels[top].special);
         let workspace = poly(limbs + digits)
             + 2 * poly(special + 1)
@@ -83,17 +85,18 @@ impl Footprint {
     }
 }
 
-/// The keys of the measured process.
+/// Returns the requests for the keys of the measured process.
 fn requests(params: &Parameters) -> KeyRequests {
     KeyRequests::default().relinearisation(params.max_level()).rotation(params, 1, params.max_level())
 }
 
-/// Makes what [`Footprint::process`] counts and returns the largest memory that this process has held, with what it had
-/// before taken off, and the pages of the program itself that were read meanwhile: how many these are is the compiler's doing.
-/// The parameters' tables count, although they were there before.
+/// Makes the objects that [`Footprint::process`] counts and returns the largest memory that this
+/// process has held. The memory held before is subtracted. So are the pages of the program itself
+/// that were read meanwhile, whose number depends on the compiler.
+/// The tables of the parameters count, although they existed before.
 ///
 /// # Errors
-/// [`Error::Unsupported`] where the system does not tell; those of key generation.
+/// [`Error::Unsupported`] if the system does not tell; those of key generation.
 pub fn measure(params: &Parameters) -> Result<usize> {
     let (before, code) = (resident()?, status("RssFile:")?);
     let tables = Footprint::new(params)?.tables;
@@ -112,23 +115,23 @@ pub fn measure(params: &Parameters) -> Result<usize> {
     Ok(peak()?.saturating_sub(before + code) + tables)
 }
 
-/// The largest memory that this process has held.
+/// Returns the largest memory that this process has held, in bytes.
 ///
 /// # Errors
-/// [`Error::Unsupported`] where the system does not tell.
+/// [`Error::Unsupported`] if the system does not tell.
 pub fn peak() -> Result<usize> {
     status("VmHWM:")
 }
 
-/// The memory that this process holds now.
+/// Returns the memory that this process holds now, in bytes.
 ///
 /// # Errors
-/// [`Error::Unsupported`] where the system does not tell.
+/// [`Error::Unsupported`] if the system does not tell.
 pub fn resident() -> Result<usize> {
     status("VmRSS:")
 }
 
-/// A line of the process's status, in bytes.
+/// Returns the value of a line of the process's status, in bytes.
 fn status(name: &str) -> Result<usize> {
     let unsupported = || Error::Unsupported { what: "the memory of a process on this system" };
     let text = std::fs::read_to_string("/proc/self/status").map_err(|_| unsupported())?;

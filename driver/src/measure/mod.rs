@@ -1,4 +1,4 @@
-//! Errors and memory, measured beside what is computed beforehand.
+//! Errors and memory, measured and compared with what is computed beforehand.
 
 pub mod footprint;
 #[cfg(feature = "bench")]

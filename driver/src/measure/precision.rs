@@ -1,4 +1,5 @@
-//! The precision of every operation, measured beside what the formulas of [`crate::ckks::noise`] allow.
+//! The precision of every operation, measured and compared with the bounds from the formulas of
+//! [`crate::ckks::noise`].
 
 use std::sync::Arc;
 
@@ -15,36 +16,37 @@ use crate::ckks::keys::{KeyRequests, PublicKey, SecretKey, entropy};
 use crate::ckks::noise::{Noise, SlotError};
 use crate::ckks::params::Parameters;
 
-/// One operation's errors over all slots, in bits: −log2 of the error.
+/// The errors of one operation over all slots, in bits: −log2 of the error.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
     /// The operation.
     pub operation: &'static str,
-    /// The level before it.
+    /// The level before the operation.
     pub level: usize,
-    /// The level after it.
+    /// The level after the operation.
     pub level_after: usize,
-    /// −log2 of the mean error.
+    /// The −log2 of the mean error.
     pub mean_bits: f64,
-    /// −log2 of the largest error.
+    /// The −log2 of the largest error.
     pub worst_bits: f64,
-    /// −log2 of the bound on the largest error.
+    /// The −log2 of the bound on the largest error.
     pub bound_bits: f64,
 }
 
 impl Row {
-    /// Whether the largest error is within its bound.
+    /// Tells whether the largest error is within its bound.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.worst_bits >= self.bound_bits
     }
 }
 
-/// Runs every operation once on N/2 random slots of magnitude up to 1: encoding and fresh encryptions at the top level and at the highest computing
-/// level, then everything else at the latter, and products down to level 0.
+/// Runs every operation once on N/2 random slots of magnitude up to 1.
+/// Encoding and fresh encryptions are run at the top level and at the highest computing level,
+/// everything else at the latter, and products down to level 0.
 ///
 /// # Errors
-/// Those of the operations: for parameters with fewer than six levels.
+/// Those of the operations, which occur for parameters with fewer than six levels.
 pub fn measure(params: &Parameters) -> Result<Vec<Row>> {
     let mut rng = entropy()?;
     let mut uniform = || (rng.next_u64() >> 11) as f64 / (1u64 << 52) as f64 - 1.0;
@@ -55,7 +57,8 @@ pub fn measure(params: &Parameters) -> Result<Vec<Row>> {
 
     let (encoder, noise) = (Encoder::new(params), Noise::new(params));
     let top = params.max_level();
-    // The highest level of the run of sizes that the levels near the bottom have.
+    // The highest computing level is the top of the run of sizes that the levels near the bottom
+    // have.
     let bits = &params.literal().q_bits;
     let level = (1..=top).rev().find(|&l| bits[l] == bits[1]).unwrap_or(top);
     let scale = params.scale(level);
@@ -115,13 +118,14 @@ pub fn measure(params: &Parameters) -> Result<Vec<Row>> {
     let wanted: Vec<_> = z.iter().map(Complex64::conj).collect();
     add("conjugate", [level, level], &open(&evaluator.conjugate(&a)?)?, &wanted, switched.bound(n));
 
-    // Slots are at most 1, so the error of a product is at most the sum of both errors and what the division adds.
+    // The slots are at most 1, so that the error of a product is at most the sum of both errors and
+    // the error of the division.
     let product = evaluator.mul_rescale(&a, &b)?;
     let step = |l: usize| -> Result<SlotError> { noise.relinearise_rescale(l, l, params.scale(l) * params.scale(l)) };
     let error = fresh.and(fresh).and(step(level)?);
     add("multiply, rescale", [level, level - 1], &open(&product)?, &zip(|(a, b)| a * b), error.bound(n));
 
-    // Multiplied by 1, encrypted at each level, down to the last.
+    // The value is multiplied by 1, encrypted at each level, down to the last level.
     let (mut value, mut error) = (a.clone(), fresh);
     for l in (1..=level).rev() {
         let scale = params.scale(l);
@@ -131,7 +135,8 @@ pub fn measure(params: &Parameters) -> Result<Vec<Row>> {
     }
     add("multiply, rescale to level 0", [level, value.level()], &open(&value)?, &z, error.bound(n));
 
-    // Each diagonal is at most 1/31; its rounding, over Δ = q_level, meets slots of at most 1.
+    // Each diagonal is at most 1/31; its rounding, over Δ = q_level, is multiplied by slots of at
+    // most 1.
     let encoded = EncodedTransform::new(&encoder, &transform, plan, params.q(level).as_f64())?;
     let rotations = noise.key_switch(level, level, scale)?;
     let diagonals = noise.encoding(n, params.q(level).as_f64()).times(31f64.sqrt());

@@ -1,4 +1,4 @@
-//! Reading and writing the bytes after a header.
+//! Reads and writes the bytes after a header.
 
 use std::fmt::{Arguments, Display};
 use std::io::{ErrorKind, Read, Write};
@@ -10,7 +10,7 @@ use super::kind::Kind;
 use crate::base::error::{Error, Result};
 use crate::ckks::params::Parameters;
 
-/// The declared body of one object, and where it comes from.
+/// The input of one object's body, with its declared length.
 pub struct Body<'a> {
     input: &'a mut dyn Read,
     object: &'static str,
@@ -23,7 +23,7 @@ impl<'a> Body<'a> {
         Self { input, object: kind.name(), declared, left: declared }
     }
 
-    /// Bytes of the body that are not read yet.
+    /// Returns the number of bytes of the body that are not read yet.
     pub(super) const fn left(&self) -> u64 {
         self.left
     }
@@ -32,7 +32,7 @@ impl<'a> Body<'a> {
         Error::malformed(self.object, field, value, wanted)
     }
 
-    /// Checks the declared length as soon as it is known what it has to be.
+    /// Checks the declared length, as soon as the right length is known.
     pub(super) fn check_len(&self, wanted: u64, because: Arguments<'_>) -> Result<()> {
         if self.declared == wanted {
             return Ok(());
@@ -65,7 +65,7 @@ impl<'a> Body<'a> {
         Ok(out)
     }
 
-    /// A polynomial whose limb i is modulo the prime number `table(i)` of QP.
+    /// Reads a polynomial whose limb i is modulo the prime of QP with number `table(i)`.
     pub(super) fn poly(
         &mut self,
         params: &Parameters,
@@ -84,7 +84,7 @@ impl<'a> Body<'a> {
         Ok(poly)
     }
 
-    /// What the kernel found wrong with the limbs of `name`.
+    /// Converts what the kernel found wrong with the limbs of `name` to an error.
     pub(super) fn residue(&self, name: impl Display, error: KernelError) -> Error {
         match error {
             KernelError::Residue { limb, index, value, modulus } => self.malformed(
@@ -96,13 +96,13 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// Asserts that the body is used up.
+    /// Checks that the body is used up.
     pub(super) fn end(&self) -> Result<()> {
         self.check_len(self.declared - self.left, format_args!("what it holds"))
     }
 }
 
-/// Reads until `out` is full or the input ends; how many bytes that were.
+/// Reads until `out` is full or the input ends, and returns the number of bytes read.
 pub(super) fn fill(input: &mut dyn Read, out: &mut [u8]) -> std::io::Result<usize> {
     let mut filled = 0;
     while filled < out.len() {
@@ -116,7 +116,7 @@ pub(super) fn fill(input: &mut dyn Read, out: &mut [u8]) -> std::io::Result<usiz
     Ok(filled)
 }
 
-/// Where an object is written to.
+/// The output for one object.
 pub struct Sink<'a> {
     out: &'a mut dyn Write,
     object: &'static str,
@@ -132,7 +132,7 @@ impl<'a> Sink<'a> {
         self.out.write_all(bytes).map_err(|error| Error::io(format_args!("{object}: writing"), &error))
     }
 
-    /// The limbs of a polynomial; limb i is modulo the prime number `table(i)` of QP.
+    /// Writes the limbs of a polynomial. Limb i is modulo the prime of QP with number `table(i)`.
     pub(super) fn poly(
         &mut self,
         params: &Parameters,
@@ -155,7 +155,7 @@ impl<'a> Sink<'a> {
     }
 }
 
-/// Bytes of the limbs of a polynomial.
+/// Returns the encoded length, in bytes, of the limbs of a polynomial.
 pub(super) fn poly_len(params: &Parameters, limbs: usize, table: impl Fn(usize) -> usize) -> u64 {
     (0..limbs).map(|i| limb_len(params.qp().modulus(table(i)), params.n()) as u64).sum()
 }

@@ -1,4 +1,4 @@
-//! Evaluation keys, one at a time.
+//! Writes and reads evaluation keys, one at a time.
 
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
@@ -13,12 +13,12 @@ use crate::base::key_generation::KeyGeneration;
 use crate::ckks::keys::{EvaluationKey, KeyId, KeySet, check_hash};
 use crate::ckks::params::Parameters;
 
-/// Bytes of the number of keys.
+/// The bytes that the number of keys takes.
 const COUNT_LEN: u64 = 4;
-/// Bytes of a record before its key.
+/// The bytes of a record before its key.
 const RECORD_LEN: u64 = 16;
 
-/// A record's key as messages call it.
+/// A key of a record, formatted for messages.
 struct Record(KeyId, usize);
 
 impl std::fmt::Display for Record {
@@ -31,7 +31,8 @@ fn malformed(index: usize, field: &str, value: impl std::fmt::Display, wanted: i
     Error::malformed(Kind::EvaluationKeys.name(), format_args!("{field} of record {index}"), value, wanted)
 }
 
-/// Bytes of the evaluation keys of a plan, header included: what [`write_evaluation_keys`] will write.
+/// Returns the bytes that the evaluation keys of a plan take, header included:
+/// the length of what [`write_evaluation_keys`] will write.
 ///
 /// # Errors
 /// [`Error::Malformed`] if the plan names a key twice; [`Error::Level`].
@@ -47,14 +48,17 @@ pub fn evaluation_keys_len(params: &Parameters, plan: &[(KeyId, usize)]) -> Resu
     Ok(len)
 }
 
-/// Writes evaluation keys as they come. `plan` says beforehand which ones
-/// ([`KeyRequests::plan`](crate::KeyRequests::plan)), for the header has their number and length, so a set need not fit in
-/// memory: with [`SecretKey::evaluation_keys_iter`](crate::SecretKey::evaluation_keys_iter) keys are made while others are
-/// written. Beside a key there is only its encoding. The header has the key generation of the first key.
+/// Writes evaluation keys as they come. `plan` says beforehand which ones they are
+/// ([`KeyRequests::plan`](crate::KeyRequests::plan)), because the header has their number and
+/// length. Thus a set need not fit in memory:
+/// with [`SecretKey::evaluation_keys_iter`](crate::SecretKey::evaluation_keys_iter),
+/// keys are made while others are written. Apart from a key, only its encoding is in memory.
+/// The header has the key generation of the first key.
 ///
 /// # Errors
-/// [`Error::Malformed`] if the plan names a key twice, or the keys are not those of the plan in its order; [`Error::OtherKeys`] if they are
-/// not all of one key generation; [`Error::Level`], [`Error::OtherParameters`], [`Error::Io`], and the first error among the keys.
+/// [`Error::Malformed`] if the plan names a key twice, or if the keys are not those of the plan in
+/// its order; [`Error::OtherKeys`] if they are not all of one key generation;
+/// [`Error::Level`], [`Error::OtherParameters`], [`Error::Io`], and the first error among the keys.
 pub fn write_evaluation_keys<K: Borrow<EvaluationKey>>(
     out: &mut impl Write,
     params: &Parameters,
@@ -68,7 +72,7 @@ pub fn write_evaluation_keys<K: Borrow<EvaluationKey>>(
     let mut keys = keys.into_iter().peekable();
     let generation = match keys.peek() {
         Some(Ok(key)) => key.borrow().generation,
-        // The error is returned where the key is taken.
+        // The error is returned below, where the key is taken.
         Some(Err(_)) | None => KeyGeneration::NONE,
     };
     Header::write(Kind::EvaluationKeys, params.hash(), generation, len - Header::LEN as u64, &mut sink)?;
@@ -88,12 +92,12 @@ pub fn write_evaluation_keys<K: Borrow<EvaluationKey>>(
         }
         let (kind, element) = match id {
             KeyId::Relinearisation => (0, 0),
-            // Below 2N.
+            // The element is below 2N, so that it fits.
             KeyId::Galois(element) => (1, element.value() as u32),
         };
         let len = KeySwitchKey::encoded_len(&key.gadget);
         let shape = params.gadget_shape(level);
-        // A level is below 64, and there are at most 64 primes of either sort.
+        // A level is below 64, and there are at most 64 ciphertext primes and 64 special primes.
         let mut record = vec![kind, level as u8, shape.special as u8, shape.alpha as u8];
         record.extend(element.to_le_bytes());
         record.extend((len as u64).to_le_bytes());
@@ -110,7 +114,7 @@ pub fn write_evaluation_keys<K: Borrow<EvaluationKey>>(
     sink.flush()
 }
 
-/// To exactly this length and, as long as it suffices, in the same memory.
+/// Gives the vector exactly this length, in the same memory as long as that suffices.
 fn resize(bytes: &mut Vec<u8>, len: usize) {
     bytes.truncate(len);
     bytes.reserve_exact(len - bytes.len());
@@ -126,7 +130,7 @@ pub fn write_key_set(out: &mut impl Write, params: &Parameters, keys: &KeySet) -
     write_evaluation_keys(out, params, &plan, keys.iter().map(Ok))
 }
 
-/// Evaluation keys as they are read, one at a time. After an error there are no more.
+/// An iterator that reads evaluation keys one at a time. It ends after an error.
 pub struct EvaluationKeyReader<'a> {
     body: Body<'a>,
     params: Parameters,
@@ -149,15 +153,16 @@ impl std::fmt::Debug for EvaluationKeyReader<'_> {
 /// Begins to read evaluation keys.
 ///
 /// # Errors
-/// [`Error::Malformed`] names the field and its value; [`Error::OtherParameters`], [`Error::Truncated`], [`Error::Io`]. The iterator
-/// returns the same; its last key comes only if the body ends with it.
+/// [`Error::Malformed`] names the field and its value; [`Error::OtherParameters`],
+/// [`Error::Truncated`], [`Error::Io`]. The iterator returns the same errors;
+/// it returns the last key only if the body ends with it.
 pub fn read_evaluation_keys<'a>(input: &'a mut impl Read, params: &Parameters) -> Result<EvaluationKeyReader<'a>> {
     let header = Header::read(input)?;
     header.check_kind(Kind::EvaluationKeys)?;
     check_hash(header.hash, params)?;
     let mut body = Body::new(input, Kind::EvaluationKeys, header.body_len);
     let count = u32::from_le_bytes(body.array("number of keys")?);
-    // No record is shorter than its beginning.
+    // Every record has at least its fixed part.
     let least = COUNT_LEN + u64::from(count) * RECORD_LEN;
     if header.body_len < least {
         return Err(body.malformed("body length", header.body_len, format_args!("at least {least} for {count} keys")));
@@ -179,7 +184,7 @@ pub fn read_evaluation_keys<'a>(input: &'a mut impl Read, params: &Parameters) -
 }
 
 impl EvaluationKeyReader<'_> {
-    /// The key generation of all keys to come; [`KeyGeneration::NONE`] if there are none.
+    /// Returns the key generation of all keys to come; [`KeyGeneration::NONE`] if there are none.
     #[must_use]
     pub const fn key_generation(&self) -> KeyGeneration {
         self.generation
@@ -248,14 +253,16 @@ impl Iterator for EvaluationKeyReader<'_> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        // What is declared is not there yet: whoever reserves memory by a lower bound should not trust the input.
+        // The declared keys may be missing: a caller that reserves memory by the lower bound must
+        // not have to trust the input.
         (0, Some(self.count - self.next))
     }
 }
 
 impl std::iter::FusedIterator for EvaluationKeyReader<'_> {}
 
-/// Reads a set of evaluation keys into memory: the keys, and beside them the encoding of one.
+/// Reads a set of evaluation keys into memory. Apart from the keys, only the encoding of one is in
+/// memory.
 ///
 /// # Errors
 /// As for [`read_evaluation_keys`].

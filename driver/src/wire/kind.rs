@@ -1,8 +1,8 @@
-//! The kinds of objects.
+//! The kinds of stored objects.
 
 use std::fmt;
 
-/// The kinds of objects.
+/// The kind of a stored object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u16)]
 pub enum Kind {
@@ -37,7 +37,7 @@ impl Kind {
         Self::EncapsulationKeys,
     ];
 
-    /// Its name in messages.
+    /// Returns the name of the kind, for messages.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

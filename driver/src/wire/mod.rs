@@ -1,7 +1,8 @@
-//! The bytes of parameters, plaintexts, ciphertexts and keys.
+//! The binary format of parameters, plaintexts, ciphertexts and keys.
 //!
-//! An object is a header and a body; every number is little-endian. Objects follow each other in a stream without anything between
-//! them; [`expect_end`] asks whether the last one was read.
+//! An object is a header and a body; every number is little-endian.
+//! Objects follow each other in a stream without anything between them;
+//! [`expect_end`] checks whether the last one was read.
 //!
 //! **Header**, 52 bytes ([`Header`]):
 //!
@@ -11,22 +12,24 @@
 //! | 8 | 2 | format version: 2 |
 //! | 10 | 2 | kind: 1 parameters, 2 plaintext, 3 ciphertext, 4 seeded ciphertext, 5 secret key, 6 public key, 7 evaluation keys, 8 encapsulation keys |
 //! | 12 | 16 | hash of the parameters ([`ParametersHash`]) |
-//! | 28 | 16 | id of the key generation ([`KeyGeneration`]): of parameters, of a plaintext and of no evaluation keys 0, of all else not |
+//! | 28 | 16 | id of the key generation ([`KeyGeneration`]): 0 for parameters, a plaintext and an empty set of evaluation keys, otherwise not 0 |
 //! | 44 | 8 | length of the body |
 //!
-//! Version 1 had no key generation. Its objects are not read: nothing in them says which keys they belong to.
+//! Version 1 had no key generation. Its objects are refused, since nothing in them says which keys
+//! they belong to.
 //!
-//! **Limbs** are those of [`hetal_kernel::bytes`]: N residues below the prime, each in ⌈bits/8⌉ bytes. A polynomial at level l is the
-//! limbs q_0 … q_l, in values, in the order of [`hetal_kernel::ntt`]. A **seed** stands for a uniform polynomial; limb i is stream i of the seed
-//! ([`Seed::expand`](hetal_kernel::sampler::Seed::expand)).
+//! **Limbs** are encoded as in [`hetal_kernel::bytes`]: N residues below the prime,
+//! each in ⌈bits/8⌉ bytes. A polynomial at level l consists of the limbs q_0 … q_l, in values,
+//! in the order of [`hetal_kernel::ntt`]. A **seed** stands for a uniform polynomial,
+//! whose limb i is stream i of the seed ([`Seed::expand`](hetal_kernel::sampler::Seed::expand)).
 //!
-//! **Parameters** (kind 1): the literal. The reader checks it and returns it with the hash of the header; the primes and tables are
-//! made, and the hash compared, by [`StoredParameters::build`].
+//! **Parameters** (kind 1): the literal. The reader checks it and returns it with the hash of the
+//! header. [`StoredParameters::build`] then makes the primes and tables and compares the hash.
 //!
 //! | bytes | field |
 //! |---|---|
 //! | 1 | length of the name |
-//! | that | the name, UTF-8 without control characters |
+//! | that many | the name, UTF-8 without control characters |
 //! | 1 | log2 N: 4 to 17 |
 //! | 1, 1 | number of ciphertext primes, number of special primes |
 //! | 1 each | bits of q_0 … q_L, then of p_0 … p_{K−1} |
@@ -43,14 +46,16 @@
 //! | 1 | log2 of the number of slots |
 //! | 8 | scale, an IEEE 754 double: finite and positive |
 //! | 32 | seed of a: seeded ciphertexts only |
-//! | | limbs of the polynomial; of parts 0 … degree; of b |
+//! | | limbs: of the polynomial (plaintext), of parts 0 … degree (ciphertext), of b (seeded ciphertext) |
 //!
-//! **Secret key** (5): N/4 bytes, two bits a coefficient, lowest first: 0 for 0, 1 for 1, 3 for −1. It is neither compressed nor
-//! encrypted: its file is as secret as the key ([`Access::Owner`](crate::base::files::Access::Owner)).
+//! **Secret key** (5): N/4 bytes with two bits for each coefficient, lowest bits first:
+//! 0 for 0, 1 for 1, 3 for −1. It is neither compressed nor encrypted: its file is as secret as the
+//! key ([`Access::Owner`](crate::base::files::Access::Owner)).
 //!
-//! **Public key** (6): seed of a, 32 bytes; the limbs q_0 … q_L and p_0 of b.
+//! **Public key** (6): the seed of a, 32 bytes; then the limbs q_0 … q_L and p_0 of b.
 //!
-//! **Evaluation keys** (7): the number of keys, 4 bytes; then for each, in any order and none twice:
+//! **Evaluation keys** (7): the number of keys, 4 bytes; then, for each key, in any order and none
+//! twice:
 //!
 //! | bytes | field |
 //! |---|---|
@@ -59,15 +64,17 @@
 //! | 1, 1 | special primes of the key, limbs in a digit: those of [`Parameters::gadget_shape`] |
 //! | 4 | Galois element, odd and below 2N; 0 for a relinearisation key |
 //! | 8 | length of the key, which follows from the level |
-//! | that | the key: [`KeySwitchKey::encode`](hetal_kernel::KeySwitchKey::encode) under the gadget of its level |
+//! | that many | the key: [`KeySwitchKey::encode`](hetal_kernel::KeySwitchKey::encode) under the gadget of its level |
 //!
-//! **Encapsulation keys** (8): the key to the sparse secret, modulo q_0·p_0 and of one digit, encoded like an evaluation key; then, of
-//! the key back, the seed of a, 32 bytes, and the limbs q_0 … q_L and p_0 of b.
+//! **Encapsulation keys** (8): the key to the sparse secret, which is modulo q_0·p_0,
+//! has one digit and is encoded like an evaluation key; then the key back:
+//! the seed of a, 32 bytes, and the limbs q_0 … q_L and p_0 of b.
 //!
-//! Readers take any bytes: what they return is valid, and all else is an error that names the field and its value. A reader
-//! checks every number before it allocates for it; what is allocated is bounded by the parameters: the object returned, and
-//! beside it one limb or, of a set of evaluation keys, one encoded key. That an object is well formed does not say that it came from
-//! whom one thinks: nothing is authenticated.
+//! Readers accept any bytes: either the returned object is valid, or an error names the field and
+//! its value. A reader checks every number before it allocates memory for it.
+//! The memory is bounded by the parameters: it holds the returned object and, in addition,
+//! one limb or, for a set of evaluation keys, one encoded key. A well-formed object need not come
+//! from the expected sender: nothing is authenticated.
 //!
 //! ```
 //! use hetal::wire::{self, Header, Kind};
@@ -120,41 +127,44 @@ pub const MAGIC: [u8; 8] = *b"\x89hetal\r\n";
 /// The version of the format that this crate writes, and the only one that it reads.
 pub const VERSION: u16 = 2;
 
-/// What an object says about itself before its body.
+/// The fields before the body of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// The format version.
     pub version: u16,
-    /// What it is.
+    /// The kind of the object.
     pub kind: Kind,
-    /// The parameters it belongs to.
+    /// The hash of the parameters that the object belongs to.
     pub hash: ParametersHash,
-    /// The key generation it belongs to; [`KeyGeneration::NONE`] of what no key has made.
+    /// The key generation that the object belongs to; [`KeyGeneration::NONE`] if it was made
+    /// without keys.
     pub generation: KeyGeneration,
-    /// Bytes that follow the header.
+    /// The number of bytes that follow the header.
     pub body_len: u64,
 }
 
 impl Header {
-    /// Bytes of a header.
+    /// The number of bytes of a header.
     pub const LEN: usize = 52;
 
     /// Reads the header of any object.
     ///
     /// # Errors
-    /// [`Error::Malformed`] for another magic or version and for an unknown kind, [`Error::Truncated`], [`Error::Io`].
+    /// [`Error::Malformed`] for another magic or version and for an unknown kind,
+    /// [`Error::Truncated`], [`Error::Io`].
     pub fn read(input: &mut impl Read) -> Result<Self> {
         const OBJECT: &str = "header";
         let mut bytes = [0; Self::LEN];
         let found =
             body::fill(input, &mut bytes).map_err(|error| Error::io(format_args!("reading the {OBJECT}"), &error))?;
-        // What is there of the magic comes first: a short text file is no cut object.
+        // Checks the magic bytes first, as far as there are any, so that a short text file is not
+        // reported as truncated.
         let magic = &bytes[..found.min(MAGIC.len())];
         if *magic != MAGIC[..magic.len()] {
             return Err(Error::malformed(OBJECT, "magic", Hex(magic), format_args!("{}: no object", Hex(&MAGIC))));
         }
         let (version, kind) = (u16::from_le_bytes(part(&bytes, 8)), u16::from_le_bytes(part(&bytes, 10)));
-        // Then the version: headers of others may be shorter.
+        // Checks the version next, since headers of other versions may be shorter.
         if found >= 10 && version != VERSION {
             let what_to_do = if version < VERSION {
                 "made by an earlier version of hetal, make new keys and encrypt the data again"
@@ -196,7 +206,7 @@ impl Header {
     }
 }
 
-/// Checks that an object that keys have made has an id, and another one none.
+/// Checks that an object made with keys has an id, and that any other object has none.
 fn check_generation(kind: Kind, generation: KeyGeneration, keyed: bool) -> Result<()> {
     if keyed == (generation != KeyGeneration::NONE) {
         return Ok(());
@@ -205,7 +215,7 @@ fn check_generation(kind: Kind, generation: KeyGeneration, keyed: bool) -> Resul
     Err(Error::malformed(kind.name(), "key generation", generation, wanted))
 }
 
-/// Bytes `at..at + LEN`.
+/// Returns the bytes `at..at + LEN`.
 fn part<const LEN: usize>(bytes: &[u8], at: usize) -> [u8; LEN] {
     std::array::from_fn(|i| bytes[at + i])
 }
@@ -218,14 +228,16 @@ impl fmt::Display for Hex<'_> {
     }
 }
 
-/// Objects with a body of known length: [`Plaintext`](crate::Plaintext), [`Ciphertext`](crate::Ciphertext),
-/// [`SeededCiphertext`](crate::ckks::encryption::SeededCiphertext), [`SecretKey`](crate::SecretKey), [`PublicKey`](crate::PublicKey),
+/// An object with a body of known length: [`Plaintext`](crate::Plaintext),
+/// [`Ciphertext`](crate::Ciphertext),
+/// [`SeededCiphertext`](crate::ckks::encryption::SeededCiphertext),
+/// [`SecretKey`](crate::SecretKey), [`PublicKey`](crate::PublicKey),
 /// [`EncapsulationKeys`](crate::ckks::keys::EncapsulationKeys).
 pub trait Wire: stored::Stored {
-    /// The kind in its header.
+    /// The kind in the header of the object.
     const KIND: Kind;
 
-    /// Bytes of the object, header included.
+    /// Returns the bytes that the object takes, header included.
     ///
     /// # Errors
     /// [`Error::OtherParameters`].
@@ -235,11 +247,11 @@ pub trait Wire: stored::Stored {
     }
 }
 
-/// Writes an object.
+/// Writes an object with its header.
 ///
 /// # Errors
-/// [`Error::OtherParameters`] if it does not belong to these, [`Error::Malformed`] for a ciphertext that was never written to,
-/// [`Error::Io`].
+/// [`Error::OtherParameters`] if the object does not belong to these parameters,
+/// [`Error::Malformed`] for a ciphertext that was never written to, [`Error::Io`].
 pub fn write<T: Wire>(out: &mut impl Write, object: &T, params: &Parameters) -> Result<()> {
     check_hash(object.hash(), params)?;
     check_generation(T::KIND, object.generation(), T::KIND != Kind::Plaintext)?;
@@ -249,10 +261,11 @@ pub fn write<T: Wire>(out: &mut impl Write, object: &T, params: &Parameters) -> 
     sink.flush()
 }
 
-/// Reads an object, and no byte beyond it.
+/// Reads an object and its header, and no byte beyond it.
 ///
 /// # Errors
-/// [`Error::Malformed`] names the field and its value; [`Error::OtherParameters`], [`Error::Truncated`], [`Error::Io`].
+/// [`Error::Malformed`] names the field and its value; [`Error::OtherParameters`],
+/// [`Error::Truncated`], [`Error::Io`].
 pub fn read<T: Wire>(input: &mut impl Read, params: &Parameters) -> Result<T> {
     let header = Header::read(input)?;
     header.check_kind(T::KIND)?;
@@ -264,7 +277,7 @@ pub fn read<T: Wire>(input: &mut impl Read, params: &Parameters) -> Result<T> {
     Ok(object)
 }
 
-/// Checks that an input has no bytes left: a file of one object is longer than that only by mistake.
+/// Checks that an input has no bytes left: a file of one object is longer only by mistake.
 ///
 /// # Errors
 /// [`Error::Malformed`], [`Error::Io`].

@@ -1,4 +1,4 @@
-//! Plaintexts, ciphertexts, the secret and the public key.
+//! The bodies of plaintexts, ciphertexts, and secret, public and encapsulation keys.
 
 use hetal_kernel::KeySwitchKey;
 use hetal_kernel::sampler::Seed;
@@ -15,7 +15,7 @@ use crate::ckks::keys::public::expand_seed;
 use crate::ckks::keys::{EncapsulationKeys, PublicKey, SecretKey};
 use crate::ckks::params::{Parameters, ParametersHash};
 
-/// What a plaintext and all ciphertexts have.
+/// The fields that plaintexts and all ciphertexts have.
 struct Shape {
     level: usize,
     log_slots: u32,
@@ -26,7 +26,7 @@ impl Shape {
     const LEN: u64 = 10;
 
     fn write(&self, sink: &mut Sink<'_>) -> Result<()> {
-        // A level is below 64, a log2 of slots below 17.
+        // A level is below 64, and the log2 of the number of slots is below 17.
         let mut bytes = vec![self.level as u8, self.log_slots as u8];
         bytes.extend(self.scale.to_le_bytes());
         sink.bytes(&bytes)
@@ -96,7 +96,7 @@ impl Stored for Ciphertext {
     }
 
     fn write_body(&self, params: &Parameters, sink: &mut Sink<'_>) -> Result<()> {
-        // 1 or 2.
+        // The degree is 1 or 2.
         sink.bytes(&[self.degree() as u8])?;
         Shape { level: self.level(), log_slots: self.log_slots, scale: self.scale }.write(sink)?;
         self.parts.iter().try_for_each(|part| sink.poly(params, part, |i| i))
@@ -149,7 +149,7 @@ impl Stored for SeededCiphertext {
     }
 }
 
-/// Bytes of a seeded ciphertext at a level, header included.
+/// Returns the bytes that a seeded ciphertext at a level takes, header included.
 #[must_use]
 pub fn seeded_len(params: &Parameters, level: usize) -> u64 {
     Header::LEN as u64 + Shape::LEN + Seed::LEN as u64 + poly_len(params, level + 1, |i| i)
@@ -235,7 +235,7 @@ impl Wire for EncapsulationKeys {
     const KIND: Kind = Kind::EncapsulationKeys;
 }
 
-/// Coefficients in a byte.
+/// The number of coefficients in a byte.
 const PACKED: usize = 4;
 
 impl Stored for SecretKey {
@@ -253,13 +253,13 @@ impl Stored for SecretKey {
 
     fn write_body(&self, _: &Parameters, sink: &mut Sink<'_>) -> Result<()> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(self.coefficients().len() / PACKED));
-        // The two lowest bits of −1, 0 and 1.
+        // The code is the two lowest bits of −1, 0 or 1.
         let pack = |four: &[i8]| four.iter().rev().fold(0, |byte, &c| byte << 2 | (c as u8 & 3));
         bytes.extend(self.coefficients().chunks(PACKED).map(pack));
         sink.bytes(&bytes)
     }
 
-    /// In the same time for all keys.
+    /// Reads a secret key, in the same time for all keys.
     fn read_body(params: &Parameters, generation: KeyGeneration, body: &mut Body<'_>) -> Result<Self> {
         let n = params.n();
         body.check_len((n / PACKED) as u64, format_args!("N = {n}"))?;
@@ -282,7 +282,8 @@ impl Stored for SecretKey {
     }
 }
 
-/// The lower bit of every pair that is 2: the upper one set, the lower one not.
+/// Returns, for every pair of bits, 1 in its lower bit if the pair is 2:
+/// its upper bit is set and its lower bit is not.
 const fn refused_pairs(byte: u8) -> u8 {
     byte >> 1 & !byte & 0x55
 }

@@ -1,4 +1,4 @@
-//! Parameters.
+//! Writes and reads parameters.
 
 use std::io::{Read, Write};
 
@@ -10,24 +10,26 @@ use crate::ckks::params::{self, Parameters, ParametersHash, ParametersLiteral, S
 
 /// The longest name that can be stored.
 const MAX_NAME: usize = u8::MAX as usize;
-/// The longest body: a name, three numbers, 64 primes of either sort, secret and security.
+/// The longest body: a name, three numbers, 64 ciphertext primes, 64 special primes,
+/// secret and security.
 const MAX_BODY: u64 = (1 + MAX_NAME + 3 + 2 * 64 + 5 + 1) as u64;
 
 /// Parameters as they were stored: a checked literal, and the hash that its primes must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredParameters {
-    /// The literal; its numbers are in their ranges.
+    /// The literal, whose numbers are in their ranges.
     pub literal: ParametersLiteral,
     /// The hash in the header.
     pub hash: ParametersHash,
 }
 
 impl StoredParameters {
-    /// Chooses the primes, compares the hash and makes the tables, which takes seconds and up to 2^29 bytes for the largest
-    /// literals: whoever reads parameters of others looks at [`StoredParameters::literal`] before.
+    /// Chooses the primes, compares the hash and makes the tables.
+    /// This takes seconds and up to 2^29 bytes for the largest literals:
+    /// look at [`StoredParameters::literal`] before building parameters from others.
     ///
     /// # Errors
-    /// Those of [`Parameters::new`]; [`Error::Malformed`] if the hash is another one.
+    /// Those of [`Parameters::new`]; [`Error::Malformed`] if the hash differs.
     pub fn build(self) -> Result<Parameters> {
         let params = Parameters::new(self.literal)?;
         if params.hash() != self.hash {
@@ -41,11 +43,12 @@ impl StoredParameters {
 /// Writes parameters.
 ///
 /// # Errors
-/// [`Error::Malformed`] if the name is longer than 255 bytes or has control characters; [`Error::Io`].
+/// [`Error::Malformed`] if the name is longer than 255 bytes or has control characters;
+/// [`Error::Io`].
 pub fn write_parameters(out: &mut impl Write, params: &Parameters) -> Result<()> {
     let ParametersLiteral { name, log_n, q_bits, p_bits, secret, security } = params.literal();
     check_name(name)?;
-    // All of these are small: the literal was checked.
+    // All of these are small, since the literal was checked.
     let byte = |x: u32| x as u8;
     let mut body = vec![name.len() as u8];
     body.extend(name.as_bytes());
@@ -67,10 +70,11 @@ pub fn write_parameters(out: &mut impl Write, params: &Parameters) -> Result<()>
     sink.flush()
 }
 
-/// Reads parameters, and no byte beyond them. No primes are searched and no tables are made.
+/// Reads parameters, and no byte beyond them. This searches no primes and makes no tables.
 ///
 /// # Errors
-/// [`Error::Malformed`] and [`Error::Parameters`] name the field and its value; [`Error::Truncated`], [`Error::Io`].
+/// [`Error::Malformed`] and [`Error::Parameters`] name the field and its value;
+/// [`Error::Truncated`], [`Error::Io`].
 pub fn read_parameters(input: &mut impl Read) -> Result<StoredParameters> {
     let header = Header::read(input)?;
     header.check_kind(Kind::Parameters)?;
@@ -112,7 +116,7 @@ pub fn read_parameters(input: &mut impl Read) -> Result<StoredParameters> {
     Ok(StoredParameters { literal, hash: header.hash })
 }
 
-/// Names are printed, so nothing in them may move a cursor.
+/// Refuses names with control characters: names are printed, so nothing in them may move a cursor.
 fn check_name(name: &str) -> Result<()> {
     let object = Kind::Parameters.name();
     if name.len() > MAX_NAME {

@@ -1,17 +1,18 @@
-//! Who may read a file.
+//! The access to a new file.
 
 use std::fs::OpenOptions;
 
-/// Who may read a new file.
+/// The readers of a new file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Whoever the process's file mode mask lets.
+    /// Everyone whom the file mode mask of the process admits.
     Shared,
-    /// The owner alone (mode 0600), from the first byte on: for secret keys. On systems without file modes as `Shared`.
+    /// The owner alone (mode 0600), from the first byte on: for secret keys.
+    /// On systems without file modes this is the same as `Shared`.
     Owner,
 }
 
-/// Lets a file that is made with these options be read by whom `access` says.
+/// Restricts a file that is created with these options to the readers that `access` names.
 #[cfg(unix)]
 pub(crate) fn restrict(options: &mut OpenOptions, access: Access) {
     if access == Access::Owner {

@@ -1,4 +1,5 @@
-//! Files that are complete or absent ([`write_atomically`]), and of bounded length ([`read_bounded`]).
+//! Writes files that are complete or absent ([`write_atomically`]) and reads files of bounded
+//! length ([`read_bounded`]).
 
 mod access;
 pub(crate) mod temporary;
@@ -14,8 +15,8 @@ use temporary::{Temporary, directory_of};
 
 use crate::base::error::{Error, Result};
 
-/// Opens a file to read, and its length. What is not a regular file is refused before it is opened:
-/// opening a named pipe waits for a writer, and a device may never end.
+/// Opens a file for reading and returns it with its length. Anything but a regular file is refused
+/// before it is opened: opening a named pipe waits for a writer, and a device may never end.
 ///
 /// # Errors
 /// [`Error::Io`] names the path; [`Error::Malformed`] says what it is if it is not a regular file.
@@ -23,12 +24,12 @@ pub fn open_regular(path: &Path) -> Result<(File, u64)> {
     let fails = |error| Error::io(format_args!("reading {}", path.display()), &error);
     regular(path, &fs::metadata(path).map_err(fails)?)?;
     let file = File::open(path).map_err(fails)?;
-    // The name may have gone to something else in between.
+    // In the meantime the name may have come to mean something else.
     let length = regular(path, &file.metadata().map_err(fails)?)?;
     Ok((file, length))
 }
 
-/// The length of a regular file.
+/// Returns the length of a regular file, and an error for anything else.
 fn regular(path: &Path, metadata: &fs::Metadata) -> Result<u64> {
     if metadata.is_file() {
         return Ok(metadata.len());
@@ -36,7 +37,7 @@ fn regular(path: &Path, metadata: &fs::Metadata) -> Result<u64> {
     Err(Error::malformed("file", path.display(), kind_of(metadata), "a regular file"))
 }
 
-/// What something is that is not a regular file.
+/// Describes something that is not a regular file.
 fn kind_of(metadata: &fs::Metadata) -> &'static str {
     #[cfg(unix)]
     {
@@ -59,7 +60,7 @@ fn kind_of(metadata: &fs::Metadata) -> &'static str {
 ///
 /// # Errors
 /// Those of [`open_regular`]; [`Error::Malformed`] names the path and the limit if the file is
-/// longer, before anything of it is read.
+/// longer, before any of it is read.
 pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let (file, length) = open_regular(path)?;
     if length > limit {
@@ -81,14 +82,18 @@ fn too_long(path: &Path, found: impl std::fmt::Display, limit: u64) -> Error {
     Error::malformed("file", field, found, format_args!("at most {limit}"))
 }
 
-/// Writes a file that is complete or absent: `write` fills a new file in the same directory, which is brought to the disk and then
-/// takes the name `path`, replacing an older file. If anything before that fails the new file is removed and the older one stays;
-/// so it is if the program is asked to end, by Ctrl-C for instance. What a process that was killed left of the same file is removed.
+/// Writes a file that is complete or absent. `write` fills a new file in the same directory,
+/// which is synced to the disk and then takes the name `path`, replacing an older file.
+/// If anything before that fails, the new file is removed and the older one stays.
+/// The same happens if the program is asked to end, for instance by Ctrl-C.
+/// Unfinished files that a killed process left for the same path are removed.
 ///
-/// The file is not buffered, so that no copy of a secret stays behind in a buffer: the writers of [`wire`](crate::wire) write whole limbs.
+/// The file is not buffered, so that no copy of a secret stays behind in a buffer:
+/// the writers of [`wire`](crate::wire) write whole limbs.
 ///
 /// # Errors
-/// [`Error::Io`] names the path; [`Error::Malformed`] if it names something that is not a file; what `write` returns.
+/// [`Error::Io`] names the path; [`Error::Malformed`] if the path is something other than a file;
+/// the errors of `write`.
 pub fn write_atomically(
     path: impl AsRef<Path>,
     access: Access,
@@ -97,11 +102,12 @@ pub fn write_atomically(
     write_file(path.as_ref(), access, None, write)
 }
 
-/// [`write_atomically`] for a file that will have `bytes` bytes: where it does not fit the file system
-/// this is told before `write` begins, which may take long.
+/// Does the same as [`write_atomically`] for a file of known length.
+/// If `bytes` bytes do not fit in the file system, this fails before `write` begins,
+/// which may take long.
 ///
 /// # Errors
-/// As [`write_atomically`]; [`Error::Io`] with the file, the room that there is and what is needed.
+/// As [`write_atomically`]; [`Error::Io`] with the file, the available room and the needed room.
 pub fn write_sized(
     path: impl AsRef<Path>,
     access: Access,
@@ -117,9 +123,9 @@ fn write_file(
     bytes: Option<u64>,
     write: impl FnOnce(&mut File) -> Result<()>,
 ) -> Result<()> {
-    // A link stays one: the file behind it is replaced.
+    // A link stays a link: the file that it points to is replaced.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    // Renaming would take the place of a device or a pipe.
+    // Renaming would replace a device or a pipe.
     if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
         return Err(Error::malformed("output", "path", path.display(), "a file or not exist"));
     }
@@ -144,7 +150,8 @@ fn write_file(
     sync_directory(&path).map_err(fails("writing the directory of"))
 }
 
-/// What a full disk, quota or limit of a process has stopped: how far it came, and how far it had to.
+/// Describes an error caused by a full disk, a quota or a limit of the process:
+/// says how much was written and how much was needed.
 fn full(path: &Path, file: &File, bytes: Option<u64>, error: Error) -> Error {
     match error {
         Error::Io { kind, message, .. }
@@ -159,7 +166,8 @@ fn full(path: &Path, file: &File, bytes: Option<u64>, error: Error) -> Error {
     }
 }
 
-/// Bytes that may be written to a file system, if it says so; some that are no disks have no size.
+/// Returns the bytes that may be written to a file system, if it tells.
+/// Some file systems that are not on disks have no size.
 #[cfg(unix)]
 fn room(directory: &Path) -> Option<u64> {
     let found = rustix::fs::statvfs(directory).ok().filter(|found| found.f_blocks > 0)?;
@@ -171,7 +179,7 @@ fn room(_: &Path) -> Option<u64> {
     None
 }
 
-/// Brings the new name to the disk.
+/// Syncs the new name to the disk.
 #[cfg(unix)]
 fn sync_directory(path: &Path) -> IoResult<()> {
     File::open(directory_of(path))?.sync_all()

@@ -1,4 +1,4 @@
-//! Files that are not complete yet: they lie beside what they will be, under names of their own.
+//! Files that are not complete yet. They lie beside their final place, under temporary names.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::access::{Access, restrict};
 use super::unfinished::Unfinished;
 
-/// A file to be removed unless it gets its final name. As long as it is open its process has a lock on it, which
-/// the system takes away from a process that dies.
+/// A file that is removed unless it gets its final name. As long as the file is open,
+/// its process holds a lock on it, which the system releases if the process dies.
 pub(super) struct Temporary {
     path: PathBuf,
     renamed: bool,
@@ -20,7 +20,7 @@ pub(super) struct Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         if !self.renamed {
-            // There is nobody to tell; the failure before is being told already.
+            // There is nobody to report this to; the failure before it is reported already.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -44,13 +44,15 @@ impl Temporary {
                 let _ = fs::remove_file(to_remove);
             });
             match options.open(&temporary) {
-                // Left by a process that had the same number and was killed.
+                // The file was left by a killed process that had the same process id.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 opened => {
                     let file = opened?;
-                    // Some file systems have no locks: then nothing that was left is removed either.
+                    // Some file systems have no locks: then nothing that was left is removed
+                    // either.
                     let locked = file.lock().is_ok();
-                    // Before it had its lock another process may have taken it for one that was left.
+                    // Before it was locked, another process may have taken the file for one that
+                    // was left, and removed it.
                     if !locked || temporary.try_exists()? {
                         return Ok((Self { path: temporary, renamed: false, _unfinished: unfinished }, file));
                     }
@@ -66,12 +68,12 @@ impl Temporary {
     }
 }
 
-/// Where a file is, or will be.
+/// Returns the directory in which a file is, or will be.
 pub(super) fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The name of the file that one of this name is to become, if it is such a one.
+/// Returns the final name of the file that has this temporary name; `None` for other names.
 fn target(name: &str) -> Option<&str> {
     let mut parts = name.strip_prefix('.')?.rsplitn(3, '.');
     let mut number = || parts.next()?.parse::<u64>().ok();
@@ -80,14 +82,14 @@ fn target(name: &str) -> Option<&str> {
     parts.next()
 }
 
-/// Whether a file of this name is to get another one when it is complete: see
-/// [`write_atomically`](super::write_atomically).
+/// Tells whether this is the name of a file that will be renamed when it is complete (see
+/// [`write_atomically`](super::write_atomically)).
 pub(crate) fn is_temporary(name: &str) -> bool {
     target(name).is_some()
 }
 
-/// Removes, of the temporary files in a folder that have such names, those whose process is gone. What cannot be
-/// removed stays: nothing depends on it.
+/// Removes those temporary files in a folder whose names `which` accepts and whose process is gone.
+/// Files that cannot be removed stay: nothing depends on them.
 pub(crate) fn remove_left(folder: &Path, which: impl Fn(&str) -> bool) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();

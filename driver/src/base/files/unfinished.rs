@@ -1,25 +1,26 @@
-//! What has to be removed if the process is asked to end in the middle of something.
+//! The cleanup that is due if the process is asked to end while it makes something.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 type Remove = Box<dyn FnOnce() + Send>;
 
-/// What is being done, by numbers, the latest last.
+/// The last number given, and the numbered removals of everything unfinished, the latest last.
 static LIST: Mutex<(u64, Vec<(u64, Remove)>)> = Mutex::new((0, Vec::new()));
 
 fn list() -> MutexGuard<'static, (u64, Vec<(u64, Remove)>)> {
-    // The list is whole whatever panicked.
+    // The list is consistent even after a panic.
     LIST.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Something that is being made, and must not stay if it does not get done.
+/// Something that is being made and must not stay if it is not finished.
 #[derive(Debug)]
 pub(crate) struct Unfinished(u64);
 
 impl Unfinished {
-    /// If [`remove_all`] is called before this is dropped it calls `remove`, which may find that there is nothing yet, or nothing any more.
+    /// Registers `remove`, which [`remove_all`] calls unless this value was dropped before.
+    /// `remove` may find that the thing does not exist yet, or no longer exists.
     ///
-    /// To be called before the thing is there, so that it is never there unnoticed.
+    /// Call this before the thing is created, so that it never exists unregistered.
     #[must_use]
     pub(crate) fn new(remove: impl FnOnce() + Send + 'static) -> Self {
         let mut list = list();
@@ -36,9 +37,9 @@ impl Drop for Unfinished {
     }
 }
 
+/// Removes everything unfinished, the latest first. Until the result is dropped (in effect,
+/// until the process ends), other threads wait where they begin or finish something.
 #[cfg(feature = "cli")]
-/// Removes whatever is unfinished, the latest first. Until the result is dropped, which is to say until the process ends, other threads
-/// wait where they begin or finish something.
 pub(crate) fn remove_all() -> impl Sized {
     let mut list = list();
     while let Some((_, remove)) = list.1.pop() {

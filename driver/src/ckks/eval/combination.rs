@@ -1,4 +1,5 @@
-//! Sums of products, of multiples and of a constant, of which each limb is computed where it is used.
+//! Linear combinations of products, ciphertexts and a constant, whose limbs are computed where they
+//! are used.
 
 use std::slice;
 
@@ -9,8 +10,9 @@ use crate::ckks::params::Parameters;
 
 use super::Evaluator;
 
-/// factor·Σ a·b + Σ c·x + constant at one level and scale: what products and polynomials consist of. Not in memory: a part that is
-/// added to another once is computed in the cache.
+/// A combination factor·Σ a·b + Σ c·x + constant at one level and scale:
+/// products and polynomials consist of such sums. It is not stored: a part that is added only once,
+/// to another polynomial, is computed in the cache.
 pub(crate) struct Combination<'a> {
     params: &'a Parameters,
     pub(super) generation: KeyGeneration,
@@ -19,19 +21,21 @@ pub(crate) struct Combination<'a> {
     pub(super) log_slots: u32,
     factor: u64,
     pairs: Vec<(&'a Ciphertext, &'a Ciphertext)>,
-    /// With the constants by limb.
+    /// The ciphertexts x, each with the values of its c by limb.
     multiples: Vec<(&'a Ciphertext, Vec<u64>)>,
-    /// By limb; none for zero.
+    /// The values of the constant by limb; `None` for zero.
     constant: Option<Vec<u64>>,
 }
 
 impl Evaluator {
-    /// Under these keys, as all operands are. Each c is encoded at what the scale of its x lacks. Of degree 2 if there is a product or an
-    /// x is.
+    /// Describes a combination. All operands and the result are under the keys of `generation`.
+    /// Each c is encoded at the quotient of `scale` and the scale of its x.
+    /// The result has degree 2 if there is a product or if an x has degree 2.
     ///
     /// # Errors
-    /// [`Error::LowLevel`] for an operand below the level, [`Error::Degree`] for a factor of degree 2, [`Error::ScaleMismatch`] if a product has
-    /// another scale, [`Error::NotFinite`], [`Error::Overflow`], [`Error::Scale`], [`Error::OtherParameters`], [`Error::OtherKeys`].
+    /// [`Error::LowLevel`] for an operand below the level, [`Error::Degree`] for a factor of degree
+    /// 2, [`Error::ScaleMismatch`] if a product has another scale, [`Error::NotFinite`],
+    /// [`Error::Overflow`], [`Error::Scale`], [`Error::OtherParameters`], [`Error::OtherKeys`].
     pub(crate) fn combination<'a>(
         &'a self,
         generation: KeyGeneration,
@@ -50,7 +54,8 @@ impl Evaluator {
         factors().try_for_each(|x| x.check_degree(1))?;
         let scale = self.product_scale(scale, 1.0, level)?;
         pairs.iter().try_for_each(|(a, b)| check_scales(scale, a.scale * b.scale))?;
-        // A real constant has the same value in all slots: one for each limb.
+        // The polynomial of a real constant is constant, so that both of its values in a limb are
+        // equal.
         let values = |c: f64, scale: f64| -> Result<Vec<u64>> {
             Ok(self.constant_values(c.into(), scale, level)?.into_iter().map(|[value, _]| value).collect())
         };
@@ -69,13 +74,13 @@ impl Evaluator {
 }
 
 impl Combination<'_> {
-    /// The degree of the sum.
+    /// Returns the degree of the sum.
     pub(super) fn degree(&self) -> usize {
         let multiples = self.multiples.iter().map(|(x, _)| x.degree()).max().unwrap_or(1);
         multiples.max(1 + usize::from(!self.pairs.is_empty()))
     }
 
-    /// out ← limb j of a part.
+    /// Writes limb j of a part to `out`.
     pub(super) fn limb_into(&self, part: usize, j: usize, out: &mut [f64]) {
         let table = self.params.qp().table(j);
         let multiples = || self.multiples.iter().filter_map(|(x, c)| Some((x.parts.get(part)?.limb(j), c[j])));
@@ -86,7 +91,7 @@ impl Combination<'_> {
             let n = out.len();
             table.dot_repeated_into([&mut *out], &values, [&limbs], n);
         } else {
-            // Part k of a product is the sum of a_i·b_(k−i).
+            // Part k of a product is Σ a_i·b_(k−i).
             let split = (0..=part).filter(|&i| i < 2 && part - i < 2);
             let terms = split.flat_map(|i| self.pairs.iter().map(move |(a, b)| (&a.parts[i], &b.parts[part - i])));
             let (a, b): (Vec<_>, Vec<_>) = terms.map(|(a, b)| (a.limb(j), b.limb(j))).unzip();

@@ -1,8 +1,9 @@
 //! Arithmetic on ciphertexts.
 //!
-//! Every operation comes as `op` (a new ciphertext) and, where that saves something, `op_assign` (in place) and `op_into` (into
-//! the memory of another ciphertext); all forms give the same result bit for bit. Level and scale of the result follow from those of
-//! the operands:
+//! Every operation comes as `op` (returns a new ciphertext) and, where that saves something,
+//! as `op_assign` (in place) and `op_into` (writes into the memory of another ciphertext).
+//! All forms give the same result bit for bit. The level and scale of the result follow from those
+//! of the operands:
 //!
 //! | operation | level | scale |
 //! |---|---|---|
@@ -11,10 +12,12 @@
 //! | …_rescale, rescale | one less | divided by q_level |
 //! | rotate, conjugate, negate, mul_i | the same | the same |
 //!
-//! Operands and keys have to belong together: what was made under other parameters is [`Error::OtherParameters`], what was made with
-//! another secret key [`Error::OtherKeys`], for every operation. A result belongs to the keys of its operands.
+//! Operands and keys have to belong together. Every operation reports [`Error::OtherParameters`]
+//! for an object made under other parameters and [`Error::OtherKeys`] for one made with another
+//! secret key. A result belongs to the keys of its operands.
 //!
-//! Limbs and digits are spread over the threads of the current rayon pool; the result does not depend on their number.
+//! Limbs and digits are spread over the threads of the current rayon pool;
+//! the result does not depend on the number of threads.
 
 mod combination;
 mod products;
@@ -37,7 +40,7 @@ pub use rotations::Hoisted;
 use crate::base::memory::Pool;
 use crate::base::memory::Spares;
 
-/// Computes on ciphertexts with public keys only.
+/// Computes on ciphertexts, with public keys only.
 pub struct Evaluator {
     params: Parameters,
     keys: Arc<dyn EvaluationKeys>,
@@ -52,39 +55,41 @@ impl std::fmt::Debug for Evaluator {
 }
 
 impl Evaluator {
-    /// An evaluator with these keys.
+    /// Creates an evaluator with these keys.
     #[must_use]
     pub fn new(params: &Parameters, keys: Arc<dyn EvaluationKeys>) -> Self {
         Self { params: params.clone(), keys, pool: Pool::default(), spares: Arc::default() }
     }
 
-    /// An evaluator for what needs no keys: sums, products with plaintexts, rescaling.
+    /// Creates an evaluator for the operations that need no keys: sums, products with plaintexts,
+    /// rescaling.
     #[must_use]
     pub fn without_keys(params: &Parameters) -> Self {
         Self::new(params, Arc::new(KeySet::default()))
     }
 
-    /// The parameters.
+    /// Returns the parameters.
     #[must_use]
     pub const fn params(&self) -> &Parameters {
         &self.params
     }
 
-    /// A ciphertext of this shape, of unspecified values, for a result under these keys.
+    /// Returns a ciphertext of this shape with unspecified values, for a result under these keys.
     pub(crate) fn blank(&self, generation: KeyGeneration, parts: usize, level: usize) -> Ciphertext {
         let polys = (0..parts).map(|_| self.spares.take(self.params.n(), level + 1)).collect();
         Ciphertext { hash: self.params.hash(), generation, parts: self.parts(polys), scale: 1.0, log_slots: 0 }
     }
 
-    /// Polynomials of this evaluator's memory as parts of a ciphertext.
+    /// Makes polynomials from this evaluator's memory the parts of a ciphertext.
     pub(crate) fn parts(&self, polys: Vec<RnsPoly<Eval>>) -> Parts {
         Parts::new(polys, Arc::downgrade(&self.spares))
     }
 
-    /// A key for a ciphertext of this level and key generation, the smallest one. Of Galois keys one with the digits and
-    /// special primes of the level comes first, whatever its own level is: it is what
-    /// [`KeyRequests::plan`](crate::ckks::keys::KeyRequests::plan) keeps for a request, and lets hoisted rotations share their
-    /// digits.
+    /// Returns the smallest key that serves a ciphertext of this level and key generation.
+    /// Among Galois keys, one with the digits and special primes of this level is preferred,
+    /// whatever level the key itself has:
+    /// [`KeyRequests::plan`](crate::ckks::keys::KeyRequests::plan) keeps such a key for a request,
+    /// and it lets hoisted rotations share their digits.
     pub(crate) fn key(&self, id: KeyId, level: usize, generation: KeyGeneration) -> Result<Arc<EvaluationKey>> {
         let find = |from: usize| -> Result<Option<Arc<EvaluationKey>>> {
             let Some(key) = self.keys.find(id, from).filter(|key| key.id == id && key.level >= from) else {

@@ -1,4 +1,4 @@
-//! Products of ciphertexts, relinearisation.
+//! Products of ciphertexts and relinearisation.
 
 use hetal_kernel::{Eval, RnsPoly};
 
@@ -12,16 +12,17 @@ use crate::ckks::ciphertext::Ciphertext;
 use crate::ckks::keys::KeyId;
 
 impl Evaluator {
-    /// Σ a·b over the pairs, of degree 2: one relinearisation serves the whole sum.
+    /// Returns Σ a·b over the pairs, of degree 2: one relinearisation serves the whole sum.
     ///
     /// # Errors
-    /// [`Error::Count`] for an empty list, [`Error::Degree`] for operands of degree 2, [`Error::ScaleMismatch`] if the products have different
-    /// scales, [`Error::Scale`], [`Error::OtherParameters`], [`Error::OtherKeys`].
+    /// [`Error::Count`] for an empty list, [`Error::Degree`] for operands of degree 2,
+    /// [`Error::ScaleMismatch`] if the products have different scales, [`Error::Scale`],
+    /// [`Error::OtherParameters`], [`Error::OtherKeys`].
     pub fn dot_lazy(&self, pairs: &[(&Ciphertext, &Ciphertext)]) -> Result<Ciphertext> {
         Ok(self.store(&self.dot(pairs)?))
     }
 
-    /// [`Evaluator::dot_lazy`] into a ciphertext.
+    /// Writes the result of [`Evaluator::dot_lazy`] to `out`.
     ///
     /// # Errors
     /// As [`Evaluator::dot_lazy`].
@@ -30,7 +31,8 @@ impl Evaluator {
         Ok(())
     }
 
-    /// Σ a·b over the pairs, relinearised and rescaled in one division: cheaper than one after the other, and with one rounding.
+    /// Returns Σ a·b over the pairs, relinearised and rescaled in one division.
+    /// This is cheaper than one step after the other, and there is only one rounding.
     ///
     /// # Errors
     /// As [`Evaluator::dot_lazy`] and [`Evaluator::relinearise_rescale`].
@@ -46,7 +48,7 @@ impl Evaluator {
         self.combination(a.generation, (level, a.scale * b.scale), (1, pairs), &[], 0.0)
     }
 
-    /// All limbs of a combination, in memory.
+    /// Computes all limbs of a combination and stores them.
     pub(crate) fn store(&self, a: &Combination<'_>) -> Ciphertext {
         let mut out = self.blank(a.generation, a.degree() + 1, a.level);
         self.store_into(a, &mut out);
@@ -59,7 +61,7 @@ impl Evaluator {
         for_each_limb(&mut out.parts, |part, j, out| a.limb_into(part, j, out));
     }
 
-    /// a·b of degree 2, to be summed or [relinearised](Evaluator::relinearise).
+    /// Returns a·b of degree 2, to be summed or [relinearised](Evaluator::relinearise).
     ///
     /// # Errors
     /// As [`Evaluator::dot_lazy`].
@@ -81,7 +83,8 @@ impl Evaluator {
         Ok(())
     }
 
-    /// Only the part that is switched is computed in advance; the two others where they are added.
+    /// Relinearises a combination. Only the part that is switched is computed in advance;
+    /// the two others are computed where they are added.
     fn relinearise_combination(&self, a: &Combination<'_>, kept: usize, out: &mut Ciphertext) -> Result<()> {
         let key = self.key(KeyId::Relinearisation, a.level, a.generation)?;
         let mut c2 = self.spares.take(self.params.n(), a.level + 1);
@@ -96,7 +99,7 @@ impl Evaluator {
         Ok(())
     }
 
-    /// The parts of a ciphertext, of which these limbs are to be written.
+    /// Gives `out` two parts of `limbs` limbs and returns them, to be written.
     fn two_parts<'a>(
         &self,
         generation: KeyGeneration,
@@ -108,12 +111,12 @@ impl Evaluator {
         [b, a]
     }
 
-    /// A scale, after rescaling to the first `kept` limbs.
+    /// Returns a scale after rescaling to the first `kept` limbs.
     fn rescaled(&self, scale: f64, level: usize, kept: usize) -> f64 {
         (kept..=level).rev().fold(scale, |scale, l| scale / self.params.q(l).as_f64())
     }
 
-    /// A combination of degree 2, relinearised and rescaled.
+    /// Relinearises and rescales a combination of degree 2.
     ///
     /// # Errors
     /// As [`Evaluator::relinearise_rescale`].
@@ -127,27 +130,29 @@ impl Evaluator {
         self.relinearise_combination(a, kept_after_rescaling(a.level)?, out)
     }
 
-    /// The same value in degree 1.
+    /// Returns the same value in degree 1.
     ///
     /// # Errors
-    /// [`Error::Degree`] if the degree is not 2, [`Error::MissingKey`], [`Error::OtherParameters`], [`Error::OtherKeys`].
+    /// [`Error::Degree`] if the degree is not 2, [`Error::MissingKey`], [`Error::OtherParameters`],
+    /// [`Error::OtherKeys`].
     pub fn relinearise(&self, a: &Ciphertext) -> Result<Ciphertext> {
         let mut out = self.blank(a.generation, 2, a.level());
         self.relinearise_to(a, a.level() + 1, &mut out)?;
         Ok(out)
     }
 
-    /// [`Evaluator::relinearise`] and [`Evaluator::rescale`] in one division.
+    /// Relinearises and rescales in one division, as [`Evaluator::relinearise`] and
+    /// [`Evaluator::rescale`] do in two.
     ///
     /// # Errors
-    /// As both.
+    /// As [`Evaluator::relinearise`] and [`Evaluator::rescale`].
     pub fn relinearise_rescale(&self, a: &Ciphertext) -> Result<Ciphertext> {
         let mut out = self.blank(a.generation, 2, a.level().saturating_sub(1));
         self.relinearise_rescale_into(a, &mut out)?;
         Ok(out)
     }
 
-    /// [`Evaluator::relinearise_rescale`] into a ciphertext.
+    /// Writes the result of [`Evaluator::relinearise_rescale`] to `out`.
     ///
     /// # Errors
     /// As [`Evaluator::relinearise_rescale`].
@@ -155,7 +160,7 @@ impl Evaluator {
         self.relinearise_to(a, kept_after_rescaling(a.level())?, out)
     }
 
-    /// a·b, slot by slot, relinearised, not rescaled.
+    /// Returns a·b, slot by slot, relinearised but not rescaled.
     ///
     /// # Errors
     /// As [`Evaluator::dot_lazy`] and [`Evaluator::relinearise`].
@@ -165,7 +170,7 @@ impl Evaluator {
         Ok(out)
     }
 
-    /// out ← a·b.
+    /// Writes a·b to `out`, relinearised but not rescaled.
     ///
     /// # Errors
     /// As [`Evaluator::mul`].
@@ -174,7 +179,7 @@ impl Evaluator {
         self.relinearise_combination(&product, product.level + 1, out)
     }
 
-    /// a ← a·b.
+    /// Multiplies a by b in place, relinearised but not rescaled.
     ///
     /// # Errors
     /// As [`Evaluator::mul`].
@@ -183,7 +188,8 @@ impl Evaluator {
         Ok(())
     }
 
-    /// a·b, relinearised and rescaled in one division: cheaper than one after the other, and with one rounding.
+    /// Returns a·b, relinearised and rescaled in one division. This is cheaper than one step after
+    /// the other, and there is only one rounding.
     ///
     /// # Errors
     /// As [`Evaluator::mul`] and [`Evaluator::rescale`].
@@ -191,7 +197,7 @@ impl Evaluator {
         self.dot_rescale(&[(a, b)])
     }
 
-    /// out ← a·b, relinearised and rescaled.
+    /// Writes a·b to `out`, relinearised and rescaled.
     ///
     /// # Errors
     /// As [`Evaluator::mul_rescale`].
@@ -199,7 +205,7 @@ impl Evaluator {
         self.relinearise_rescale_combination_into(&self.dot(&[(a, b)])?, out)
     }
 
-    /// a ← a·b, relinearised and rescaled.
+    /// Multiplies a by b in place, relinearised and rescaled.
     ///
     /// # Errors
     /// As [`Evaluator::mul_rescale`].
@@ -209,7 +215,7 @@ impl Evaluator {
     }
 }
 
-/// The limbs that a rescaling leaves.
+/// Returns the number of limbs that a rescaling leaves.
 fn kept_after_rescaling(level: usize) -> Result<usize> {
     match level {
         0 => Err(Error::NoLevelsLeft { operation: "rescaling", needed: 1, level: 0 }),

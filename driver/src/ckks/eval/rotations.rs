@@ -1,4 +1,4 @@
-//! Rotations, conjugation, sums over slots.
+//! Rotations, conjugation and sums over slots.
 
 use std::borrow::Cow;
 
@@ -12,8 +12,9 @@ use crate::ckks::ciphertext::Ciphertext;
 use crate::ckks::keys::KeyId;
 use crate::ckks::params::{GadgetShape, Parameters};
 
-/// A ciphertext with its lifted digits, to be rotated many times for the price of one decomposition (Halevi and Shoup,
-/// [CRYPTO 2018](https://eprint.iacr.org/2018/244)). Holds (digits)·(limbs + special primes) limbs.
+/// A ciphertext with its lifted digits, so that many rotations share one decomposition (Halevi and
+/// Shoup, [CRYPTO 2018](https://eprint.iacr.org/2018/244)). It holds (digits)·(limbs + special
+/// primes) limbs.
 #[derive(Debug)]
 pub struct Hoisted<'a> {
     evaluator: &'a Evaluator,
@@ -29,11 +30,12 @@ impl Drop for Hoisted<'_> {
 }
 
 impl Evaluator {
-    /// a ↦ a(X^g): slots are permuted, or conjugated.
+    /// Writes a(X^g) to `out` for a Galois element g: the slots are permuted or conjugated.
     ///
     /// # Errors
-    /// [`Error::MissingKey`](crate::Error::MissingKey), [`Error::Degree`](crate::Error::Degree) if the degree is not 1,
-    /// [`Error::OtherParameters`](crate::Error::OtherParameters), [`Error::OtherKeys`](crate::Error::OtherKeys).
+    /// [`Error::MissingKey`](crate::Error::MissingKey), [`Error::Degree`](crate::Error::Degree) if
+    /// the degree is not 1, [`Error::OtherParameters`](crate::Error::OtherParameters),
+    /// [`Error::OtherKeys`](crate::Error::OtherKeys).
     pub fn automorphism_into(&self, a: &Ciphertext, element: GaloisElement, out: &mut Ciphertext) -> Result<()> {
         a.check(&self.params)?;
         a.check_degree(1)?;
@@ -44,7 +46,7 @@ impl Evaluator {
         self.switched_into(a, element, None, out)
     }
 
-    /// out ← a(X^g) + plus for g other than 1.
+    /// Writes a(X^g) + plus to `out`, for g other than 1.
     fn switched_into(
         &self,
         a: &Ciphertext,
@@ -61,7 +63,7 @@ impl Evaluator {
         Ok(())
     }
 
-    /// [`Evaluator::automorphism_into`] a new ciphertext.
+    /// Returns the result of [`Evaluator::automorphism_into`] as a new ciphertext.
     ///
     /// # Errors
     /// As [`Evaluator::automorphism_into`].
@@ -71,7 +73,8 @@ impl Evaluator {
         Ok(out)
     }
 
-    /// Slot j of the result is slot j + k of a (to the left for k > 0), modulo the number of slots. Any k.
+    /// Rotates the slots: slot j of the result is slot j + k of a (to the left for k > 0),
+    /// modulo the number of slots. Any k is allowed.
     ///
     /// # Errors
     /// As [`Evaluator::automorphism_into`].
@@ -79,7 +82,7 @@ impl Evaluator {
         self.automorphism(a, self.rotation(k))
     }
 
-    /// out ← a rotated by k.
+    /// Writes a, rotated by k, to `out`.
     ///
     /// # Errors
     /// As [`Evaluator::automorphism_into`].
@@ -87,7 +90,7 @@ impl Evaluator {
         self.automorphism_into(a, self.rotation(k), out)
     }
 
-    /// a ← a rotated by k.
+    /// Rotates a by k in place.
     ///
     /// # Errors
     /// As [`Evaluator::automorphism_into`].
@@ -100,7 +103,7 @@ impl Evaluator {
         GaloisElement::rotation(k, self.params.log_n())
     }
 
-    /// a + a rotated by k: cheaper than one after the other.
+    /// Returns the sum of a and a rotated by k. This is cheaper than one step after the other.
     ///
     /// # Errors
     /// As [`Evaluator::automorphism_into`].
@@ -116,7 +119,7 @@ impl Evaluator {
         Ok(out)
     }
 
-    /// Every slot conjugated.
+    /// Returns a with every slot conjugated.
     ///
     /// # Errors
     /// As [`Evaluator::automorphism_into`].
@@ -124,7 +127,7 @@ impl Evaluator {
         self.automorphism(a, GaloisElement::conjugation(self.params.log_n()))
     }
 
-    /// a ← every slot conjugated.
+    /// Conjugates every slot of a in place.
     ///
     /// # Errors
     /// As [`Evaluator::automorphism_into`].
@@ -133,11 +136,13 @@ impl Evaluator {
         Ok(())
     }
 
-    /// Decomposes a for many automorphisms. They will use keys with the digits and special primes of a key made for `key_level`.
+    /// Decomposes a for many automorphisms. They will use keys with the digits and special primes
+    /// of a key made for `key_level`.
     ///
     /// # Errors
-    /// [`Error::Degree`](crate::Error::Degree), [`Error::Level`](crate::Error::Level), [`Error::LowLevel`](crate::Error::LowLevel) if the key
-    /// would not serve a, [`Error::OtherParameters`](crate::Error::OtherParameters).
+    /// [`Error::Degree`](crate::Error::Degree), [`Error::Level`](crate::Error::Level),
+    /// [`Error::LowLevel`](crate::Error::LowLevel) if the key would not serve a,
+    /// [`Error::OtherParameters`](crate::Error::OtherParameters).
     pub fn hoist<'a>(&'a self, a: &'a Ciphertext, key_level: usize) -> Result<Hoisted<'a>> {
         a.check(&self.params)?;
         a.check_degree(1)?;
@@ -151,14 +156,15 @@ impl Evaluator {
         Ok(Hoisted { evaluator: self, ciphertext: a, shape: self.params.gadget_shape(key_level), digits })
     }
 
-    /// a ↦ a(X^g) for several g from the digits of a. Bit for bit the results of [`Evaluator::automorphism`] with the same keys; keys of another
-    /// shape than was foreseen are right, but slower.
+    /// Returns a(X^g) for several Galois elements g, computed from the digits of a.
+    /// The results are those of [`Evaluator::automorphism`] with the same keys, bit for bit.
+    /// Keys of another shape than the foreseen one give correct results too, but are slower.
     ///
     /// # Errors
     /// As [`Evaluator::automorphism_into`].
     pub fn automorphisms_hoisted(&self, a: &Hoisted<'_>, elements: &[GaloisElement]) -> Result<Vec<Ciphertext>> {
         let (ciphertext, level) = (a.ciphertext, a.ciphertext.level());
-        // The digits may be another evaluator's.
+        // The digits may belong to another evaluator.
         ciphertext.check(&self.params)?;
         let key = |element: &GaloisElement| {
             let needed = element.value() != 1;
@@ -181,7 +187,7 @@ impl Evaluator {
         Ok(out)
     }
 
-    /// One of [`Evaluator::automorphisms_hoisted`].
+    /// Returns a(X^g) for one Galois element (see [`Evaluator::automorphisms_hoisted`]).
     ///
     /// # Errors
     /// As [`Evaluator::automorphism_into`].
@@ -189,7 +195,7 @@ impl Evaluator {
         Ok(self.automorphisms_hoisted(a, &[element])?.swap_remove(0))
     }
 
-    /// All rotations of one ciphertext, decomposed once.
+    /// Returns all these rotations of one ciphertext, which is decomposed only once.
     ///
     /// # Errors
     /// As [`Evaluator::automorphism_into`].
@@ -204,11 +210,13 @@ impl Evaluator {
         self.automorphisms_hoisted(&hoisted, &elements)
     }
 
-    /// Slot j of the result is the sum of the slots j, j + stride, … j + (count − 1)·stride of a. `count` is a power of two; takes
-    /// log2(count) rotations, by stride, 2·stride, 4·stride, …
+    /// Sums slots: slot j of the result is the sum of the slots j,
+    /// j + stride, … j + (count − 1)·stride of a. `count` is a power of two.
+    /// This takes log2(count) rotations, by stride, 2·stride, 4·stride, …
     ///
     /// # Errors
-    /// [`Error::Slots`](crate::Error::Slots) if `count` is not a power of two up to N/2, and those of [`Evaluator::automorphism_into`].
+    /// [`Error::Slots`](crate::Error::Slots) if `count` is not a power of two up to N/2,
+    /// and those of [`Evaluator::automorphism_into`].
     pub fn sum_slots(&self, a: &Ciphertext, count: usize, stride: i64) -> Result<Ciphertext> {
         let mut sum = Cow::Borrowed(a);
         for i in 0..self.params.log_slots(count)? {
@@ -218,7 +226,7 @@ impl Evaluator {
     }
 }
 
-/// Gives `out` the shape of a: two parts at the level of a.
+/// Gives `out` the shape of a, which is two parts at the level of a, and returns its parts.
 fn prepare<'a>(params: &Parameters, a: &Ciphertext, out: &'a mut Ciphertext) -> [&'a mut RnsPoly<Eval>; 2] {
     out.reshape(params, a.generation, 2, a.level() + 1);
     (out.scale, out.log_slots) = (a.scale, a.log_slots);

@@ -1,4 +1,4 @@
-//! Sums, constants, plaintexts, rescaling, levels.
+//! Addition, subtraction, constants, products with plaintexts, rescaling and level changes.
 
 use hetal_kernel::{NttTable, RnsPoly};
 use num_complex::Complex64;
@@ -10,7 +10,7 @@ use crate::ckks::ciphertext::{Ciphertext, Plaintext, check_scales};
 use crate::ckks::encoding::{constant, constant_values, exceeds};
 
 impl Evaluator {
-    /// a ← a op b; negate: parts that only b has are negated.
+    /// Computes a ← a op b. With `negate`, the parts that only b has are negated.
     fn combine_assign(
         &self,
         a: &mut Ciphertext,
@@ -37,7 +37,7 @@ impl Evaluator {
         Ok(())
     }
 
-    /// a ← a + b. Degrees may differ.
+    /// Adds b to a in place. The degrees may differ.
     ///
     /// # Errors
     /// [`Error::ScaleMismatch`], [`Error::OtherParameters`], [`Error::OtherKeys`].
@@ -45,7 +45,7 @@ impl Evaluator {
         self.combine_assign(a, b, NttTable::add_assign, false)
     }
 
-    /// a + b.
+    /// Returns a + b.
     ///
     /// # Errors
     /// As [`Evaluator::add_assign`].
@@ -55,7 +55,7 @@ impl Evaluator {
         Ok(out)
     }
 
-    /// out ← a + b.
+    /// Writes a + b to `out`.
     ///
     /// # Errors
     /// As [`Evaluator::add_assign`].
@@ -64,7 +64,7 @@ impl Evaluator {
         self.add_assign(out, b)
     }
 
-    /// a ← a − b. Degrees may differ.
+    /// Subtracts b from a in place. The degrees may differ.
     ///
     /// # Errors
     /// As [`Evaluator::add_assign`].
@@ -72,7 +72,7 @@ impl Evaluator {
         self.combine_assign(a, b, NttTable::sub_assign, true)
     }
 
-    /// a − b.
+    /// Returns a − b.
     ///
     /// # Errors
     /// As [`Evaluator::add_assign`].
@@ -82,7 +82,7 @@ impl Evaluator {
         Ok(out)
     }
 
-    /// out ← a − b.
+    /// Writes a − b to `out`.
     ///
     /// # Errors
     /// As [`Evaluator::add_assign`].
@@ -91,7 +91,7 @@ impl Evaluator {
         self.sub_assign(out, b)
     }
 
-    /// a at the lower one of its own level and another.
+    /// Returns a copy of a at the lower one of its level and `level`.
     fn at_level_of(&self, a: &Ciphertext, level: usize) -> Ciphertext {
         let level = a.level().min(level);
         let mut out = self.blank(a.generation, a.parts.len(), level);
@@ -114,7 +114,7 @@ impl Evaluator {
         Ok(())
     }
 
-    /// a ← a + b for a plaintext b.
+    /// Adds the plaintext b to a in place.
     ///
     /// # Errors
     /// As [`Evaluator::add_assign`].
@@ -122,7 +122,7 @@ impl Evaluator {
         self.combine_plain(a, b, NttTable::add_assign)
     }
 
-    /// a + b for a plaintext b.
+    /// Returns a + b for a plaintext b.
     ///
     /// # Errors
     /// As [`Evaluator::add_assign`].
@@ -132,7 +132,7 @@ impl Evaluator {
         Ok(out)
     }
 
-    /// a ← a − b for a plaintext b.
+    /// Subtracts the plaintext b from a in place.
     ///
     /// # Errors
     /// As [`Evaluator::add_assign`].
@@ -140,7 +140,7 @@ impl Evaluator {
         self.combine_plain(a, b, NttTable::sub_assign)
     }
 
-    /// a − b for a plaintext b.
+    /// Returns a − b for a plaintext b.
     ///
     /// # Errors
     /// As [`Evaluator::add_assign`].
@@ -150,7 +150,7 @@ impl Evaluator {
         Ok(out)
     }
 
-    /// a ← −a.
+    /// Negates a in place.
     ///
     /// # Errors
     /// [`Error::OtherParameters`].
@@ -160,7 +160,7 @@ impl Evaluator {
         Ok(())
     }
 
-    /// −a.
+    /// Returns −a.
     ///
     /// # Errors
     /// [`Error::OtherParameters`].
@@ -170,7 +170,7 @@ impl Evaluator {
         Ok(out)
     }
 
-    /// a ← a + c in every slot. Costs one pass over c_0 and no encoding.
+    /// Adds c to every slot of a in place. This costs one pass over c_0 and no encoding.
     ///
     /// # Errors
     /// [`Error::OtherParameters`], [`Error::NotFinite`], [`Error::Overflow`].
@@ -188,13 +188,14 @@ impl Evaluator {
                 let c = modulus.centre(c) as f64;
                 half.iter_mut().for_each(|x| *x += c);
             }
-            // Sums of two centred residues are below q: a product with 1 centres them again.
+            // A sum of two centred residues is below q in absolute value:
+            // a product with 1 centres it again.
             table.mul_scalar_assign(x, 1);
         });
         Ok(())
     }
 
-    /// a + c in every slot.
+    /// Returns a with c added to every slot.
     ///
     /// # Errors
     /// As [`Evaluator::add_constant_assign`].
@@ -204,12 +205,14 @@ impl Evaluator {
         Ok(out)
     }
 
-    /// a ← a + c·b for a real constant c encoded at a scale of its own. The scale of a has to be the product of that and the scale of b,
-    /// and b at the level of a or above it.
+    /// Adds c·b to a in place, for a real constant c that is encoded at `scale`.
+    /// The scale of a has to be the product of `scale` and the scale of b, and b has to be at the
+    /// level of a or above it.
     ///
     /// # Errors
-    /// [`Error::ScaleMismatch`], [`Error::LowLevel`], [`Error::Degree`] if b has a higher degree than a, [`Error::NotFinite`],
-    /// [`Error::Overflow`], [`Error::OtherParameters`], [`Error::OtherKeys`].
+    /// [`Error::ScaleMismatch`], [`Error::LowLevel`], [`Error::Degree`] if b has a higher degree
+    /// than a, [`Error::NotFinite`], [`Error::Overflow`], [`Error::OtherParameters`],
+    /// [`Error::OtherKeys`].
     pub fn add_multiple(&self, a: &mut Ciphertext, b: &Ciphertext, c: f64, scale: f64) -> Result<()> {
         a.check(&self.params)?;
         b.check(&self.params)?;
@@ -227,7 +230,7 @@ impl Evaluator {
         Ok(())
     }
 
-    /// The two values of the constant's polynomial, by limb.
+    /// Returns, for each limb, the two values that the polynomial of a constant takes.
     pub(super) fn constant_values(&self, c: Complex64, scale: f64, level: usize) -> Result<Vec<[u64; 2]>> {
         if !c.is_finite() {
             return Err(Error::NotFinite { slot: 0, value: if c.re.is_finite() { c.im } else { c.re } });
@@ -240,8 +243,9 @@ impl Evaluator {
         (0..=level).map(|i| constant_values(self.params.q(i), integers)).collect()
     }
 
-    /// a ← c·a in every slot, with c encoded at a scale of its own, by which the scale of a is multiplied. A scale of q_level and a rescaling
-    /// afterwards leave the scale of a as it is.
+    /// Multiplies every slot of a by c in place. The constant is encoded at `scale`,
+    /// and the scale of a is multiplied by `scale`. With `scale` = q_level, a rescaling afterwards
+    /// restores the scale of a.
     ///
     /// # Errors
     /// [`Error::OtherParameters`], [`Error::NotFinite`], [`Error::Overflow`], [`Error::Scale`].
@@ -254,7 +258,7 @@ impl Evaluator {
         Ok(())
     }
 
-    /// c·a in every slot.
+    /// Returns a with every slot multiplied by c.
     ///
     /// # Errors
     /// As [`Evaluator::mul_constant_assign`].
@@ -264,7 +268,7 @@ impl Evaluator {
         Ok(out)
     }
 
-    /// Multiplies by constants with two values a limb.
+    /// Multiplies by a constant that is given by its two values for each limb.
     fn mul_values(&self, a: &mut Ciphertext, values: &[[u64; 2]]) {
         for_each_limb(&mut a.parts, |_, i, x| {
             let (table, [low, high]) = (self.params.qp().table(i), values[i]);
@@ -277,7 +281,7 @@ impl Evaluator {
         });
     }
 
-    /// a ← c·a for an integer c; the scale stays.
+    /// Multiplies a by an integer in place; the scale stays.
     ///
     /// # Errors
     /// [`Error::OtherParameters`].
@@ -288,7 +292,7 @@ impl Evaluator {
         Ok(())
     }
 
-    /// c·a for an integer c; the scale stays.
+    /// Returns c·a for an integer c; the scale stays.
     ///
     /// # Errors
     /// [`Error::OtherParameters`].
@@ -298,7 +302,8 @@ impl Evaluator {
         Ok(out)
     }
 
-    /// a ← i·a: a product with the monomial X^(N/2), exact, without noise and without a level.
+    /// Multiplies a by the imaginary unit in place. This is a product with the monomial X^(N/2):
+    /// it is exact, adds no noise and takes no level.
     ///
     /// # Errors
     /// [`Error::OtherParameters`].
@@ -314,7 +319,7 @@ impl Evaluator {
         Ok(())
     }
 
-    /// i·a.
+    /// Returns i·a for the imaginary unit i.
     ///
     /// # Errors
     /// [`Error::OtherParameters`].
@@ -324,10 +329,11 @@ impl Evaluator {
         Ok(out)
     }
 
-    /// a ← a·b, slot by slot, for a plaintext b.
+    /// Multiplies a by the plaintext b in place, slot by slot.
     ///
     /// # Errors
-    /// [`Error::OtherParameters`], [`Error::Scale`] if the product of the scales is beyond the modulus.
+    /// [`Error::OtherParameters`], [`Error::Scale`] if the product of the scales is beyond the
+    /// modulus.
     pub fn mul_plain_assign(&self, a: &mut Ciphertext, b: &Plaintext) -> Result<()> {
         a.check(&self.params)?;
         b.check(&self.params)?;
@@ -340,7 +346,7 @@ impl Evaluator {
         Ok(())
     }
 
-    /// a·b, slot by slot, for a plaintext b.
+    /// Returns a·b, slot by slot, for a plaintext b.
     ///
     /// # Errors
     /// As [`Evaluator::mul_plain_assign`].
@@ -350,7 +356,7 @@ impl Evaluator {
         Ok(out)
     }
 
-    /// out ← a·b, slot by slot, for a plaintext b.
+    /// Writes a·b to `out`, slot by slot, for a plaintext b.
     ///
     /// # Errors
     /// As [`Evaluator::mul_plain_assign`].
@@ -359,7 +365,7 @@ impl Evaluator {
         self.mul_plain_assign(out, b)
     }
 
-    /// The product of two scales, if it is below the modulus.
+    /// Returns the product of two scales, which has to be below the modulus.
     pub(crate) fn product_scale(&self, a: f64, b: f64, level: usize) -> Result<f64> {
         let (scale, log_q) = (a * b, self.params.log_q(level));
         if scale.is_finite() && scale > 0.0 && scale.log2() < log_q {
@@ -369,7 +375,8 @@ impl Evaluator {
         }
     }
 
-    /// a ← a/q_level, rounded: the level falls by one, the scale is divided by q_level, the values stay.
+    /// Divides a by q_level and rounds, in place: the level falls by one, the scale is divided by
+    /// q_level, and the values stay.
     ///
     /// # Errors
     /// [`Error::NoLevelsLeft`], [`Error::OtherParameters`].
@@ -377,7 +384,8 @@ impl Evaluator {
         self.rescale_by_assign(a, 1)
     }
 
-    /// [`Evaluator::rescale_assign`] by the product of the highest `count` primes at once: one rounding.
+    /// Rescales by the product of the highest `count` primes at once, with one rounding (see
+    /// [`Evaluator::rescale_assign`]).
     ///
     /// # Errors
     /// As [`Evaluator::rescale_assign`].
@@ -394,12 +402,13 @@ impl Evaluator {
         let mut parts: Vec<_> = a.parts.iter_mut().map(RnsPoly::view_mut).collect();
         self.divide(&divider, &mut parts);
         a.parts.iter_mut().for_each(|part| part.reshape(level + 1 - count));
-        // Prime by prime, as rescaling one by one does: the tracked scales are then equal, not only close.
+        // The scale is divided prime by prime, as repeated rescaling does:
+        // the tracked scales are then equal, not only close.
         a.scale = (level + 1 - count..=level).rev().fold(a.scale, |scale, l| scale / self.params.q(l).as_f64());
         Ok(())
     }
 
-    /// a/q_level, rounded.
+    /// Returns a/q_level, rounded.
     ///
     /// # Errors
     /// As [`Evaluator::rescale_assign`].
@@ -409,7 +418,7 @@ impl Evaluator {
         Ok(out)
     }
 
-    /// out ← a/q_level, rounded.
+    /// Writes a/q_level, rounded, to `out`.
     ///
     /// # Errors
     /// As [`Evaluator::rescale_assign`].
@@ -418,8 +427,9 @@ impl Evaluator {
         self.rescale_assign(out)
     }
 
-    /// Forgets limbs: the level falls, values and scale stay, no noise is added. Values have to fit what is left of the modulus: those of q_0 ⋯
-    /// q_level / (2·scale) and more wrap around.
+    /// Drops limbs: the level falls, values and scale stay, and no noise is added.
+    /// The values have to fit the remaining modulus: those of q_0 ⋯ q_level / (2·scale) and more
+    /// wrap around.
     ///
     /// # Errors
     /// [`Error::LowLevel`] if the ciphertext is below that level.
@@ -429,7 +439,7 @@ impl Evaluator {
         Ok(())
     }
 
-    /// a at a lower level.
+    /// Returns a at a lower level.
     ///
     /// # Errors
     /// [`Error::LowLevel`] if the ciphertext is below that level.
@@ -438,12 +448,15 @@ impl Evaluator {
         Ok(self.at_level_of(a, level))
     }
 
-    /// a at a lower level and exactly this scale, so that it can be added to what is there. Where the scale differs it takes a product with a
-    /// constant near scale·q/(scale of a), and so at least one level; the values change by less than 2^−(log2 of that constant).
+    /// Returns a at a lower level and exactly this scale, so that it can be added to other
+    /// ciphertexts there. If the scales differ, this takes a product with a constant near
+    /// scale·q/(scale of a), and so at least one level; the values change by less than 2^−(log2 of
+    /// that constant).
     ///
     /// # Errors
-    /// [`Error::LowLevel`] if the ciphertext is below that level; [`Error::ScaleMismatch`] if it is at that level with another scale, or if the
-    /// constant would be below 2^20; [`Error::Scale`] for a scale that is not positive, finite and below the modulus;
+    /// [`Error::LowLevel`] if the ciphertext is below that level; [`Error::ScaleMismatch`] if it is
+    /// at that level with another scale, or if the constant would be below 2^20;
+    /// [`Error::Scale`] for a scale that is not positive, finite and below the modulus;
     /// [`Error::OtherParameters`].
     pub fn adjust(&self, a: &Ciphertext, level: usize, scale: f64) -> Result<Ciphertext> {
         a.check(&self.params)?;
@@ -463,7 +476,7 @@ impl Evaluator {
     }
 }
 
-/// Overwrites `out` with a at a lower level, in the memory that it has.
+/// Overwrites `out` with a at a lower level and reuses the memory of `out`.
 pub(super) fn copy(a: &Ciphertext, level: usize, out: &mut Ciphertext) {
     out.parts.retain(|part| part.n() == a.parts[0].n());
     out.parts.resize_with(a.parts.len(), || RnsPoly::zero(a.parts[0].n(), 0));

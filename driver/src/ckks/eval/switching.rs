@@ -1,11 +1,15 @@
-//! Key-switching over threads: the steps of [`hetal_kernel::keyswitch`], a group of limbs a task.
+//! Key switching over threads: the steps of [`hetal_kernel::keyswitch`], with a group of limbs per
+//! task.
 //!
-//! A switch of c at l limbs sums its lifted digits with the key modulo QP, adds the parts that need no switching, and divides by P, or
-//! by P·q_{l−1}, which makes the rescaling after a product almost free: a transform less for each remaining limb and part, and one
-//! rounding instead of two. The limbs that are divided away are summed first, so that all others are divided while they
-//! are in the cache. What is made from the same limb of the digits is made one after the other.
+//! Switching a polynomial c of l limbs sums the products of its lifted digits with the key modulo
+//! QP, adds the parts that need no switching, and divides by P. Dividing by P·q_{l−1} instead makes
+//! the rescaling after a product almost free: it saves a transform for each remaining limb and
+//! part, and there is one rounding instead of two. The limbs that are divided away are summed
+//! first, so that every other limb can be divided while it is in the cache.
+//! All results that use the same limb of the digits are computed one after the other.
 //!
-//! Limbs that cannot be dealt out evenly come last, one by one, and each is shared by the threads: its digits, then its sums.
+//! Limbs that cannot be dealt out evenly come last, one by one. The threads share the work on each
+//! of them: first its digits, then its sums.
 
 use std::ops::Range;
 
@@ -20,16 +24,16 @@ use crate::base::parallel::{for_each, for_each_shared};
 use crate::ckks::ciphertext::Ciphertext;
 use crate::ckks::keys::EvaluationKey;
 
-/// Digits of a polynomial under one gadget.
+/// The digits of a polynomial under one gadget.
 pub(crate) enum Digits<'a> {
-    /// Lifted while they are used.
+    /// The digits are lifted while they are used.
     Prepared { c: RnsPolyRef<'a, Eval>, prepared: RnsPolyMut<'a, Coeff>, overflow: RnsPolyMut<'a, Coeff> },
-    /// Lifted before (hoisting), modulo QP.
+    /// The digits were lifted before (hoisting), modulo QP.
     Lifted { limbs: usize, digits: &'a [RnsPolyRef<'a, Eval>] },
 }
 
 impl<'a> Digits<'a> {
-    /// Of prepared limbs: computes the overflows.
+    /// Creates digits from prepared limbs: computes the overflows.
     fn prepared(
         gadget: &Gadget,
         c: RnsPolyRef<'a, Eval>,
@@ -47,7 +51,8 @@ impl<'a> Digits<'a> {
         }
     }
 
-    /// The digits at one group of limbs modulo QP. `scratch` has [`GROUP`] limbs for each digit.
+    /// Returns the digits at one group of limbs modulo QP. `scratch` has [`GROUP`] limbs for each
+    /// digit.
     fn at<'b>(&'b self, gadget: &'b Gadget, group: Range<usize>, scratch: &'b mut [f64]) -> DigitsAt<'b> {
         let (limbs, digits) = (self.limbs(), gadget.digits(self.limbs()));
         let own = if group.start < limbs { group.start / gadget.alpha() } else { digits };
@@ -63,19 +68,20 @@ impl<'a> Digits<'a> {
     }
 }
 
-/// Digits at some limbs.
+/// The digits at some limbs.
 struct DigitsAt<'a> {
     all: &'a Digits<'a>,
     gadget: &'a Gadget,
     first: usize,
-    /// The digit whose limbs these are.
+    /// The digit to which these limbs belong.
     own: usize,
     lifted: RnsPolyMut<'a, Eval>,
 }
 
 impl DigitsAt<'_> {
-    /// Σ digits·(one part of the key) at limb j, and what `finish` makes of it. The key may be one for a higher level with the
-    /// same digits: its limbs are numbered by its own gadget.
+    /// Computes Σ digits·(one part of the key) at limb j and finishes it as `finish` says.
+    /// The key may be one for a higher level with the same digits: its limbs are numbered by the
+    /// gadget of the key.
     fn sum(&self, key: &EvaluationKey, j: usize, part: usize, finish: Finish<'_>, out: &mut [f64]) {
         let limbs = self.all.limbs();
         let digits = self.gadget.digits(limbs);
@@ -92,13 +98,13 @@ impl DigitsAt<'_> {
     }
 }
 
-/// The limbs of a polynomial of K of them.
+/// Returns the limbs of a polynomial that has K of them.
 fn limbs_of<'a, const K: usize>(poly: &'a mut RnsPolyMut<'_, Eval>) -> [&'a mut [f64]; K] {
     let mut limbs = poly.reborrow().into_limbs_mut();
     std::array::from_fn(|_| limbs.next().expect("K limbs"))
 }
 
-/// The groups of a gadget, cut once more at limb `kept`.
+/// Returns the groups of a gadget, with an additional cut at limb `kept`.
 pub(super) fn groups(gadget: &Gadget, limbs: usize, kept: usize) -> Vec<Range<usize>> {
     let cut = |group: Range<usize>| {
         let at = kept.clamp(group.start, group.end);
@@ -107,8 +113,10 @@ pub(super) fn groups(gadget: &Gadget, limbs: usize, kept: usize) -> Vec<Range<us
     gadget.groups(limbs).flat_map(cut).collect()
 }
 
-/// Cuts groups until the threads, of which each takes the next group when it is done with one, are done at the same time: takes what does not
-/// go round off the end, limb by limb, and halves others, the last first. A group is cheaper than its limbs one by one.
+/// Splits groups so that all threads finish together, given that each thread takes the next group
+/// when it has finished one. Limbs that cannot be dealt out evenly are taken off the end one by
+/// one, and other groups are halved, the last ones first. A group is cheaper than its limbs one by
+/// one.
 fn balanced(mut groups: Vec<Range<usize>>) -> Vec<Range<usize>> {
     let threads = rayon::current_num_threads();
     let limbs: usize = groups.iter().map(Range::len).sum();
@@ -134,12 +142,13 @@ fn balanced(mut groups: Vec<Range<usize>>) -> Vec<Range<usize>> {
     groups
 }
 
-/// Whether the threads share the work on a group: one of a single limb comes when others have nothing else to do, or soon.
+/// Tells whether the threads share the work on a group. They do for a single limb,
+/// since it comes when other threads have nothing else to do, or soon will have nothing.
 fn is_shared(group: &Range<usize>) -> bool {
     group.len() == 1
 }
 
-/// Cuts a polynomial whose first limb is that of the first group into these groups.
+/// Splits a polynomial into these groups. Its first limb is the first limb of the first group.
 pub(super) fn split<'a>(poly: RnsPolyMut<'a, Eval>, groups: &[Range<usize>]) -> Vec<RnsPolyMut<'a, Eval>> {
     let mut rest = Some(poly);
     let mut parts = Vec::new();
@@ -151,17 +160,17 @@ pub(super) fn split<'a>(poly: RnsPolyMut<'a, Eval>, groups: &[Range<usize>]) -> 
     parts
 }
 
-/// A polynomial to add to one part of the result of a switch.
+/// A polynomial to add to one part of the result of a key switch.
 #[derive(Clone, Copy)]
 pub(super) enum Addend<'a> {
     None,
     Stored(RnsPolyRef<'a, Eval>),
-    /// This part, computed limb by limb where it is added.
+    /// This part of a combination, computed limb by limb where it is added.
     Computed(&'a Combination<'a>, usize),
 }
 
 impl Addend<'_> {
-    /// Limb j, in `scratch` if it has to be computed.
+    /// Returns limb j, which is written to `scratch` if it has to be computed.
     fn limb<'a>(&'a self, j: usize, scratch: &'a mut [f64]) -> Option<&'a [f64]> {
         match self {
             Self::None => None,
@@ -174,15 +183,17 @@ impl Addend<'_> {
     }
 }
 
-/// One of several switches of the same digits.
+/// One of several key switches of the same digits.
 pub(super) struct Job<'a> {
     pub(super) key: &'a EvaluationKey,
-    /// Added to what the automorphism of a Galois key makes.
+    /// Added after the automorphism of a Galois key.
     pub(super) plus: Option<&'a Ciphertext>,
     pub(super) out: [&'a mut RnsPoly<Eval>; 2],
 }
 
-/// Calls `f` with number, first coefficient and coefficients of each limb, or, if the threads cannot have as many limbs each, of their pieces.
+/// Calls `f` with the number, the first coefficient and the coefficients of each limb.
+/// If the limbs cannot be dealt out evenly to the threads, `f` is called for pieces of limbs
+/// instead.
 fn for_each_piece(poly: RnsPolyMut<'_, Coeff>, f: impl Fn(usize, usize, &mut [f64]) + Sync + Send) {
     let (n, threads) = (poly.n(), rayon::current_num_threads());
     let piece = if poly.limbs().is_multiple_of(threads) { n } else { n.div_ceil(threads).next_multiple_of(8) };
@@ -192,7 +203,8 @@ fn for_each_piece(poly: RnsPolyMut<'_, Coeff>, f: impl Fn(usize, usize, &mut [f6
     for_each(pieces.into_iter(), |_, (k, i, v)| f(k, i * piece, v));
 }
 
-/// From the groups of each polynomial to the polynomials' parts of each group.
+/// Regroups: takes the groups of each polynomial and returns, for each group, the parts of all
+/// polynomials.
 fn by_group<'a>(
     polys: impl Iterator<Item = Vec<RnsPolyMut<'a, Eval>>>,
     groups: &[Range<usize>],
@@ -205,7 +217,7 @@ fn by_group<'a>(
 }
 
 impl Evaluator {
-    /// Calls `f` with the digits of c under a gadget, which are lifted when they are used.
+    /// Calls `f` with the digits of c under a gadget. They are lifted when they are used.
     pub(crate) fn with_digits<R>(
         &self,
         gadget: &Gadget,
@@ -219,7 +231,8 @@ impl Evaluator {
         })
     }
 
-    /// [`Evaluator::with_digits`] of a polynomial that is first computed, limb by limb: each is prepared while it is in the cache.
+    /// Does the same as [`Evaluator::with_digits`] for a polynomial that is first computed,
+    /// limb by limb: each limb is prepared while it is in the cache.
     pub(super) fn with_computed_digits<R>(
         &self,
         gadget: &Gadget,
@@ -237,7 +250,7 @@ impl Evaluator {
         })
     }
 
-    /// Calls `f` with memory for prepared limbs and for the overflows of digits.
+    /// Calls `f` with memory for the prepared limbs and for the overflows of the digits.
     fn with_prepared<R>(
         &self,
         gadget: &Gadget,
@@ -275,8 +288,8 @@ impl Evaluator {
         });
     }
 
-    /// (b, a) ← (b, a) + Σ digits·key + (addend, 0) modulo QP, not divided by P, under the key's automorphism; all have the limbs of c and the
-    /// special ones.
+    /// Adds Σ digits·key + (addend, 0), under the automorphism of the key, to (b, a) modulo QP,
+    /// without division by P. All polynomials have the limbs of c and the special ones.
     pub(crate) fn switch_lazy(
         &self,
         digits: &Digits<'_>,
@@ -312,9 +325,11 @@ impl Evaluator {
         });
     }
 
-    /// For each job, out ← round((Σ digits·key + P·addends) / (P·q_kept ⋯ q_{l−1})), under the key's automorphism, + plus. All keys have the same
-    /// digits and special primes, though not the same level, and `out` has `kept` limbs. A group of limbs of the digits is used for all jobs while it
-    /// is in the cache.
+    /// Switches the digits with the key of each job:
+    /// out ← round((Σ digits·key + P·addends) / (P·q_kept ⋯ q_{l−1})), under the automorphism of
+    /// the key, + plus. All keys have the same digits and special primes, though not necessarily
+    /// the same level, and `out` has `kept` limbs. A group of limbs of the digits is used for all
+    /// jobs while it is in the cache.
     pub(super) fn switch(&self, digits: &Digits<'_>, addends: [Addend<'_>; 2], kept: usize, jobs: Vec<Job<'_>>) {
         let Some(first) = jobs.first() else { return };
         let (gadget, limbs, n) = (&*first.key.gadget, digits.limbs(), self.params.n());
@@ -344,7 +359,8 @@ impl Evaluator {
             for_each(by_group(parts, &dropped_groups).into_iter(), |_, (group, mut parts)| {
                 self.pool.with(words, |scratch| {
                     let at = digits.at(gadget, group.clone(), scratch);
-                    // All sums at one limb before the next: its digits are then in the cache.
+                    // All sums at one limb come before the next limb: its digits are then in the
+                    // cache.
                     for (i, j) in group.clone().enumerate() {
                         for_each_shared(is_shared(&group), parts.iter_mut(), |k, out| {
                             self.pool.with(limb_stride(n), |scratch| {
@@ -365,7 +381,8 @@ impl Evaluator {
             for_each(by_group(parts, &kept_groups).into_iter(), |_, (group, parts)| {
                 self.pool.with(words, |scratch| {
                     let at = digits.at(gadget, group.clone(), scratch);
-                    // Both parts of a job at one limb before the next, as above; one by one if the threads share them.
+                    // Both parts of a job at one limb come before the next limb, as above.
+                    // If the threads share the parts, they are done one by one.
                     let mut parts: Vec<_> = parts.into_iter().enumerate().collect();
                     let shared = is_shared(&group);
                     for_each_shared(shared, parts.chunks_mut(if shared { 1 } else { 2 }), |_, parts| {
@@ -380,7 +397,7 @@ impl Evaluator {
                                 let (dropped, overflow) = (dropped[*k].view(), overflow.limb(*k));
                                 divider.convert_limbs(group.start, dropped, overflow, &mut converted);
                             }
-                            // From the sum to its place, while it is in the cache.
+                            // Each sum goes to its place while it is in the cache.
                             for (i, j) in group.clone().enumerate() {
                                 for (at_part, (k, out)) in parts.iter_mut().enumerate() {
                                     let (key, part) = (keys[*k / 2], *k % 2);
@@ -407,7 +424,9 @@ impl Evaluator {
         });
     }
 
-    /// x ← round(x/d) for each x: its first limbs are kept, the others, which the divider drops, are used up.
+    /// Divides each polynomial by d and rounds: x ← round(x/d), where d is the product of the
+    /// primes that the divider drops. The first limbs of x hold the result, and the dropped ones
+    /// are used as work space.
     pub(crate) fn divide(&self, divider: &ModDown, parts: &mut [RnsPolyMut<'_, Eval>]) {
         let (n, count) = (parts[0].n(), parts.len());
         let kept = parts[0].limbs() - divider.dropped().len();

@@ -1,8 +1,12 @@
-//! The two keys of sparse-secret encapsulation (Bossuat, Troncoso-Pastoriza and Hubaux, [ACNS 2022](https://eprint.iacr.org/2022/024)).
+//! The two keys of sparse-secret encapsulation (Bossuat, Troncoso-Pastoriza and Hubaux,
+//! [ACNS 2022](https://eprint.iacr.org/2022/024)).
 //!
-//! The overflow I of a raised ciphertext, m + q_0·I, grows with the weight of the secret. So the ciphertext is switched to a sparse secret s′
-//! before it is raised, where its modulus is only q_0, and back to the dense s afterwards. A key under s′ exists only modulo q_0·p_0, at
-//! most [`max_sparse_log_qp`] bits: at that size 32 nonzero coefficients are as secure as anything else here. The key back is under s.
+//! A raised ciphertext decrypts to m + q_0·I, and the overflow I grows with the weight of the
+//! secret. Therefore the ciphertext is switched to a sparse secret s′ before it is raised,
+//! where its modulus is only q_0, and back to the dense secret s afterwards.
+//! A key under s′ exists only modulo q_0·p_0, which has at most [`max_sparse_log_qp`] bits:
+//! at that size a secret with 32 nonzero coefficients is as secure as anything else here.
+//! The key back is under s.
 
 use hetal_kernel::sampler::{self, Seed};
 use hetal_kernel::{Coeff, Eval, Gadget, KeySwitchKey, RnsPoly};
@@ -16,28 +20,31 @@ use crate::base::key_generation::KeyGeneration;
 use crate::base::parallel::for_each;
 use crate::ckks::params::{Parameters, ParametersHash, max_sparse_log_qp};
 
-/// Weight of the sparse secret.
+/// The weight of the sparse secret.
 pub const SPARSE_WEIGHT: usize = 32;
 
-/// The keys from the dense to a sparse secret, modulo q_0·p_0, and back, modulo q_0 ⋯ q_L·p_0. Public.
+/// The keys from the dense to a sparse secret, modulo q_0·p_0, and back, modulo q_0 ⋯ q_L·p_0.
+/// Both are public.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EncapsulationKeys {
     pub(crate) hash: ParametersHash,
     pub(crate) generation: KeyGeneration,
-    /// From s to s′.
+    /// The key from s to s′.
     pub(crate) to_sparse: KeySwitchKey,
     pub(crate) seed: Seed,
-    /// b = −a·s + e + p_0·s′ in the limbs q_0 … q_L, p_0: a raised polynomial is itself a digit, being below q_0.
+    /// The first part of the key back, b = −a·s + e + p_0·s′, in the limbs q_0 … q_L, p_0.
+    /// A single digit suffices: a raised polynomial is below q_0 and so is itself a digit.
     pub(crate) b: RnsPoly<Eval>,
-    /// Expands from the seed.
+    /// The second part of the key back, which is expanded from the seed.
     pub(crate) a: RnsPoly<Eval>,
 }
 
 impl EncapsulationKeys {
-    /// The gadget of the key to the sparse secret: one limb, one special prime.
+    /// Returns the gadget of the key to the sparse secret: one limb and one special prime.
     ///
     /// # Errors
-    /// [`Error::Insecure`] if q_0·p_0 is above [`max_sparse_log_qp`] and the parameters do not say that they are insecure.
+    /// [`Error::Insecure`] if q_0·p_0 is above [`max_sparse_log_qp`] and the parameters do not say
+    /// that they are insecure.
     pub(crate) fn gadget(params: &Parameters) -> Result<Gadget> {
         let special = params.max_level() + 1;
         let gadget = Gadget::new(&params.qp().range(0..1), &params.qp().range(special..special + 1), 1)?;
@@ -47,13 +54,13 @@ impl EncapsulationKeys {
         Ok(gadget)
     }
 
-    /// The key generation that they belong to.
+    /// Returns the key generation that the keys belong to.
     #[must_use]
     pub const fn key_generation(&self) -> KeyGeneration {
         self.generation
     }
 
-    /// log2 of the modulus under which the sparse secret has a key.
+    /// Returns log2 of the modulus under which the sparse secret has a key.
     ///
     /// # Errors
     /// [`Error::Insecure`] if it is too large.
@@ -61,7 +68,7 @@ impl EncapsulationKeys {
         Ok(Self::gadget(params)?.qp().log2_product())
     }
 
-    /// Bytes of memory.
+    /// Returns the bytes of memory that the keys take.
     #[must_use]
     pub fn memory_bytes(params: &Parameters) -> usize {
         let limb = RnsPoly::<Eval>::bytes(params.n(), 1);
@@ -79,10 +86,11 @@ fn check_modulus(name: &str, log_n: u32, log_qp: f64) -> Result<()> {
 }
 
 impl SecretKey {
-    /// Draws a sparse secret, makes the keys to it and back, and wipes it.
+    /// Draws a sparse secret, makes the keys to it and back, and wipes the sparse secret.
     ///
     /// # Errors
-    /// [`Error::Insecure`] if q_0·p_0 is above [`max_sparse_log_qp`] and the parameters do not say that they are insecure.
+    /// [`Error::Insecure`] if q_0·p_0 is above [`max_sparse_log_qp`] and the parameters do not say
+    /// that they are insecure.
     pub fn encapsulation_keys(&self, rng: &mut (impl CryptoRng + ?Sized)) -> Result<EncapsulationKeys> {
         let params = self.params();
         let gadget = EncapsulationKeys::gadget(params)?;
@@ -113,7 +121,8 @@ impl SecretKey {
 mod tests {
     use super::*;
 
-    /// No prime is above 2^50, so that q_0·p_0 cannot exceed 100 bits: above that only the numbers can be tried.
+    /// No prime is above 2^50, so that q_0·p_0 cannot exceed 100 bits: above that, only the numbers
+    /// can be tested.
     #[test]
     fn both_sides_of_the_limits() {
         for (log_n, bound) in [(15, 100), (16, 121)] {

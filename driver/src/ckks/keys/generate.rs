@@ -1,4 +1,4 @@
-//! Making evaluation keys.
+//! Generation of evaluation keys.
 
 use hetal_kernel::KeySwitchKey;
 use rand_chacha::ChaCha20Rng;
@@ -12,8 +12,8 @@ use crate::base::error::Result;
 impl SecretKey {
     /// Makes the requested keys, on all cores.
     ///
-    /// The relinearisation key encrypts s² and the Galois keys s(X^g) under s itself: that this tells nothing about s is the
-    /// usual assumption of circular security.
+    /// The relinearisation key encrypts s² and the Galois keys encrypt s(X^g), all under s itself.
+    /// That this reveals nothing about s is the usual assumption of circular security.
     ///
     /// # Errors
     /// [`Error::Level`](crate::Error::Level).
@@ -25,7 +25,8 @@ impl SecretKey {
         Ok(keys)
     }
 
-    /// [`SecretKey::evaluation_keys`], a few at a time: for sets of keys that are written to a file and do not fit in memory.
+    /// Makes the requested keys a few at a time, for sets of keys that are written to a file and do
+    /// not fit in memory (see [`SecretKey::evaluation_keys`]).
     ///
     /// # Errors
     /// [`Error::Level`](crate::Error::Level).
@@ -34,7 +35,7 @@ impl SecretKey {
         requests: &KeyRequests,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<impl Iterator<Item = Result<EvaluationKey>>> {
-        // A generator for each key, so that the threads need not share one.
+        // Each key has its own generator, so that the threads need not share one.
         let plan: Vec<_> = requests
             .plan(self.params())?
             .into_iter()

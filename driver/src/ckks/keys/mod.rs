@@ -1,8 +1,9 @@
-//! Secret, public and evaluation keys; requests for keys; where an evaluator finds them.
+//! Secret, public and evaluation keys, requests for keys, and the source of an evaluator's keys.
 //!
-//! A circuit says which keys it needs, each at the highest level at which it is used ([`KeyRequests`]); the owner of the secret makes
-//! exactly those; the evaluator takes them from any [`EvaluationKeys`]. A key for a low level has fewer limbs, digits and
-//! special primes ([`Parameters::gadget_shape`]): it is smaller and faster.
+//! A circuit says which keys it needs, each at the highest level at which it is used
+//! ([`KeyRequests`]). The owner of the secret makes exactly those, and the evaluator takes them
+//! from any [`EvaluationKeys`]. A key for a low level has fewer limbs, digits and special primes
+//! ([`Parameters::gadget_shape`]): it is smaller and faster.
 
 mod encapsulation;
 mod generate;
@@ -23,7 +24,8 @@ pub use secret::SecretKey;
 use crate::base::error::{Error, Result};
 use crate::ckks::params::{Parameters, ParametersHash};
 
-/// One evaluation key, with the gadget of the level it was made for. Serves that level and all below it.
+/// One evaluation key, with the gadget of the level that it was made for.
+/// It serves that level and all below it.
 #[derive(Clone, Debug)]
 pub struct EvaluationKey {
     pub(crate) hash: ParametersHash,
@@ -32,7 +34,7 @@ pub struct EvaluationKey {
     pub(crate) level: usize,
     pub(crate) gadget: Arc<Gadget>,
     pub(crate) key: KeySwitchKey,
-    /// The permutation of a Galois key.
+    /// The permutation of values for a Galois key; `None` for a relinearisation key.
     pub(crate) automorphism: Option<Automorphism>,
 }
 
@@ -52,37 +54,37 @@ impl EvaluationKey {
         Ok(Self { hash, generation, id, level, gadget, key, automorphism })
     }
 
-    /// The key generation that it belongs to.
+    /// Returns the key generation that the key belongs to.
     #[must_use]
     pub const fn key_generation(&self) -> KeyGeneration {
         self.generation
     }
 
-    /// What it is for.
+    /// Returns the kind of the key.
     #[must_use]
     pub const fn id(&self) -> KeyId {
         self.id
     }
 
-    /// The highest level that it serves.
+    /// Returns the highest level that the key serves.
     #[must_use]
     pub const fn level(&self) -> usize {
         self.level
     }
 
-    /// Its digits and special primes.
+    /// Returns the gadget of the key: its digits and special primes.
     #[must_use]
     pub fn gadget(&self) -> &Gadget {
         &self.gadget
     }
 
-    /// The key proper.
+    /// Returns the key-switching key proper.
     #[must_use]
     pub const fn key(&self) -> &KeySwitchKey {
         &self.key
     }
 
-    /// Bytes of memory: the key and, for a Galois key, its permutation.
+    /// Returns the bytes of memory of the key and, for a Galois key, of its permutation.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         key_bytes(&self.gadget, self.id)
@@ -94,39 +96,42 @@ fn key_bytes(gadget: &Gadget, id: KeyId) -> usize {
     KeySwitchKey::memory_bytes(gadget) + permutation
 }
 
-/// Where an evaluator finds its keys: in memory ([`KeySet`]), or wherever an implementation keeps them.
+/// The source of an evaluator's keys: memory ([`KeySet`]), or wherever an implementation keeps
+/// them.
 pub trait EvaluationKeys: Send + Sync {
-    /// A key of this kind that serves this level, the one with the fewest limbs if there are several.
+    /// Returns a key of this kind that serves this level. If there are several, it is the one with
+    /// the fewest limbs.
     fn find(&self, id: KeyId, level: usize) -> Option<Arc<EvaluationKey>>;
 }
 
-/// Evaluation keys in memory, all of one key generation. Holds nothing secret.
+/// Evaluation keys in memory, all of one key generation. The set holds nothing secret.
 #[derive(Clone, Debug, Default)]
 pub struct KeySet(BTreeMap<(KeyId, usize), Arc<EvaluationKey>>);
 
 impl KeySet {
-    /// Adds a key; it replaces one of the same kind and level.
+    /// Adds a key, which replaces one of the same kind and level.
     ///
     /// # Errors
-    /// [`Error::OtherKeys`] if it is of another key generation than those that are there: the set stays as it is.
+    /// [`Error::OtherKeys`] if the key generation is not that of the keys in the set;
+    /// the set is then unchanged.
     pub fn insert(&mut self, key: EvaluationKey) -> Result<()> {
         self.key_generation().map_or(Ok(()), |wanted| key.generation.check(wanted))?;
         self.0.insert((key.id, key.level), Arc::new(key));
         Ok(())
     }
 
-    /// The key generation of the keys, if there are any.
+    /// Returns the key generation of the keys, if there are any.
     #[must_use]
     pub fn key_generation(&self) -> Option<KeyGeneration> {
         self.iter().next().map(EvaluationKey::key_generation)
     }
 
-    /// The keys, by kind and level.
+    /// Returns the keys, ordered by kind and level.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &EvaluationKey> {
         self.0.values().map(AsRef::as_ref)
     }
 
-    /// Bytes of memory of all keys.
+    /// Returns the bytes of memory of all keys.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.iter().map(EvaluationKey::memory_bytes).sum()
@@ -156,7 +161,7 @@ impl KeyRequests {
         self
     }
 
-    /// Asks for the key that rotates slots by k to the left. For k = 0 modulo N/2 none is needed.
+    /// Asks for the key that rotates slots by k to the left. No key is needed for k = 0 modulo N/2.
     #[must_use]
     pub fn rotation(mut self, params: &Parameters, k: i64, level: usize) -> Self {
         let element = GaloisElement::rotation(k, params.log_n());
@@ -166,7 +171,7 @@ impl KeyRequests {
         self
     }
 
-    /// Asks for the key that conjugates.
+    /// Asks for the key that conjugates the slots.
     #[must_use]
     pub fn conjugation(mut self, params: &Parameters, level: usize) -> Self {
         self.insert(KeyId::Galois(GaloisElement::conjugation(params.log_n())), level);
@@ -178,12 +183,13 @@ impl KeyRequests {
         self.0.extend(&other.0);
     }
 
-    /// What was asked for.
+    /// Returns the requests.
     pub fn iter(&self) -> impl Iterator<Item = (KeyId, usize)> {
         self.0.iter().copied()
     }
 
-    /// The keys to make: of those of one kind with equal digits and special primes only the highest.
+    /// Returns the keys to make: among requests of one kind with equal digits and special primes,
+    /// only the highest level.
     ///
     /// # Errors
     /// [`Error::Level`]; [`Error::Malformed`] for a Galois element of another ring.
@@ -208,7 +214,7 @@ impl KeyRequests {
         Ok(highest.into_iter().map(|((id, _), level)| (id, level)).collect())
     }
 
-    /// Bytes of memory that the planned keys take.
+    /// Returns the bytes of memory that the planned keys take.
     ///
     /// # Errors
     /// [`Error::Level`].
@@ -224,7 +230,7 @@ pub(crate) fn check_hash(hash: ParametersHash, params: &Parameters) -> Result<()
     Err(Error::OtherParameters { found: hash.to_string(), wanted: params.hash().to_string() })
 }
 
-/// A generator of secrets and errors, seeded by the operating system.
+/// Creates a generator for secrets and errors, seeded by the operating system.
 ///
 /// # Errors
 /// [`Error::Randomness`].

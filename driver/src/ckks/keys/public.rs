@@ -12,20 +12,22 @@ use crate::base::parallel::for_each;
 use crate::ckks::ciphertext::{Ciphertext, Plaintext};
 use crate::ckks::params::{Parameters, ParametersHash};
 
-/// An encryption (b, a) of 0 modulo Q·p_0, with which anyone can encrypt. The division by p_0 that ends an encryption
-/// leaves only a rounding error of the noise of the key (Kim, Polyakov and Zucca,
-/// [ASIACRYPT 2021](https://eprint.iacr.org/2021/204), Section 3.3).
+/// An encryption (b, a) of 0 modulo Q·p_0, with which anyone can encrypt.
+/// An encryption ends with a division by p_0, which leaves only a rounding error of the noise of
+/// the key (Kim, Polyakov and Zucca, [ASIACRYPT 2021](https://eprint.iacr.org/2021/204),
+/// Section 3.3).
 #[derive(Clone, Debug, PartialEq)]
 pub struct PublicKey {
     pub(crate) hash: ParametersHash,
     pub(crate) generation: KeyGeneration,
     pub(crate) seed: Seed,
-    /// b = −a·s + e in the limbs q_0 … q_L, p_0; a expands from the seed.
+    /// The first part b = −a·s + e in the limbs q_0 … q_L, p_0; a is expanded from the seed.
     pub(crate) b: RnsPoly<Eval>,
     pub(crate) a: RnsPoly<Eval>,
 }
 
-/// The uniform polynomial of a seed: limb i of the list is modulo the prime number `table(i)` of QP and has that stream.
+/// Expands a seed to a uniform polynomial: limb i is modulo the prime of QP with number `table(i)`
+/// and uses the stream of that number.
 pub(crate) fn expand_seed(
     params: &Parameters,
     seed: &Seed,
@@ -39,7 +41,8 @@ pub(crate) fn expand_seed(
     a
 }
 
-/// A fresh rounded Gaussian, in values modulo the primes of `table`; wiped by the caller.
+/// Draws a rounded Gaussian polynomial and returns its values modulo the primes of `table`.
+/// The caller has to wipe it.
 pub(crate) fn gaussian(
     params: &Parameters,
     limbs: usize,
@@ -77,19 +80,20 @@ impl PublicKey {
         Self { hash: params.hash(), generation: secret.key_generation(), seed, b, a }
     }
 
-    /// The key generation that it belongs to.
+    /// Returns the key generation that the key belongs to.
     #[must_use]
     pub const fn key_generation(&self) -> KeyGeneration {
         self.generation
     }
 
-    /// Bytes of memory.
+    /// Returns the bytes of memory that the key takes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         2 * RnsPoly::<Eval>::bytes(self.b.n(), self.b.limbs())
     }
 
-    /// Encrypts: ((v·(b, a) + (e_0, e_1))/p_0) + (m, 0) for a fresh ternary v and Gaussian e_0, e_1.
+    /// Encrypts a plaintext m as ((v·(b, a) + (e_0, e_1))/p_0) + (m, 0), for a fresh ternary v and
+    /// Gaussian e_0, e_1.
     ///
     /// # Errors
     /// [`Error::OtherParameters`](crate::Error::OtherParameters).

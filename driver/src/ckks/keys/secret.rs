@@ -8,12 +8,13 @@ use crate::base::error::{Error, Result, check_count};
 use crate::base::key_generation::KeyGeneration;
 use crate::ckks::params::{Parameters, ParametersHash, SecretDistribution};
 
-/// A secret s with coefficients in {−1, 0, 1}. Its memory is wiped when it is dropped; `Debug` shows nothing of it.
+/// A secret s with coefficients in {−1, 0, 1}. Its memory is wiped when it is dropped;
+/// `Debug` shows nothing of it.
 pub struct SecretKey {
     params: Parameters,
     generation: KeyGeneration,
     coefficients: Zeroizing<Vec<i8>>,
-    /// Modulo all primes, in values.
+    /// The secret in values modulo all primes.
     values: RnsPoly<Eval>,
 }
 
@@ -30,10 +31,11 @@ impl Drop for SecretKey {
 }
 
 impl SecretKey {
-    /// Draws a secret, in constant time, from the distribution that the parameters name, and the id of its key generation.
+    /// Draws a secret from the distribution that the parameters name, in constant time,
+    /// and the id of its key generation.
     ///
     /// # Errors
-    /// [`Error::Kernel`] for an impossible weight; checked parameters have none.
+    /// [`Error::Kernel`] for an impossible weight, which checked parameters do not have.
     pub fn generate(params: &Parameters, rng: &mut (impl CryptoRng + ?Sized)) -> Result<Self> {
         let mut coefficients = Zeroizing::new(vec![0; params.n()]);
         match params.literal().secret {
@@ -45,17 +47,18 @@ impl SecretKey {
         Self::from_coefficients(params, coefficients, KeyGeneration::draw(rng))
     }
 
-    /// The secret with these coefficients, and the id under which other objects were or will be made with it: keys and ciphertexts of
-    /// another id are refused.
+    /// Creates the secret with these coefficients. `generation` is the id under which other objects
+    /// were or will be made with it: keys and ciphertexts with another id are refused.
     ///
-    /// Coefficients that were not drawn from the distribution of the parameters are refused too: a damaged file, or one of zeros, would
-    /// encrypt without hiding anything.
+    /// Coefficients that were not drawn from the distribution of the parameters are refused too:
+    /// a damaged file, or one of zeros, would encrypt without hiding anything.
     ///
     /// # Errors
-    /// [`Error::Count`] if there are not N, [`Error::Range`] if one is not −1, 0 or 1; [`Error::ImplausibleSecret`] if all are 0, or if of
-    /// a uniform ternary secret the numbers of −1, 0 and 1 are not within 10 standard deviations of N/3, which happens by chance with a
-    /// probability below 2^−64 for N from 2^10 on, or if one of fixed weight has another weight; [`Error::Malformed`] for
-    /// [`KeyGeneration::NONE`].
+    /// [`Error::Count`] if there are not N coefficients; [`Error::Range`] if one is not −1, 0 or 1;
+    /// [`Error::ImplausibleSecret`] if all are 0, if a secret of fixed weight has another weight,
+    /// or if the numbers of −1, 0 and 1 in a uniform ternary secret are not within 10 standard
+    /// deviations of N/3 (which happens by chance with a probability below 2^−64 for N from 2^10
+    /// on); [`Error::Malformed`] for [`KeyGeneration::NONE`].
     pub fn from_coefficients(
         params: &Parameters,
         coefficients: Zeroizing<Vec<i8>>,
@@ -75,36 +78,36 @@ impl SecretKey {
         Ok(Self { params: params.clone(), generation, coefficients, values })
     }
 
-    /// The parameters.
+    /// Returns the parameters.
     #[must_use]
     pub const fn params(&self) -> &Parameters {
         &self.params
     }
 
-    /// The parameters it belongs to.
+    /// Returns the hash of the parameters that the secret belongs to.
     #[must_use]
     pub fn parameters_hash(&self) -> ParametersHash {
         self.params.hash()
     }
 
-    /// The id of its key generation.
+    /// Returns the id of the key generation.
     #[must_use]
     pub const fn key_generation(&self) -> KeyGeneration {
         self.generation
     }
 
-    /// The coefficients, to be stored by their owner.
+    /// Returns the coefficients, to be stored by their owner.
     #[must_use]
     pub fn coefficients(&self) -> &[i8] {
         &self.coefficients
     }
 
-    /// Limbs of q, then all special ones.
+    /// Returns the values: the limbs of q, then all special ones.
     pub(crate) const fn values(&self) -> &RnsPoly<Eval> {
         &self.values
     }
 
-    /// The limbs q_0 … q_level and the first special ones, to be wiped by the caller.
+    /// Returns the limbs q_0 … q_level and the first special ones. The caller has to wipe them.
     pub(crate) fn range(&self, level: usize, special: usize) -> RnsPoly<Eval> {
         let mut out = RnsPoly::zero(self.values.n(), level + 1 + special);
         let first = self.params.max_level() + 1;
@@ -114,13 +117,13 @@ impl SecretKey {
     }
 }
 
-/// Refuses coefficients from {−1, 0, 1} that were not drawn at random, in the same time for all that pass: no branch and no index depends
-/// on one of them.
+/// Refuses coefficients from {−1, 0, 1} that were not drawn at random.
+/// This takes the same time for all that pass: no branch and no index depends on a coefficient.
 fn check_plausible(params: &Parameters, coefficients: &[i8]) -> Result<()> {
     let count = |bit: fn(u8) -> u8| coefficients.iter().map(|&c| u64::from(bit(c as u8))).sum::<u64>();
     let (nonzero, negative) = (count(|c| c & 1), count(|c| c >> 7));
     let n = coefficients.len() as u64;
-    // A count has the variance 2N/9.
+    // Each count has the variance 2N/9.
     let usual = |count: u64| (3 * count).abs_diff(n).pow(2) <= 100 * 2 * n;
     let (plausible, wanted) = match params.literal().secret {
         SecretDistribution::Ternary => (

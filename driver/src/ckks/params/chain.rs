@@ -1,28 +1,32 @@
-//! Which primes: so that the scale of every level stays at its nominal size.
+//! The choice of the primes, so that the scale of every level stays at its nominal size.
 //!
-//! A product of two ciphertexts of scale Δ_l at level l, divided by q_l, has the scale Δ_{l−1} = Δ_l²/q_l: a deviation of
-//! Δ_l from the nominal 2^b doubles with every level. So each q_l is the unused prime nearest to Δ_l²/2^b, which
-//! brings Δ_{l−1} back to within half a gap between primes of 2^b (Kim, Papadimitriou and Polyakov,
-//! [CT-RSA 2022](https://eprint.iacr.org/2020/1118), Section 3; 2^−18 of it at N = 2^16 and b = 40).
+//! A product of two ciphertexts of scale Δ_l at level l, divided by q_l,
+//! has the scale Δ_{l−1} = Δ_l²/q_l: a deviation of Δ_l from the nominal 2^b doubles with every
+//! level. Therefore each q_l is the unused prime nearest to Δ_l²/2^b, which brings Δ_{l−1} back to
+//! 2^b, within half a gap between primes (Kim, Papadimitriou and Polyakov,
+//! [CT-RSA 2022](https://eprint.iacr.org/2020/1118), Section 3); half a gap is 2^−18 of 2^b at
+//! N = 2^16 and b = 40.
 //!
-//! No prime is above 2^50. In a run of 50-bit primes all targets after the first are, so that the deviation doubles with every level:
-//! 2^−14.4 after 12 levels at N = 2^16. It is tracked like any other scale; runs that are too long are refused.
+//! No prime is above 2^50. In a run of 50-bit primes, all targets after the first are above it,
+//! so that the deviation doubles with every level: it is 2^−14.4 after 12 levels at N = 2^16.
+//! It is tracked like that of any other scale; runs that are too long are refused.
 
 use hetal_kernel::primes::{Direction, NttPrimes};
 use hetal_kernel::{Error, Modulus};
 
 /// The primes and scales of a modulus chain.
 pub(super) struct Chain {
-    /// q_0 … q_L.
+    /// The ciphertext primes q_0 … q_L.
     pub(super) q: Vec<Modulus>,
-    /// p_0 … p_{K−1}.
+    /// The special primes p_0 … p_{K−1}.
     pub(super) p: Vec<Modulus>,
-    /// Δ_0 … Δ_L.
+    /// The scales Δ_0 … Δ_L.
     pub(super) scales: Vec<f64>,
 }
 
-/// Chooses primes of the given sizes, bottom to top. Special primes come first: the largest of their size, so that P
-/// is not below a digit of as many primes.
+/// Chooses primes of the given sizes; `q_bits` is ordered bottom to top.
+/// The special primes are chosen first: they are the largest of their size, so that P is not below
+/// a digit of as many primes.
 pub(super) fn choose(log_n: u32, q_bits: &[u32], p_bits: &[u32]) -> Result<Chain, Error> {
     let mut used = Vec::new();
     let mut p = Vec::new();
@@ -34,7 +38,7 @@ pub(super) fn choose(log_n: u32, q_bits: &[u32], p_bits: &[u32]) -> Result<Chain
     let mut scales = vec![0.0; levels];
     for l in (1..levels).rev() {
         let nominal = f64::from(q_bits[l]).exp2();
-        // The top of a run of primes of one size starts at its nominal scale.
+        // A run of primes of one size starts, at its top, with its nominal scale.
         if l + 1 == levels || q_bits[l + 1] != q_bits[l] {
             scales[l] = nominal;
         }
@@ -46,9 +50,10 @@ pub(super) fn choose(log_n: u32, q_bits: &[u32], p_bits: &[u32]) -> Result<Chain
     Ok(Chain { q, p, scales })
 }
 
-/// The unused prime nearest to `target`.
+/// Takes the unused prime nearest to `target`.
 fn take_nearest(log_n: u32, target: f64, used: &mut Vec<Modulus>) -> Result<Modulus, Error> {
-    // In a run of 50-bit primes targets drift above 2^50, where there are none: the nearest are below it.
+    // In a run of 50-bit primes the targets drift above 2^50, where there are no primes:
+    // the nearest ones are below it.
     let size = (target as u64).min(1 << Modulus::MAX_BITS);
     let unused = |direction| Ok(NttPrimes::new(log_n, size, direction)?.find(|q| !used.contains(q)));
     let distance = |q: &Modulus| (q.as_f64() - target).abs();

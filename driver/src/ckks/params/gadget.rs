@@ -1,19 +1,19 @@
-//! Which digits and how many special primes a key-switching key has, by its level.
+//! The choice of the digits and the number of special primes of a key-switching key, by its level.
 
-/// Limbs in a digit and special primes of a key.
+/// The number of limbs in a digit and the number of special primes of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GadgetShape {
-    /// Number of special primes k, the first ones of the parameters.
+    /// The number k of special primes; they are the first ones of the parameters.
     pub special: usize,
-    /// Limbs in a digit, α.
+    /// The number α of limbs in a digit.
     pub alpha: usize,
 }
 
-/// Bits by which P exceeds every digit. The noise of a switch, √(D·N/12)·σ·Q_d/P, is then below that of the rounding, √(N/18), for up to 16
-/// digits.
+/// The number of bits by which P exceeds every digit. The noise of a key switch, √(D·N/12)·σ·Q_d/P,
+/// is then below that of the rounding, √(N/18), for up to 16 digits.
 const MARGIN: u32 = 5;
 
-/// The shape with the least estimated time for a switch at `q_bits.len()` limbs.
+/// Returns the shape with the least estimated time for a key switch at `q_bits.len()` limbs.
 pub(super) fn choose(q_bits: &[u32], p_bits: &[u32]) -> GadgetShape {
     let fits = |shape: &GadgetShape| {
         let p: u32 = p_bits[..shape.special].iter().sum();
@@ -24,12 +24,14 @@ pub(super) fn choose(q_bits: &[u32], p_bits: &[u32]) -> GadgetShape {
     shapes
         .filter(fits)
         .min_by(|a, b| cost(q_bits.len(), a).total_cmp(&cost(q_bits.len(), b)))
-        // One limb a digit fits under all special primes, without a margin: the literal was checked for that.
+        // A digit of one limb fits under all special primes, without a margin:
+        // the literal was checked for that.
         .unwrap_or(GadgetShape { special: p_bits.len(), alpha: 1 })
 }
 
-/// The time of a switch at l limbs in transforms, from the measured ones of its parts at N = 2^16 (see the kernel's benches):
-/// a term of a conversion takes 0.06 transforms, a term of the inner product 0.25.
+/// Estimates the time of a key switch at l limbs, in transforms. It is based on measured times of
+/// the parts at N = 2^16 (see the kernel's benches): a term of a conversion takes 0.06 transforms,
+/// and a term of the inner product 0.25.
 fn cost(l: usize, &GadgetShape { special: k, alpha }: &GadgetShape) -> f64 {
     const CONVERSION: f64 = 0.06;
     const INNER: f64 = 0.25;
@@ -57,7 +59,8 @@ mod tests {
                 assert!(bits + 5 <= special, "limbs {limbs}, digit {d}: {bits} of {special} bits");
             }
         }
-        // Only one special prime, as large as the limbs: no margin, but a key.
+        // There is only one special prime, as large as the limbs: this leaves no margin,
+        // but a key exists.
         assert_eq!(choose(&[50, 40], &[50]), GadgetShape { special: 1, alpha: 1 });
     }
 }

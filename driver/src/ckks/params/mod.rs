@@ -1,9 +1,12 @@
-//! Parameters: a literal that anyone can write down, and the checked, immutable set that everything else takes.
+//! Parameters: an unchecked literal that anyone can write down, and the checked, immutable set that
+//! everything else takes.
 //!
-//! A *level* l is the number of rescalings that a ciphertext has left: it has the l + 1 limbs q_0 … q_l. Every level has a
-//! nominal scale Δ_l ([`Parameters::scale`]): a product of two ciphertexts of scale Δ_l at level l, rescaled, has exactly the scale
-//! Δ_{l−1}. The primes are chosen so that all Δ_l of a run of equal sizes stay at 2^bits: within about a gap between primes where there are primes on both
-//! sides, and within 2^−14 of it for the 50-bit primes of the presets, above which there are none.
+//! A *level* l is the number of rescalings that a ciphertext has left:
+//! it has the l + 1 limbs q_0 … q_l. Every level has a nominal scale Δ_l ([`Parameters::scale`]):
+//! a product of two ciphertexts of scale Δ_l at level l, rescaled, has exactly the scale Δ_{l−1}.
+//! The primes are chosen so that all Δ_l of a run of equal sizes stay at 2^bits.
+//! The deviation is within about a gap between primes if there are primes on both sides,
+//! and within 2^−14 of 2^bits for the 50-bit primes of the presets, above which there are none.
 //!
 //! ```
 //! use hetal::Parameters;
@@ -35,43 +38,47 @@ pub use security::{max_log_qp, max_sparse_log_qp};
 use crate::base::error::{Error, Result};
 use crate::base::fft::SpecialFft;
 
-/// How coefficients of the secret are drawn.
+/// The distribution of the coefficients of the secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretDistribution {
-    /// Each independently uniform in {−1, 0, 1}.
+    /// Each coefficient is independently uniform in {−1, 0, 1}.
     Ternary,
-    /// Exactly this many are ±1. The security table does not cover it: for insecure literals only.
+    /// Exactly this many coefficients are ±1. The security table does not cover this:
+    /// it is for insecure literals only.
     FixedWeight(usize),
 }
 
-/// What a literal promises.
+/// The security that a literal promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Security {
-    /// 128 bits, classical, by [`max_log_qp`], and by [`max_sparse_log_qp`] for the keys of bootstrapping; checked. They count
-    /// gates of the best attack: 2^129.3 for `n16`, whose core-SVP is 2^95.
+    /// 128 bits of classical security, by [`max_log_qp`], and by [`max_sparse_log_qp`] for the keys
+    /// of bootstrapping. This is checked. The bits count gates of the best attack:
+    /// 2^129.3 for `n16`, whose core-SVP is 2^95.
     Bits128,
-    /// Nothing: for tests. The name of the literal has to begin with `test-` or `insecure-`.
+    /// No security: for tests. The name of the literal has to begin with `test-` or `insecure-`.
     Insecure,
 }
 
-/// Unchecked parameters. [`Parameters::new`] checks them.
+/// Unchecked parameters, which [`Parameters::new`] checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParametersLiteral {
-    /// A name for messages.
+    /// The name, for messages.
     pub name: String,
-    /// log2 of the ring degree N: 4 to 17.
+    /// The log2 of the ring degree N, from 4 to 17.
     pub log_n: u32,
-    /// Bits of the ciphertext primes q_0 … q_L, bottom to top: at least two, each from 25 to 50.
+    /// The bits of the ciphertext primes q_0 … q_L, bottom to top: at least two primes,
+    /// each of 25 to 50 bits.
     pub q_bits: Vec<u32>,
-    /// Bits of the special primes p_0 … p_{K−1}, each from 25 to 50.
+    /// The bits of the special primes p_0 … p_{K−1}, each from 25 to 50.
     pub p_bits: Vec<u32>,
     /// The distribution of secrets.
     pub secret: SecretDistribution,
-    /// The security promised.
+    /// The promised security.
     pub security: Security,
 }
 
-/// Identifies parameters in stored objects: 16 bytes of SHA-256 over the literal (its name left out) and all primes.
+/// The hash that identifies parameters in stored objects: 16 bytes of SHA-256 over the literal
+/// (without its name) and all primes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ParametersHash(pub [u8; 16]);
 
@@ -87,7 +94,7 @@ impl fmt::Debug for ParametersHash {
     }
 }
 
-/// Checked parameters with the tables of their ring. Cloning shares them.
+/// Checked parameters with the tables of their ring. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Parameters(Arc<Inner>);
 
@@ -98,7 +105,7 @@ struct Inner {
     scales: Vec<f64>,
     hash: ParametersHash,
     shapes: Vec<GadgetShape>,
-    // Tables made when they are first needed.
+    // These tables are made when they are first needed.
     gadgets: Mutex<HashMap<usize, Arc<Gadget>>>,
     dividers: Mutex<HashMap<[usize; 3], Arc<ModDown>>>,
     subrings: [OnceLock<RnsBasis>; MAX_LOG_N as usize],
@@ -114,11 +121,12 @@ impl PartialEq for Parameters {
 const BITS: std::ops::RangeInclusive<u32> = 25..=Modulus::MAX_BITS;
 
 impl Parameters {
-    /// Checks a literal, chooses its primes and builds the tables of its ring (about 20·N bytes a prime).
+    /// Checks a literal, chooses its primes and builds the tables of its ring (about 20·N bytes for
+    /// each prime).
     ///
     /// # Errors
-    /// [`Error::Parameters`] names the value that is wrong; [`Error::Insecure`] if log2(QP) is above the bound for 128 bits
-    /// and the literal does not say [`Security::Insecure`].
+    /// [`Error::Parameters`] names the value that is wrong; [`Error::Insecure`] if log2(QP) is
+    /// above the bound for 128 bits and the literal does not say [`Security::Insecure`].
     pub fn new(literal: ParametersLiteral) -> Result<Self> {
         check(&literal)?;
         let chain = chain::choose(literal.log_n, &literal.q_bits, &literal.p_bits)?;
@@ -146,7 +154,7 @@ impl Parameters {
         })))
     }
 
-    /// [`preset::by_name`] and [`Parameters::new`].
+    /// Creates the parameters of a preset, with [`preset::by_name`] and [`Parameters::new`].
     ///
     /// # Errors
     /// [`Error::UnknownPreset`].
@@ -154,55 +162,55 @@ impl Parameters {
         Self::new(preset::by_name(name)?)
     }
 
-    /// What they were made from.
+    /// Returns the literal that the parameters were made from.
     #[must_use]
     pub fn literal(&self) -> &ParametersLiteral {
         &self.0.literal
     }
 
-    /// Whether they promise no security.
+    /// Tells whether the parameters promise no security.
     #[must_use]
     pub fn is_insecure(&self) -> bool {
         self.0.literal.security == Security::Insecure
     }
 
-    /// log2 of the ring degree.
+    /// Returns log2 of the ring degree.
     #[must_use]
     pub fn log_n(&self) -> u32 {
         self.0.literal.log_n
     }
 
-    /// Ring degree N.
+    /// Returns the ring degree N.
     #[must_use]
     pub fn n(&self) -> usize {
         1 << self.log_n()
     }
 
-    /// N/2.
+    /// Returns the largest number of slots, N/2.
     #[must_use]
     pub fn slots(&self) -> usize {
         self.n() / 2
     }
 
-    /// The highest level L.
+    /// Returns the highest level L.
     #[must_use]
     pub fn max_level(&self) -> usize {
         self.0.literal.q_bits.len() - 1
     }
 
-    /// Number of special primes K.
+    /// Returns the number K of special primes.
     #[must_use]
     pub fn special(&self) -> usize {
         self.0.literal.p_bits.len()
     }
 
-    /// q_0 … q_L, p_0 … p_{K−1}.
+    /// Returns the basis of all primes q_0 … q_L, p_0 … p_{K−1}.
     #[must_use]
     pub fn qp(&self) -> &RnsBasis {
         &self.0.qp
     }
 
-    /// q_0 … q_level and the first `special` special primes.
+    /// Returns the basis of q_0 … q_level and the first `special` special primes.
     ///
     /// # Errors
     /// [`Error::Level`].
@@ -216,7 +224,7 @@ impl Parameters {
         Ok(if special == 0 { q } else { q.concat(&self.0.qp.range(first..first + special))? })
     }
 
-    /// q_l.
+    /// Returns the prime q_l.
     ///
     /// # Panics
     /// If l is above the highest level.
@@ -226,7 +234,7 @@ impl Parameters {
         self.0.qp.modulus(l)
     }
 
-    /// Δ_level, the nominal scale.
+    /// Returns the nominal scale Δ_level.
     ///
     /// # Panics
     /// If the level does not exist.
@@ -235,7 +243,7 @@ impl Parameters {
         self.0.scales[level]
     }
 
-    /// log2 of q_0 ⋯ q_level.
+    /// Returns log2 of q_0 ⋯ q_level.
     ///
     /// # Panics
     /// If the level does not exist.
@@ -244,19 +252,20 @@ impl Parameters {
         (0..=level).map(|l| self.q(l).as_f64().log2()).sum()
     }
 
-    /// log2 of the product of all primes, special ones included: what the security depends on.
+    /// Returns log2 of the product of all primes, including the special ones, on which the security
+    /// depends.
     #[must_use]
     pub fn log_qp(&self) -> f64 {
         self.0.qp.log2_product()
     }
 
-    /// Identifies the parameters in stored objects.
+    /// Returns the hash that identifies the parameters in stored objects.
     #[must_use]
     pub fn hash(&self) -> ParametersHash {
         self.0.hash
     }
 
-    /// Digits and special primes of a key made for this level.
+    /// Returns the digits and special primes of a key made for this level.
     ///
     /// # Panics
     /// If the level does not exist.
@@ -265,7 +274,7 @@ impl Parameters {
         self.0.shapes[level]
     }
 
-    /// The gadget of keys made for this level.
+    /// Returns the gadget of keys made for this level.
     ///
     /// # Errors
     /// [`Error::Level`].
@@ -283,10 +292,10 @@ impl Parameters {
         Ok(gadget)
     }
 
-    /// The division by q_kept ⋯ q_{limbs−1} and the first `special` special primes.
+    /// Returns the division by q_kept ⋯ q_{limbs−1} and the first `special` special primes.
     ///
     /// # Panics
-    /// If nothing is kept or nothing dropped, or there are not so many primes.
+    /// If nothing is kept or nothing is dropped, or if there are not enough primes.
     pub(crate) fn divider(&self, kept: usize, limbs: usize, special: usize) -> Arc<ModDown> {
         let make = || {
             let first = self.max_level() + 1;
@@ -299,20 +308,21 @@ impl Parameters {
         lock(&self.0.dividers).entry([kept, limbs, special]).or_insert_with(make).clone()
     }
 
-    /// All primes, in the ring of degree 2^log_n: polynomials in X^(N/2^log_n).
+    /// Returns the basis of all primes in the ring of degree 2^log_n, which consists of polynomials
+    /// in X^(N/2^log_n).
     pub(crate) fn subring(&self, log_n: u32) -> Result<&RnsBasis> {
         if log_n == self.log_n() {
             return Ok(self.qp());
         }
         let cell = &self.0.subrings[log_n as usize];
         if cell.get().is_none() {
-            // Two threads may both get here; one of the equal bases is dropped.
+            // Two threads may both get here; one of the two equal bases is dropped.
             let _ = cell.set(RnsBasis::with_isa(log_n, &self.0.qp.moduli(), self.0.qp.isa())?);
         }
         Ok(cell.get().expect("was just set"))
     }
 
-    /// The embedding of 2^log_slots slots.
+    /// Returns the embedding of 2^log_slots slots.
     pub(crate) fn embedding(&self, log_slots: u32) -> &SpecialFft {
         self.0.embeddings[log_slots as usize].get_or_init(|| SpecialFft::new(log_slots))
     }
@@ -322,14 +332,14 @@ impl Parameters {
         if level > max { Err(Error::Level { level, max }) } else { Ok(()) }
     }
 
-    /// log2 of a number of slots.
+    /// Returns log2 of a number of slots.
     pub(crate) fn log_slots(&self, slots: usize) -> Result<u32> {
         let max = self.slots();
         if slots.is_power_of_two() && slots <= max { Ok(slots.ilog2()) } else { Err(Error::Slots { slots, max }) }
     }
 }
 
-/// No code panics while it holds one of these locks.
+/// Ignores poisoning, since no code panics while it holds one of these locks.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
@@ -375,8 +385,9 @@ pub(crate) fn check(literal: &ParametersLiteral) -> Result<()> {
     }
 }
 
-/// Refuses sizes that have too few primes: those chosen, or the scales that they leave, are then far from 2^bits, and more with
-/// every level. An eighth of a bit keeps digits of 8 limbs within the 2 bits by which they may exceed 8 special primes.
+/// Refuses sizes that have too few primes: the chosen primes, or the scales that they leave,
+/// are then far from 2^bits, and farther with every level. An eighth of a bit keeps digits of 8
+/// limbs within the 2 bits by which they may exceed 8 special primes.
 fn check_chain(literal: &ParametersLiteral, chain: &chain::Chain) -> Result<()> {
     const DEVIATION: f64 = 0.125;
     let primes = |list: &[Modulus]| list.iter().map(Modulus::as_f64).collect::<Vec<_>>();
@@ -392,7 +403,7 @@ fn check_chain(literal: &ParametersLiteral, chain: &chain::Chain) -> Result<()> 
             let deviation = (value.log2() - f64::from(**bits)).abs();
             deviation.is_nan() || deviation > DEVIATION
         };
-        // The highest level is the one where it begins.
+        // The deviation begins at the highest level that is far off, which is the one to report.
         if let Some((i, (bits, value))) = bits.iter().zip(values).enumerate().rfind(far) {
             return Err(Error::Parameters {
                 name: literal.name.clone(),

@@ -6,7 +6,7 @@ use crate::base::error::{Error, Result};
 /// The names that [`by_name`] knows.
 pub const NAMES: [&str; 6] = ["n16", "n16-light", "test-10", "test-11", "test-13", "test-16"];
 
-/// The preset of this name.
+/// Returns the preset of this name.
 ///
 /// | name | N | primes of Q, bottom to top | special primes | security |
 /// |---|---|---|---|---|
@@ -15,8 +15,9 @@ pub const NAMES: [&str; 6] = ["n16", "n16-light", "test-10", "test-11", "test-13
 /// | `test-10`, `test-11`, `test-13` | 2^10, 2^11, 2^13 | 50, 17 × 40, 12 × 50 | 8 × 50 | **none**: for tests |
 /// | `test-16` | 2^16 | 50, 6 × 40, 12 × 50 | 7 × 50, digits of 7 limbs | **not claimed**: for tests of bootstrapping |
 ///
-/// The 40-bit levels compute; the lowest two or three of them are for SlotToCoeff, the 50-bit levels above for EvalMod (8; with an arcsine it takes
-/// the highest 40-bit level too) and CoeffToSlot (4) of a bootstrapping.
+/// The 40-bit levels are for computing; the lowest two or three of them are for the SlotToCoeff
+/// step of a bootstrapping. The 50-bit levels above are for its EvalMod step (8 levels;
+/// with an arcsine it takes the highest 40-bit level too) and its CoeffToSlot step (4 levels).
 ///
 /// # Errors
 /// [`Error::UnknownPreset`].
