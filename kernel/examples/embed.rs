@@ -1,4 +1,5 @@
-//! How a project with its own `Vec<u64>` residues multiplies polynomials: `cargo run --release --example embed`.
+//! Shows how a project with residues in its own `Vec<u64>` multiplies polynomials:
+//! `cargo run --release --example embed`.
 
 use hetal_kernel::{Error, NttTable, primes};
 
@@ -7,7 +8,7 @@ fn main() -> Result<(), Error> {
     let q = primes::below_bits(log_n, 50, 1)?[0]; // or Modulus::new(your prime)
     let table = NttTable::new(q, log_n)?; // once per prime; shared by all threads
 
-    // a = 1 − X^(N−1), b = 2 + X: canonical residues in [0, q), as they are.
+    // a = 1 − X^(N−1) and b = 2 + X, as canonical residues in [0, q).
     let (mut a, mut b) = (vec![0; table.n()], vec![0; table.n()]);
     (a[0], a[table.n() - 1]) = (1, q.value() - 1);
     (b[0], b[1]) = (2, 1);

@@ -1,6 +1,8 @@
-//! How callers spread a key-switch over cores: every step works on disjoint limbs. `cargo run --release --example threads`.
+//! Shows how callers spread a key-switch over cores, using that every step works on disjoint limbs:
+//! `cargo run --release --example threads`.
 //!
-//! Scoped threads stand for whatever pool the caller has; the result is the same bit for bit as on one thread.
+//! Scoped threads stand for whatever thread pool the caller has. The result is the same as on one
+//! thread, bit for bit.
 
 use std::thread::scope;
 
@@ -24,7 +26,7 @@ fn main() -> Result<(), Error> {
     let mut c = RnsPoly::<Eval>::zero(n, limbs);
     c.limbs_mut().enumerate().for_each(|(i, limb)| sampler::uniform_into(&moduli[i], &mut rng, limb));
 
-    // Coefficients of every limb; the overflow of every digit.
+    // Prepare: the coefficients of every limb, then the overflow of every digit.
     let mut prepared = RnsPoly::<Coeff>::zero(n, limbs);
     let mut overflow = RnsPoly::<Coeff>::zero(n, digits);
     scope(|s| {
@@ -40,7 +42,7 @@ fn main() -> Result<(), Error> {
         }
     });
 
-    // ModUp and inner product, a group of limbs modulo QP a task.
+    // ModUp and inner product: each task handles one group of limbs modulo QP.
     let (mut b, mut a) = (RnsPoly::<Eval>::zero(n, all), RnsPoly::<Eval>::zero(n, all));
     scope(|s| {
         let (mut b_limbs, mut a_limbs) = (b.limbs_mut(), a.limbs_mut());
@@ -70,7 +72,7 @@ fn main() -> Result<(), Error> {
         }
     });
 
-    // Division by P.
+    // ModDown: the division by P.
     let down = gadget.mod_down();
     for sum in [&mut b, &mut a] {
         let (mut kept, mut dropped) = sum.view_mut().split_at(limbs);
@@ -94,7 +96,7 @@ fn main() -> Result<(), Error> {
         sum.truncate(limbs);
     }
 
-    // The same on one thread.
+    // The same key-switch on one thread, for comparison.
     let (mut b1, mut a1) = (RnsPoly::<Eval>::zero(n, all), RnsPoly::<Eval>::zero(n, all));
     let mut scratch = Scratch::new(gadget.switch_scratch_len(limbs));
     gadget.switch(c.view(), &key, [&mut b1.view_mut(), &mut a1.view_mut()], &mut scratch);

@@ -1,27 +1,29 @@
-//! The canonical byte form of a limb: every residue as its value in [0, q), little-endian, in ⌈bits/8⌉ bytes.
+//! The canonical byte form of a limb: every residue as its value in [0, q), little-endian,
+//! in ⌈bits/8⌉ bytes.
 //!
-//! A limb has one byte form only: residues are written from any representative and read back only if they are below q.
-//! There is no header; lengths and moduli come from the parameters.
+//! A limb has only one byte form: residues are written from any representative, and they are read
+//! back only if they are below q. There is no header; lengths and moduli come from the parameters.
 
 use crate::error::Error;
 use crate::modulus::Modulus;
 use crate::scratch::total;
 
-/// Bytes of one residue: 1 to 7.
+/// The number of bytes of one residue, 1 to 7.
 const fn residue_len(q: &Modulus) -> usize {
     q.bits().div_ceil(8) as usize
 }
 
-/// Bytes of a limb of n residues modulo q.
+/// The number of bytes of a limb of n residues modulo q.
 ///
 /// # Panics
-/// If they are more than `usize::MAX`.
+/// If the number is more than `usize::MAX`.
 #[must_use]
 pub const fn limb_len(q: &Modulus, n: usize) -> usize {
     total(n, residue_len(q))
 }
 
-/// Calls `$f::<W>($args)` with W the bytes of one residue, so that the compiler sees copies of known length.
+/// Calls `$f::<W>($args)`, where W is the number of bytes of one residue, so that the compiler sees
+/// copies of known length.
 macro_rules! with_residue_len {
     ($q:expr, $f:ident($($args:expr),*)) => {
         match residue_len($q) {
@@ -36,7 +38,8 @@ macro_rules! with_residue_len {
     };
 }
 
-/// Writes one limb. The values are integers with |x| ≤ q, in any representative (centred, canonical, ±q for 0).
+/// Writes one limb. The values are integers with |x| ≤ q, in any representative (centred,
+/// canonical, ±q for 0).
 ///
 /// Takes the same time for all values.
 ///
@@ -51,7 +54,8 @@ fn encode<const W: usize>(q: &Modulus, values: &[f64], out: &mut [u8]) {
     let q = q.value() as i64;
     for (&x, bytes) in values.iter().zip(out.as_chunks_mut::<W>().0) {
         debug_assert!(x.abs() <= q as f64 && x as i64 as f64 == x, "{x} is not an integer in [-{q}, {q}]");
-        // [−q, q] to [0, q] to [−q, 0] to [0, q): the sign bit, spread, selects the q to add.
+        // Maps [−q, q] to [0, q], then to [−q, 0], then to [0, q). The spread sign bit selects
+        // the q to add.
         let x = x as i64;
         let x = x + (q & (x >> 63)) - q;
         let x = x + (q & (x >> 63));
@@ -59,13 +63,15 @@ fn encode<const W: usize>(q: &Modulus, values: &[f64], out: &mut [u8]) {
     }
 }
 
-/// Reads one limb into centred residues, integers in [−(q−1)/2, (q−1)/2]. `limb` is its index, for the error alone.
+/// Reads one limb into centred residues, which are integers in [−(q−1)/2, (q−1)/2].
+/// `limb` is its index, used for the error only.
 ///
-/// Stops at the first residue that is refused, so its time depends on the bytes.
+/// Decoding stops at the first refused residue, so its time depends on the bytes.
 ///
 /// # Errors
-/// [`Error::Length`] if `bytes` is not [`limb_len`]`(q, out.len())` bytes long; `out` is then unchanged.
-/// [`Error::Residue`] for the first residue that is not below q; `out` then holds the residues before it.
+/// [`Error::Length`] if `bytes` is not [`limb_len`]`(q, out.len())` bytes long;
+/// `out` is then unchanged. [`Error::Residue`] for the first residue that is not below q;
+/// `out` then holds the residues before it.
 pub fn decode_limb(q: &Modulus, limb: usize, bytes: &[u8], out: &mut [f64]) -> Result<(), Error> {
     let wanted = limb_len(q, out.len());
     if bytes.len() != wanted {

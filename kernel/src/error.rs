@@ -1,9 +1,9 @@
-//! The one error type of the crate. Its variants carry the numbers that were refused.
+//! The error type of the crate. Its variants carry the numbers that were refused.
 
 use core::fmt;
 
-/// Why the kernel refused its input. Wrong data and wrong configuration end here; wrong code (a slice of the wrong
-/// length handed to a hot operation) is a documented panic.
+/// The reason why the kernel refused its input. Wrong data and wrong configuration are errors;
+/// wrong code (a slice of the wrong length passed to a hot operation) is a documented panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
@@ -16,17 +16,17 @@ pub enum Error {
     NoRootOfUnity {
         /// The prime.
         modulus: u64,
-        /// log2 of the ring degree N.
+        /// The log2 of the ring degree N.
         log_n: u32,
     },
     /// The ring degree is outside 2^4 … 2^17.
     RingDegree {
-        /// log2 of the refused degree.
+        /// The log2 of the refused degree.
         log_n: u32,
     },
-    /// A search for primes was to start above 2^50, where there are no moduli.
+    /// A search for primes was asked to start above 2^50, where there are no moduli.
     PrimeSize {
-        /// The refused size, a value.
+        /// The refused size (a value, not a number of bits).
         size: u64,
     },
     /// Fewer primes of the wanted form exist than were asked for.
@@ -36,20 +36,21 @@ pub enum Error {
         /// How many were asked for.
         wanted: usize,
     },
-    /// A modulus occurs twice in what must be a set of coprime moduli.
+    /// A modulus occurs twice among moduli that have to be coprime.
     RepeatedModulus {
         /// The repeated prime.
         modulus: u64,
     },
     /// A number of limbs, digits or bits is outside its range.
     Count {
-        /// What was counted: "limbs", "limbs in a digit", "digits", "dropped limbs", "bits of a prime".
+        /// What was counted: "limbs", "limbs in a digit", "digits", "dropped limbs",
+        /// "bits of a prime".
         what: &'static str,
         /// The refused count.
         value: usize,
-        /// Smallest accepted value.
+        /// The smallest accepted value.
         min: usize,
-        /// Largest accepted value.
+        /// The largest accepted value.
         max: usize,
     },
     /// The Galois element is even, or not below 2N.
@@ -59,9 +60,9 @@ pub enum Error {
     },
     /// A residue read from outside is not below its modulus.
     Residue {
-        /// Which limb.
+        /// The index of the limb.
         limb: usize,
-        /// Which coefficient or slot.
+        /// The index of the coefficient or slot.
         index: usize,
         /// The value read.
         value: u64,
@@ -70,26 +71,27 @@ pub enum Error {
     },
     /// Encoded bytes are shorter or longer than the parameters say.
     Length {
-        /// Bytes handed over.
+        /// The number of bytes passed.
         found: usize,
-        /// Bytes wanted.
+        /// The number of bytes needed.
         wanted: usize,
     },
-    /// The digit decomposition would overflow: the special primes are smaller than the largest digit.
+    /// The product of the special primes is more than 2 bits smaller than the largest digit,
+    /// so that a key-switch would be too noisy.
     SpecialModulusTooSmall {
-        /// log2 of the product of the special primes.
+        /// The log2 of the product of the special primes.
         special_bits: u32,
-        /// log2 of the largest digit's product.
+        /// The log2 of the largest digit's product.
         digit_bits: u32,
     },
-    /// This ISA is not available on this machine or for this ring degree.
+    /// This ISA is not available on this machine.
     IsaUnavailable {
-        /// Its name.
+        /// The name of the ISA.
         name: &'static str,
     },
     /// No ISA has this name.
     UnknownIsa,
-    /// A fixed Hamming weight larger than the ring degree.
+    /// A fixed Hamming weight is larger than the ring degree.
     HammingWeight {
         /// The refused weight.
         weight: usize,

@@ -1,8 +1,9 @@
 //! The automorphisms X → X^g for odd g.
 //!
-//! On coefficients, coefficient j moves to position gj mod N with the sign of gj mod 2N. On values, slot i holds the value
-//! at ψ^(2·brev(i) + 1), and a(X^g) at ψ^e is a at ψ^(ge): a permutation of slots that maps aligned runs of 2^k slots to
-//! aligned runs, so that it stays within cache lines and pages.
+//! An automorphism moves coefficient j to position gj mod N, with the sign of gj mod 2N.
+//! On values, slot i holds the value at ψ^(2·brev(i) + 1), and a(X^g) at ψ^e is a at ψ^(ge).
+//! So the values undergo a permutation of slots, which maps aligned runs of 2^k slots to aligned
+//! runs and therefore stays within cache lines and pages.
 
 use alloc::vec::Vec;
 
@@ -12,7 +13,7 @@ use crate::poly::{Coeff, Eval, RnsPolyMut, RnsPolyRef};
 use crate::simd::{Isa, Lanes, Task, lane, lane_index};
 use crate::{MAX_LOG_N, MIN_LOG_N};
 
-/// An odd g in [1, 2N): names the automorphism X → X^g.
+/// An odd g in [1, 2N), which identifies the automorphism X → X^g.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GaloisElement {
     g: u32,
@@ -20,7 +21,7 @@ pub struct GaloisElement {
 }
 
 impl GaloisElement {
-    /// Takes an odd g below 2N.
+    /// Makes the element from an odd g below 2N.
     ///
     /// # Errors
     /// [`Error::GaloisElement`] for an even or too large g.
@@ -37,8 +38,8 @@ impl GaloisElement {
         }
     }
 
-    /// The element 5^k mod 2N: rotates the slots of the canonical embedding by k (to the left for k > 0). There are N/2
-    /// slots, and 5 has that order: k counts modulo N/2.
+    /// Returns the element 5^k mod 2N, which rotates the slots of the canonical embedding by k (to
+    /// the left for k > 0). There are N/2 slots, and 5 has this order, so k counts modulo N/2.
     ///
     /// # Panics
     /// If log_n is outside 4 … 17.
@@ -59,7 +60,7 @@ impl GaloisElement {
         Self { g, log_n }
     }
 
-    /// The element 2N − 1: complex conjugation of the slots.
+    /// Returns the element 2N − 1, which conjugates the (complex) slots.
     ///
     /// # Panics
     /// If log_n is outside 4 … 17.
@@ -70,22 +71,23 @@ impl GaloisElement {
         Self { g: (2 << log_n) - 1, log_n }
     }
 
-    /// g.
+    /// The value of g.
     #[must_use]
     pub const fn value(self) -> u64 {
         self.g as u64
     }
 
-    /// log2 of the ring degree it belongs to.
+    /// The log2 of the ring degree that the element belongs to.
     #[must_use]
     pub const fn log_n(self) -> u32 {
         self.log_n
     }
 
-    /// The automorphism that undoes this one.
+    /// Returns the element of the inverse automorphism.
     #[must_use]
     pub const fn inverse(self) -> Self {
-        // Newton: each step doubles the number of right low bits, starting from 3.
+        // This is Newton's iteration: each step doubles the number of right low bits,
+        // starting from 3.
         let mut x = self.g;
         let mut step = 0;
         while step < 4 {
@@ -95,7 +97,7 @@ impl GaloisElement {
         Self { g: x & ((2 << self.log_n) - 1), log_n: self.log_n }
     }
 
-    /// First self, then other (they commute).
+    /// Returns the element that applies first self, then other (they commute).
     ///
     /// # Panics
     /// If they belong to different rings.
@@ -111,27 +113,35 @@ const fn check_degree(log_n: u32) {
     assert!(MIN_LOG_N <= log_n && log_n <= MAX_LOG_N, "ring degree outside 2^4 to 2^17");
 }
 
-/// Values that stay together: see [`Automorphism`].
+/// The number of values that stay together: see [`Automorphism`].
 const BLOCK: usize = 8;
 
-/// The slot permutation of one automorphism in [`Eval`] form: N/2 bytes, made once for a Galois element.
+/// The slot permutation of one automorphism in [`Eval`] form. It takes N/2 bytes and is made once
+/// for a Galois element.
 ///
-/// Value i is that at ζ^(2·rev(i) + 1). The low 3 bits of i are the high bits of the exponent: exponents of 8 neighbours differ by multiples of 2N/8, so
-/// do they times g, and 8 neighbours are made from 8 neighbours. In which order, g modulo 8 and the high bits of the first product tell.
+/// Value i is the one at ψ^(2·brev(i) + 1). The low 3 bits of i are the high bits of the exponent,
+/// so the exponents of 8 neighbours differ by multiples of 2N/8.
+/// This remains true after a multiplication by g, so 8 neighbours are made from 8 neighbours.
+/// Their order depends on g modulo 8 and on the high bits of the first product.
 ///
-/// The result is written from one end to the other, as the processor foresees: to wait for its memory can take longer than the moves. To move the sums of
-/// a key-switch when they are made, 128 to 4096 at a time, to where they belong took 130 to 155 us a limb instead of 121 (Zen 4, result from memory).
+/// The result is written from one end to the other, as the processor expects:
+/// waiting for its memory can take longer than the moves. Moving the sums of a key-switch to their
+/// places as soon as they are made, 128 to 4096 at a time, took 130 to 155 us a limb instead of 121
+/// (Zen 4, result from memory).
 #[derive(Clone, Debug)]
 pub struct Automorphism {
     element: GaloisElement,
     isa: Isa,
-    /// For each block of the result, the block that it is made from, and in the low 3 bits in which of the orders.
+    /// For each block of the result: the block that it is made from and, in the low 3 bits,
+    /// the order to use.
     blocks: Vec<u32>,
-    /// For each place of a block the one that it is made from, as [`Lanes::permute`] takes them.
+    /// For each order, the place that each place of a block is made from, as [`Lanes::permute`]
+    /// takes it.
     orders: [[u64; BLOCK]; BLOCK],
 }
 
-/// The place in its block that value i is made from, for g modulo 8 and the high bits of the exponent of the first.
+/// Returns the place in its block that value i is made from, for g modulo 8 and the high bits
+/// of the first value's exponent.
 const fn order(g: usize, high: usize, i: usize) -> usize {
     const REVERSED: [usize; BLOCK] = [0, 4, 2, 6, 1, 5, 3, 7];
     REVERSED[(g * REVERSED[i] + high) % BLOCK]
@@ -175,7 +185,8 @@ impl Automorphism {
         self.isa.run(Permute { automorphism: self, a, plus: None, out });
     }
 
-    /// out ← a(X^g) + b for one limb of values, centred: one pass over memory less than one after the other.
+    /// Writes a(X^g) + b to `out` for one limb of values, centred. This takes one pass over memory
+    /// less than the two steps one after the other.
     ///
     /// # Panics
     /// If a length is not N.
@@ -195,11 +206,12 @@ impl Automorphism {
     }
 }
 
-/// A limb under an automorphism. A register of L values of the result is made from one of the source: aligned runs stay together.
+/// One limb under an automorphism. Each register of L values of the result is made from one
+/// register of the source, because aligned runs stay together.
 struct Permute<'a> {
     automorphism: &'a Automorphism,
     a: &'a [f64],
-    /// To be added, modulo q.
+    /// What to add, and the modulus q for it.
     plus: Option<(&'a Modulus, &'a [f64])>,
     out: &'a mut [f64],
 }
@@ -228,7 +240,7 @@ impl Task for Permute<'_> {
 /// Applies X → X^g to coefficients, limb by limb.
 ///
 /// # Panics
-/// If the shapes differ, or N is not the element's.
+/// If the shapes differ, or N is not that of the element.
 pub fn automorphism_coeff_into(element: GaloisElement, a: RnsPolyRef<'_, Coeff>, out: &mut RnsPolyMut<'_, Coeff>) {
     let n = 1usize << element.log_n;
     assert!(a.limbs() == out.limbs() && a.n() == n && out.n() == n, "shapes differ");
@@ -236,7 +248,7 @@ pub fn automorphism_coeff_into(element: GaloisElement, a: RnsPolyRef<'_, Coeff>,
         let out = out.limb_mut(i);
         let mut at = 0usize;
         for &x in a.limb(i) {
-            // X^(N + j) = −X^j; 0 − x, so that no −0 appears.
+            // X^(N + j) = −X^j. The code computes 0 − x so that no −0 appears.
             out[at % n] = if at >= n { 0.0 - x } else { x };
             at = (at + element.g as usize) % (2 * n);
         }

@@ -1,12 +1,15 @@
-//! Ring arithmetic for homomorphic encryption: negacyclic NTT, residue number systems and hybrid key-switching over primes
-//! below 2^50, vectorised for AVX2, AVX-512 and NEON. `no_std` (with `alloc`), no `unsafe`, no threads, no clocks, no files.
+//! The ring arithmetic that homomorphic encryption needs: negacyclic NTTs, residue number systems
+//! and hybrid key-switching over primes below 2^50, vectorised for AVX2, AVX-512 and NEON.
+//! The crate is `no_std` (with `alloc`) and uses no `unsafe`, no threads, no clocks and no files.
 //!
-//! It knows rings, not schemes: CKKS, BGV or BFV can be built on it. Everything is `Send + Sync`, allocates nothing in hot
-//! operations, and works limb by limb, so that callers can spread limbs and digits over cores.
+//! The crate knows rings, not schemes: CKKS, BGV or BFV can be built on it.
+//! Everything is `Send + Sync`. Hot operations allocate nothing and work limb by limb,
+//! so that callers can spread limbs and digits over cores.
 //!
 //! # Example
 //!
-//! The product of two polynomials modulo two primes, and of one of them with a secret through a key-switch:
+//! This example multiplies two polynomials modulo two primes, and then one of them with a secret
+//! through a key-switch:
 //!
 //! ```
 //! use hetal_kernel::{Coeff, Eval, Gadget, KeySwitchKey, RnsBasis, RnsPoly, Scratch, primes, sampler};
@@ -36,96 +39,113 @@
 //! # Ok::<(), hetal_kernel::Error>(())
 //! ```
 //!
-//! Embedders with plain residues use [`NttTable::forward_u64`] and its siblings on `&mut [u64]`.
+//! Projects that hold plain residues in `&mut [u64]` use [`NttTable::forward_u64`] and its
+//! siblings.
 //!
 //! # Where things are
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
-//! | [`modulus`], [`primes`] | one prime and its scalar arithmetic; search for primes; roots of unity |
-//! | [`simd`] | [`Isa`]: which vector code runs; the lanes behind it |
+//! | [`modulus`], [`primes`] | one prime and its scalar arithmetic; the search for primes; roots of unity |
+//! | [`simd`] | [`Isa`], which selects the vector code; the vector lanes behind it |
 //! | [`ntt`] | [`NttTable`]: transforms, pointwise arithmetic, sums of products |
 //! | [`rns`] | [`RnsBasis`], base conversion, big-integer CRT |
-//! | [`poly`], [`galois`] | [`RnsPoly`] with its domain in the type, prefix views by level; automorphisms |
-//! | [`packed`] | polynomials at rest in three quarters of the memory, and sums of products with them: keys |
-//! | [`mod_down`], [`keyswitch`] | exact division by primes that are dropped; [`Gadget`], [`KeySwitchKey`]: digits, hoisting, lazy sums, compressed keys |
+//! | [`poly`], [`galois`] | [`RnsPoly`] with its domain in the type and prefix views by level; automorphisms |
+//! | [`packed`] | polynomials stored in three quarters of the memory (keys), and sums of products with them |
+//! | [`mod_down`], [`keyswitch`] | exact division by dropped primes; [`Gadget`], [`KeySwitchKey`]: digits, hoisting, lazy sums, compressed keys |
 //! | [`sampler`] | uniform, ternary and Gaussian polynomials, in constant time; seeds |
-//! | [`bytes`], [`scratch`], [`error`] | residues as bytes; workspace; the error type |
+//! | [`bytes`], [`scratch`], [`error`] | residues as bytes; caller-owned workspace; the error type |
 //!
 //! # Backends
 //!
-//! [`simd`] has the table. [`Isa::detect`] chooses when a table is built; [`Isa::by_name`] and the `with_isa` constructors force
-//! one. The vector backends agree bit for bit with each other, the integer fallback agrees with them modulo q.
+//! [`simd`] lists the backends. [`Isa::detect`] chooses one when a table is built;
+//! [`Isa::by_name`] and the `with_isa` constructors force one. The vector backends agree with each
+//! other bit for bit; the integer fallback agrees with them modulo q.
 //!
 //! # Targets
 //!
-//! Any target with `alloc` whose `usize` has 32 or 64 bits and whose `f64` has the arithmetic of IEEE 754: results are the
-//! same everywhere. Checked in CI:
+//! Any target works that has `alloc`, a `usize` of 32 or 64 bits and an `f64` with IEEE 754
+//! arithmetic; results are the same everywhere. CI checks these:
 //!
-//! | target | how |
+//! | target | checks |
 //! |---|---|
 //! | x86_64-unknown-linux-gnu | all tests, with AVX2 and AVX-512; a program without std |
 //! | aarch64-unknown-linux-gnu | all tests, with NEON |
 //! | wasm32-wasip1 | all tests, in node (scalar and portable: WebAssembly's vectors are not used) |
 //! | aarch64-unknown-none, wasm32-unknown-unknown, i686-unknown-linux-gnu, thumbv7em-none-eabihf | built without std |
 //!
-//! Not supported: x86-64 without SSE2 in its calling convention, such as x86_64-unknown-none and the UEFI targets (the
-//! compiler cannot pass vectors there, and stops at the AVX code); kernels and firmware on x86-64 build for a target
-//! with the ordinary convention and save its registers. Where `f64` is emulated, as on thumbv7em, everything works, slowly.
+//! x86-64 without SSE2 in its calling convention, such as x86_64-unknown-none and the UEFI targets,
+//! is not supported: the compiler cannot pass vectors there and stops at the AVX code. Kernels and
+//! firmware on x86-64 build for a target with the ordinary convention and save its registers.
+//! Where `f64` is emulated, as on thumbv7em, everything works, but slowly.
 //!
 //! # Numbers and ranges
 //!
-//! Between operations, a residue is a signed integer stored as `f64`: *centred* means |x| ≤ q/2 + 2, and every public
-//! operation returns centred residues unless it says otherwise. They are representatives, not unique ones (x and
-//! x ± q can both be centred within 2 of q/2); the unique form is the canonical u64 in [0, q) of the `_u64` functions,
-//! [`NttTable::to_u64`] and [`bytes`]. Inputs may be centred or, where said, anything up to ±q or ±5q/4.
+//! Between operations, a residue is a signed integer stored as `f64`.
+//! *Centred* means |x| ≤ q/2 + 2, and every public operation returns centred residues unless it
+//! says otherwise. Centred residues are representatives but not unique ones:
+//! x and x ± q can both be centred within 2 of q/2. The unique form is the canonical u64 in [0, q)
+//! of the `_u64` functions, [`NttTable::to_u64`] and [`bytes`]. Inputs may be centred or,
+//! where the documentation says so, anything up to ±q or ±5q/4.
 //!
-//! All products are exact. Let RN be rounding to nearest `f64` and q < 2^50 an odd prime. For integers |b| ≤ 2^53 and
-//! |w| ≤ q/2 + 2 < 2^49 (an NTT prime is at most 2^50 − 31), the code computes
+//! All products are exact. Let RN be rounding to the nearest `f64`, and let q < 2^50 be an odd
+//! prime. For integers |b| ≤ 2^53 and |w| ≤ q/2 + 2 < 2^49 (an NTT prime is at most 2^50 − 31),
+//! the code computes
 //!
 //! h = RN(bw),  k = rint(RN(h·RN(1/q))) or rint(RN(b·RN(w/q))),  n = h − bw,  r = (h − kq) − n
 //!
-//! with one fused multiply-add for n, one for h − kq:
+//! with one fused multiply-add for n and one for h − kq. This is exact for three reasons:
 //!
-//! 1. |bw| < 2^102, so the spacing of `f64` at h is at most 2^50 and |n| ≤ 2^49; n is an integer, hence exact.
-//! 2. k differs from bw/q by at most 1/2 plus the relative errors of its roundings, three of 2^−53 in the first form and two in the
-//!    second, times |bw/q| ≤ |b|/2: |k − bw/q| ≤ 1/2 + c·|b|·2^−53 with c = 3/2 and c = 1. Rounding is by instruction, not by adding
-//!    1.5·2^52, which would fail silently for quotients below −2^51.
-//! 3. |r| = |bw − kq| ≤ q(1/2 + c·|b|·2^−53) ≤ 2q, and h − kq = r + n is an integer below 2^52: both last operations are
-//!    exact.
+//! 1. |bw| < 2^102, so the spacing of `f64` at h is at most 2^50 and |n| ≤ 2^49;
+//!    n is an integer, hence exact.
+//! 2. k differs from bw/q by at most 1/2 plus the relative errors of its roundings (three of 2^−53
+//!    in the first form, two in the second) times |bw/q| ≤ |b|/2. So |k − bw/q| ≤ 1/2 + c·|b|·2^−53
+//!    with c = 3/2 in the first form and c = 1 in the second. Rounding to an integer uses the
+//!    instruction for it: adding 1.5·2^52 instead would fail silently for quotients below −2^51.
+//! 3. |r| = |bw − kq| ≤ q(1/2 + c·|b|·2^−53) ≤ 2q, and h − kq = r + n is an integer below 2^52,
+//!    so both last operations are exact.
 //!
-//! A reduction, r = x − rint(RN(x·RN(1/q)))·q for |x| ≤ 2^53, has a quotient error of 1/2 + |x/q|·2^−52: |r| ≤ q/2 + 2.
-//! How far sums in a transform may grow between reductions is [computed for each prime](ntt) from these bounds.
+//! A reduction computes r = x − rint(RN(x·RN(1/q)))·q for |x| ≤ 2^53.
+//! Its quotient is off by at most 1/2 + |x/q|·2^−52, so |r| ≤ q/2 + 2. How far sums in a transform
+//! may grow between reductions is [computed for each prime](ntt) from these bounds.
 //!
 //! # Sums of products
 //!
-//! An inner product keeps a high sum H and an excess ℓ. H starts at 1.5·2^102; for each product H′ = RN(ab + H), and
-//! ℓ ← ℓ + ((H′ − H) − ab): two fused multiply-adds, two additions. While |Σ ab| ≤ 2^101, H stays in [2^102, 2^103\], a range of spacing
-//! 2^50; so H′ − H is an exact multiple of 2^50, and each (H′ − H) − ab an integer of at most 2^49. Centred
-//! residues are below 2^49 in size: eight products fit, and beside them the overflow term of a base conversion (at most
-//! 2^5 · 2^49). At the end |ℓ| ≤ 9·2^49, H − 1.5·2^102 is reduced exactly (its quotient is below 2^52), and the difference of both is below
-//! 2^53 and is reduced once more. Longer sums are cut after eight terms.
+//! An inner product keeps a high sum H and an excess ℓ. H starts at 1.5·2^102. Each product ab
+//! updates H′ = RN(ab + H) and ℓ ← ℓ + ((H′ − H) − ab), which takes two fused multiply-adds and two
+//! additions. While |Σ ab| ≤ 2^101, H stays in [2^102, 2^103\], where the spacing of `f64` is 2^50.
+//! So H′ − H is an exact multiple of 2^50, and each (H′ − H) − ab is an integer of at most 2^49.
+//! Centred residues are below 2^49 in size, so eight products fit, and beside them the overflow
+//! term of a base conversion (at most 2^5 · 2^49). At the end |ℓ| ≤ 9·2^49.
+//! H − 1.5·2^102 is reduced exactly, because its quotient is below 2^52; its difference to ℓ is
+//! below 2^53 and is reduced once more. Longer sums are split after eight terms.
 //!
-//! Where |r| ≤ 5q/4 is enough, one reduction is: with k = rint(RN(RN(h − ℓ)·RN(1/q))) for h = H − 1.5·2^102, r = (h − kq) − ℓ.
-//! Three roundings are between k and the quotient of Σ ab = h − ℓ, |Σ ab / q| < 2^51, so |k − Σ ab / q| ≤ 1/2 + 3·2^−53·2^51 = 5/4; and
-//! h − kq = r + ℓ is an integer below 2^53, hence exact. Base conversions do so, and the forward transform takes what they give; sums with packed
-//! operands that are divided ([`packed::Finish`]) do so too: (r + centred − centred)·w has |b| below 2^52, and is reduced afterwards.
+//! Where |r| ≤ 5q/4 is enough, one reduction suffices:
+//! with h = H − 1.5·2^102 and k = rint(RN(RN(h − ℓ)·RN(1/q))), the result is r = (h − kq) − ℓ.
+//! Three roundings lie between k and the quotient of Σ ab = h − ℓ, and |Σ ab / q| < 2^51,
+//! so |k − Σ ab / q| ≤ 1/2 + 3·2^−53·2^51 = 5/4; and h − kq = r + ℓ is an integer below 2^53,
+//! hence exact. Base conversions reduce this way, and the forward transform accepts their results.
+//! Sums with packed operands that are divided ([`packed::Finish`]) do so too:
+//! (r + centred − centred)·w has |b| below 2^52 and is reduced afterwards.
 //!
 //! # Costs
 //!
-//! Memory: a limb takes 8(N + 136) bytes ([`scratch::limb_stride`]), the tables of one prime about 20·N bytes
-//! ([`NttTable::table_bytes`]), a key [`KeySwitchKey::memory_bytes`]. Operation counts of a key-switch are in [`keyswitch`].
-//! The workspace's `benches` measure everything, beside another library in the same process.
+//! In memory, a limb takes 8(N + 136) bytes for N ≥ 512 ([`scratch::limb_stride`]),
+//! the tables of one prime take about 20·N bytes ([`NttTable::table_bytes`]), and a key takes
+//! [`KeySwitchKey::memory_bytes`]. The operation counts of a key-switch are in [`keyswitch`]. The
+//! workspace's `benches` measure everything, with another library beside it in the same process.
 //!
 //! # Security notes
 //!
-//! Samplers, key generation and transforms have no branches or addresses that depend on secret values; functions whose time
-//! depends on their data say `_vartime` or that they are for public data. Secret polynomials implement `Zeroize`; callers wipe them. The
-//! crate chooses no parameters: which N, q and P are secure is the scheme's business.
+//! Samplers, key generation and transforms have no branches or addresses that depend on secret
+//! values. Functions whose time depends on their data say so (`_vartime`) or say that they are for
+//! public data. Secret polynomials implement `Zeroize`, and callers wipe them.
+//! The crate chooses no parameters: which N, q and P are secure is for the scheme to decide.
 //!
 //! # Versions of rand_core
 //!
-//! `rand_core` 0.10 and its traits are part of the public interface: a new major version of it is a breaking change here.
+//! `rand_core` 0.10 and its traits are part of the public interface: a new major version of it is
+//! a breaking change here.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -162,7 +182,7 @@ pub use rns::RnsBasis;
 pub use scratch::Scratch;
 pub use simd::Isa;
 
-/// Smallest supported log2 of the ring degree.
+/// The smallest supported log2 of the ring degree.
 pub const MIN_LOG_N: u32 = 4;
-/// Largest supported log2 of the ring degree.
+/// The largest supported log2 of the ring degree.
 pub const MAX_LOG_N: u32 = 17;

@@ -1,8 +1,9 @@
-//! Exact division by a product of primes: ModDown after a key-switch, and rescaling by one limb or several.
+//! Exact division by a product of primes: ModDown after a key-switch, and rescaling by one limb or
+//! several.
 //!
-//! With P the product of the dropped primes, the result is round(x/P) for the representative x in (−PQ/2, PQ/2\]: the
-//! conversion of x mod P is centred, so that (x − \[x\]_P)/P differs from x/P by at most 1/2 (plus 2^−42 where
-//! \[x\]_P is within that fraction of ±P/2; see [`BaseConverter`]).
+//! With P the product of the dropped primes, the result is round(x/P) for the representative x in
+//! (−PQ/2, PQ/2\]. The conversion of x mod P is centred, so (x − \[x\]_P)/P differs from x/P by at
+//! most 1/2 (plus 2^−42 where \[x\]_P is within that fraction of ±P/2; see [`BaseConverter`]).
 
 use alloc::vec::Vec;
 
@@ -13,23 +14,24 @@ use crate::poly::{Coeff, Eval, RnsPolyMut, RnsPolyRef};
 use crate::rns::{BaseConverter, GROUP, MAX_DIGIT, RnsBasis};
 use crate::scratch::limb_stride;
 
-/// Tables to divide by the primes of one basis, modulo the primes of another.
+/// Tables that divide by the primes of one basis, modulo the primes of another.
 #[derive(Clone, Debug)]
 pub struct ModDown {
     kept: RnsBasis,
     dropped: RnsBasis,
     converter: BaseConverter,
     scales: Vec<InverseScale>,
-    /// P^−1 mod qᵢ.
+    /// The inverses P^−1 mod qᵢ.
     inverses: Vec<u64>,
 }
 
 impl ModDown {
-    /// Prepares the division by all primes of `dropped`. Applied to a polynomial with fewer kept limbs, it uses the
-    /// first ones.
+    /// Prepares the division by all primes of `dropped`. For a polynomial with fewer kept limbs,
+    /// it uses the first primes of `kept`.
     ///
     /// # Errors
-    /// [`Error::Count`] for more than [`MAX_DIGIT`] dropped primes, and those of [`RnsBasis::concat`].
+    /// [`Error::Count`] for more than [`MAX_DIGIT`] dropped primes, and the errors
+    /// of [`RnsBasis::concat`].
     pub fn new(kept: &RnsBasis, dropped: &RnsBasis) -> Result<Self, Error> {
         kept.concat(dropped)?;
         if dropped.len() > MAX_DIGIT {
@@ -47,7 +49,7 @@ impl ModDown {
         })
     }
 
-    /// The basis that stays.
+    /// The basis that remains.
     #[must_use]
     pub const fn kept(&self) -> &RnsBasis {
         &self.kept
@@ -59,7 +61,8 @@ impl ModDown {
         &self.dropped
     }
 
-    /// Step 1, for each dropped limb i: from values to the coefficients that step 2 and 3 convert. In place.
+    /// Step 1, for each dropped limb i: transforms its values, in place, into the coefficients that
+    /// steps 2 and 3 convert.
     ///
     /// # Panics
     /// If i or the length is wrong.
@@ -67,15 +70,18 @@ impl ModDown {
         self.dropped.table(i).inverse_scaled(limb, &self.scales[i]);
     }
 
-    /// Step 2: the overflow of the prepared limbs, at the coefficients `from`, `from` + 1, …, as many as v has: threads can share a limb.
+    /// Step 2: computes the overflow of the prepared limbs at the coefficients `from`,
+    /// `from` + 1, …, one for each entry of v, so that threads can share a limb.
     ///
     /// # Panics
-    /// If the number of limbs is wrong, there are no such coefficients, or the length is not a multiple of 8.
+    /// If the number of limbs is wrong, there are no such coefficients, or the length is not
+    /// a multiple of 8.
     pub fn overflow_into(&self, prepared: RnsPolyRef<'_, Coeff>, from: usize, v: &mut [f64]) {
         prepared.with_pieces(from..from + v.len(), |y| self.converter.overflow_into(y, v));
     }
 
-    /// Steps 1 and 2 on one thread: all dropped limbs are prepared in place, v becomes their overflow.
+    /// Does steps 1 and 2 on one thread: prepares all dropped limbs in place and writes their
+    /// overflow to v.
     ///
     /// # Panics
     /// If the number of limbs or a length is wrong.
@@ -88,8 +94,9 @@ impl ModDown {
         prepared
     }
 
-    /// Step 3, for kept limbs first, first + 1, … in place: (x − \[x\]_P)/P mod qⱼ, in values. At most [`GROUP`] at a time,
-    /// which read the prepared limbs once; `scratch` has at least as many limbs as x.
+    /// Step 3, for the kept limbs first, first + 1, …: replaces the values x by (x − \[x\]_P)/P
+    /// mod qⱼ, in place. At most [`GROUP`] limbs are done at a time, which read the prepared limbs
+    /// once. `scratch` has at least as many limbs as x.
     ///
     /// # Panics
     /// If there are more than [`GROUP`] limbs, or their numbers or lengths are wrong.
@@ -109,7 +116,8 @@ impl ModDown {
         }
     }
 
-    /// The first half of step 3, for kept limbs first, first + 1, …: \[x\]_P mod qⱼ, for [`ModDown::division`].
+    /// Does the first half of step 3, for the kept limbs first, first + 1, …:
+    /// computes \[x\]_P mod qⱼ for [`ModDown::division`].
     ///
     /// # Panics
     /// As [`ModDown::finish_limbs`].
@@ -121,14 +129,15 @@ impl ModDown {
         converted: &mut RnsPolyMut<'_, Eval>,
     ) {
         assert!(prepared.limbs() == self.dropped.len(), "{} prepared limbs", prepared.limbs());
-        // One centred limb has no overflow: it is its own conversion.
+        // A single centred limb has no overflow: it is its own conversion.
         let v = (self.dropped.len() > 1).then_some(v);
         converted.with_limbs_mut(|out| prepared.with_limbs(v, |y| self.converter.convert_into(y, first, out)));
     }
 
-    /// The second half of step 3, for kept limb j: c and P⁻¹ mod qⱼ such that (x − c)·P⁻¹ is the quotient, in values: a
-    /// [`Finish::divide`](crate::packed::Finish) of the sum that x may be. c is transformed in place from what
-    /// [`ModDown::convert_limbs`] made.
+    /// Does the second half of step 3, for the kept limb j:
+    /// returns c and P⁻¹ mod qⱼ such that the quotient is (x − c)·P⁻¹, in values.
+    /// They are a [`Finish::divide`](crate::packed::Finish) for a sum x of products.
+    /// c is transformed in place from the result of [`ModDown::convert_limbs`].
     ///
     /// # Panics
     /// If j or the length is wrong.
@@ -137,14 +146,15 @@ impl ModDown {
         (converted, self.inverses[j])
     }
 
-    /// Length of the workspace of [`ModDown::apply`].
+    /// The length of the workspace of [`ModDown::apply`].
     #[must_use]
     pub fn scratch_len(&self) -> usize {
         (1 + GROUP) * limb_stride(self.kept.n())
     }
 
-    /// All steps on one thread. x has l kept limbs (the first l of the basis), then the dropped ones; the quotient is left
-    /// in the first l limbs, the others are used up.
+    /// Does all steps on one thread. x has l kept limbs (the first l of the basis),
+    /// then the dropped ones. The quotient is left in the first l limbs;
+    /// the contents of the others are lost.
     ///
     /// # Panics
     /// If the shape does not fit the bases or the workspace is too short.

@@ -1,32 +1,35 @@
 //! One NTT-friendly prime below 2^50 and its scalar reference arithmetic.
 //!
-//! Scalars here are canonical residues in [0, q). These functions run at set-up, in samplers, at the public boundary
-//! and as the peers that the vector code is tested against; the hot loops are in [`crate::ntt`]. Where a function says
-//! that an argument is canonical or below a bound, it is not checked: beyond it the result is unspecified, and a build
-//! with overflow checks may panic.
+//! Scalars in this module are canonical residues in [0, q). These functions run at set-up,
+//! in samplers, at the public boundary and as the reference that the vector code is tested against;
+//! the hot loops are in [`crate::ntt`]. Where a function says that an argument is canonical or
+//! below a bound, this is not checked: beyond it the result is unspecified, and a build with
+//! overflow checks may panic.
 
 use crate::MAX_LOG_N;
 use crate::error::Error;
 
 /// A prime 3 ≤ q < 2^50 with its constants.
 ///
-/// The bound 2^50 is what makes products of residues exact in pairs of `f64`: see the [ranges](crate#numbers-and-ranges).
+/// The bound 2^50 makes products of residues exact in pairs of `f64`:
+/// see the [ranges](crate#numbers-and-ranges).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct Modulus {
     q: u64,
-    /// µ = ⌊2^(bits+63)/q⌋, see `reduce_u128`.
+    /// The Barrett constant µ = ⌊2^(bits+63)/q⌋, see `reduce_u128`.
     barrett: u64,
     bits: u32,
 }
 
 impl Modulus {
-    /// All moduli are below 2^50.
+    /// The bit length that bounds all moduli: they are below 2^50.
     pub const MAX_BITS: u32 = 50;
 
-    /// Takes an odd prime below 2^50.
+    /// Makes the modulus from an odd prime below 2^50.
     ///
     /// # Errors
-    /// [`Error::NotAPrime`] for anything else. The test is deterministic (Miller-Rabin, [`is_prime`]).
+    /// [`Error::NotAPrime`] for anything else. The test is deterministic (Miller-Rabin,
+    /// [`is_prime`]).
     pub fn new(q: u64) -> Result<Self, Error> {
         if q < 3 || q >> Self::MAX_BITS != 0 || !is_prime(q) {
             return Err(Error::NotAPrime { value: q });
@@ -44,51 +47,53 @@ impl Modulus {
         self.q
     }
 
-    /// The prime as `f64`, exact.
+    /// The prime as `f64`, which is exact.
     #[inline]
     #[must_use]
     pub const fn as_f64(&self) -> f64 {
         self.q as f64
     }
 
-    /// Bit length: 2^(bits-1) < q < 2^bits.
+    /// The bit length of the prime: 2^(bits-1) < q < 2^bits.
     #[inline]
     #[must_use]
     pub const fn bits(&self) -> u32 {
         self.bits
     }
 
-    /// a + b mod q for canonical a, b.
+    /// Returns a + b mod q for canonical a, b.
     #[inline]
     #[must_use]
     pub const fn add(&self, a: u64, b: u64) -> u64 {
         sub_if_not_below(a + b, self.q)
     }
 
-    /// a − b mod q for canonical a, b.
+    /// Returns a − b mod q for canonical a, b.
     #[inline]
     #[must_use]
     pub const fn sub(&self, a: u64, b: u64) -> u64 {
         sub_if_not_below(a + self.q - b, self.q)
     }
 
-    /// −a mod q for canonical a.
+    /// Returns −a mod q for canonical a.
     #[inline]
     #[must_use]
     pub const fn neg(&self, a: u64) -> u64 {
         sub_if_not_below(self.q - a, self.q)
     }
 
-    /// a·b mod q for canonical a, b.
+    /// Returns a·b mod q for canonical a, b.
     #[inline]
     #[must_use]
     pub const fn mul(&self, a: u64, b: u64) -> u64 {
         self.reduce_u128(a as u128 * b as u128)
     }
 
-    /// x mod q for x < 2^(bits + 63), hence for every product of canonical residues and every u64 (Barrett, Crypto '86).
+    /// Returns x mod q for x < 2^(bits + 63), which includes every product of canonical residues
+    /// and every u64 (Barrett, Crypto '86).
     ///
-    /// With t = ⌊x / 2^(bits−1)⌋ < 2^64 and µ = ⌊2^(bits+63)/q⌋, the quotient ⌊tµ/2^64⌋ is at most 2 below ⌊x/q⌋.
+    /// With t = ⌊x / 2^(bits−1)⌋ < 2^64 and µ = ⌊2^(bits+63)/q⌋, the quotient ⌊tµ/2^64⌋ is at most
+    /// 2 below ⌊x/q⌋.
     #[inline]
     #[must_use]
     pub const fn reduce_u128(&self, x: u128) -> u64 {
@@ -99,36 +104,36 @@ impl Modulus {
         sub_if_not_below(sub_if_not_below(r, 2 * self.q), self.q)
     }
 
-    /// x mod q for any x.
+    /// Returns x mod q for any x.
     #[inline]
     #[must_use]
     pub const fn reduce(&self, x: u64) -> u64 {
         self.reduce_u128(x as u128)
     }
 
-    /// x mod q in [0, q) for any signed x.
+    /// Returns x mod q in [0, q) for any signed x.
     #[inline]
     #[must_use]
     pub const fn reduce_i64(&self, x: i64) -> u64 {
         self.neg_if(self.reduce(x.unsigned_abs()), x >> 63)
     }
 
-    /// −a mod q if `mask` is all ones, a if it is 0.
+    /// Returns −a mod q if `mask` is all ones, or a if it is 0.
     #[inline(always)]
     pub(crate) const fn neg_if(&self, a: u64, mask: i64) -> u64 {
         a ^ ((a ^ self.neg(a)) & mask as u64)
     }
 
-    /// The representative of canonical a in [−(q−1)/2, (q−1)/2].
+    /// Returns the representative of canonical a in [−(q−1)/2, (q−1)/2].
     #[inline]
     #[must_use]
     pub const fn centre(&self, a: u64) -> i64 {
-        // All ones if a > q/2.
+        // The mask is all ones if a > q/2.
         let above = (((self.q / 2) as i64 - a as i64) >> 63) as u64;
         a as i64 - (self.q & above) as i64
     }
 
-    /// a^e mod q for any a. Its time depends on e: for public exponents.
+    /// Returns a^e mod q for any a. The time depends on e, so this is for public exponents.
     #[must_use]
     pub const fn pow_vartime(&self, a: u64, mut e: u64) -> u64 {
         let (mut base, mut r) = (self.reduce(a), 1);
@@ -142,13 +147,14 @@ impl Modulus {
         r
     }
 
-    /// a^−1 mod q (Fermat) for any a. `None` for multiples of q.
+    /// Returns a^−1 mod q (Fermat) for any a, or `None` for multiples of q.
     #[must_use]
     pub const fn inv(&self, a: u64) -> Option<u64> {
         if self.reduce(a) == 0 { None } else { Some(self.pow_vartime(a, self.q - 2)) }
     }
 
-    /// The smallest-base primitive 2N-th root of unity: the first g = 2, 3, … with g^((q−1)/2N) of order 2N.
+    /// Returns the primitive 2N-th root of unity of smallest base: g^((q−1)/2N) for the first
+    /// g = 2, 3, … for which it has order 2N.
     ///
     /// # Errors
     /// [`Error::RingDegree`] if log_n > 17, [`Error::NoRootOfUnity`] if q is not 1 modulo 2N.
@@ -168,15 +174,16 @@ impl Modulus {
     }
 }
 
-/// x − m if that is not negative, else x; for x, m < 2^63.
+/// Returns x − m if that is not negative, else x, for x, m < 2^63.
 #[inline(always)]
 const fn sub_if_not_below(x: u64, m: u64) -> u64 {
     let d = x.wrapping_sub(m);
-    // The top bit says that it is negative.
+    // The top bit tells whether d is negative.
     d.wrapping_add(m & (d >> 63).wrapping_neg())
 }
 
-/// Deterministic Miller-Rabin for every u64 (the first twelve primes as bases suffice: Sorenson and Webster, 2015).
+/// Tests whether n is prime with a Miller-Rabin test that is deterministic for every u64 (the first
+/// twelve primes suffice as bases: Sorenson and Webster, 2015).
 #[must_use]
 pub fn is_prime(n: u64) -> bool {
     const BASES: [u64; 12] = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37];

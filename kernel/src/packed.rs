@@ -1,11 +1,14 @@
-//! Polynomials at rest, in 11/16 (q below 2^42) or 13/16 of the memory: for what is written once and read often, such as keys.
+//! Polynomials stored in 11/16 (q below 2^42) or 13/16 of the memory, for data that is written once
+//! and read often, such as keys.
 //!
-//! Keys are most of the memory of whoever computes with them, and an inner product takes about as long as the key takes to come from
-//! memory, so that unpacking on the way costs little (`compare keyswitch`: 0.9 to 1.06 times as fast as with `f64` residues on Zen 4 and 5, 0.7 to
-//! 0.84 on Zen 3, in a key-switch 3 to 7 % of its time).
+//! Keys take most of the memory of a machine that computes with them.
+//! An inner product takes about as long as the key takes to come from memory, so unpacking on
+//! the way costs little (`compare keyswitch`: 0.9 to 1.06 times as fast as with `f64` residues on
+//! Zen 4 and 5, 0.7 to 0.84 on Zen 3; within a key-switch, 3 to 7 % of its time).
 //!
-//! A residue has at most 50 bits, so a word of 64 has room for part of another: C words hold C residues in their low bits and one
-//! more, cut into C chunks of B bits, in their high bits, with (C, B) = (2, 21) for q below 2^42 and (4, 13) for all others.
+//! A residue has at most 50 bits, so a word of 64 bits has room for part of another one.
+//! C words hold C residues in their low bits and one more residue, cut into C chunks of B bits,
+//! in their high bits. (C, B) is (2, 21) for q below 2^42 and (4, 13) for all others.
 //!
 //! ```text
 //!           bit 63       51                                            0
@@ -15,9 +18,11 @@
 //! word 4g + 3 | chunk 3  |  residue of vector 5g + 3                   |
 //! ```
 //!
-//! Eight lanes do so side by side: a block of [`BLOCK`] residues is 16 vectors of 8, the last of which has words of its own. Chunk c
-//! lies so that a shift to the right by 64 − (c + 1)·B brings it to its place. A residue is stored as its centred representative
-//! plus (q − 1)/2, which is in [0, q): one operation sets the exponent of 2^52 behind it, one subtraction makes it the centred `f64`.
+//! Eight lanes do this side by side: a block of [`BLOCK`] residues is 16 vectors of 8, the last
+//! of which has words of its own. Chunk c is placed so that a shift to the right by 64 − (c + 1)·B
+//! brings it to its position in the residue. A residue is stored as its centred representative
+//! plus (q − 1)/2, which is in [0, q): one operation sets the exponent to that of 2^52,
+//! and one subtraction makes it the centred `f64`.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -32,46 +37,50 @@ use crate::rns::RnsBasis;
 use crate::scratch::total;
 use crate::simd::{Lanes, SUMS, Sums, Task, array, chunk_bits, fetch};
 
-/// Residues that are packed together. A limb of fewer takes the words of so many.
+/// The number of residues that are packed together. A limb with fewer residues takes the words
+/// of a whole block.
 pub const BLOCK: usize = LANES * VECTORS;
 const LANES: usize = 8;
 const VECTORS: usize = SUMS;
-/// Packed operands that are read at once: the processor fetches so many streams ahead, of more of them not all (half the speed).
+/// The number of packed operands that are read at once. The processor prefetches this many streams;
+/// with more, it does not prefetch all of them, which halves the speed.
 const STREAMS: usize = 4;
 
-/// C, the words of a group.
+/// The number C of words in a group.
 const fn group_words(q: &Modulus) -> usize {
     if q.bits() <= 2 * chunk_bits(2) { 2 } else { 4 }
 }
 
-/// Words of a block in groups of C.
+/// The number of words in a block with groups of C words.
 const fn block_words(c: usize) -> usize {
     LANES * (VECTORS - VECTORS / (c + 1))
 }
 
-/// Words of a packed limb of n residues modulo q.
+/// The number of words in a packed limb of n residues modulo q.
 #[must_use]
 pub const fn packed_len(q: &Modulus, n: usize) -> usize {
     n.div_ceil(BLOCK) * block_words(group_words(q))
 }
 
-/// Polynomials of packed limbs over one basis, in values. Equality is that of residues.
+/// Polynomials of packed limbs over one basis, in values. Two of them are equal if their residues
+/// are.
 ///
-/// One allocation, in which no two limbs begin at the same place of a page: the processor keeps few lines of the same place, and streams that go
-/// through pages side by side take a fifth longer.
+/// They share one allocation, in which no two limbs begin at the same offset in a page:
+/// the processor's cache keeps few lines of the same offset, and streams that go through pages side
+/// by side take a fifth longer.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct PackedPolys {
     n: usize,
-    /// Where the limbs of a polynomial begin; at the end its length.
+    /// The offsets at which the limbs of a polynomial begin, followed by its length.
     starts: Vec<usize>,
     words: AVec<u64, ConstAlign<64>>,
 }
 
-/// 17 cache lines after each limb, as in [`limb_stride`](crate::scratch::limb_stride).
+/// The pad after each limb: 17 cache lines, as in [`limb_stride`](crate::scratch::limb_stride).
 const PAD: usize = 136;
 
 impl PackedPolys {
-    /// Of as many polynomials, not yet packed.
+    /// Returns room for `count` polynomials that are not yet packed.
     pub(crate) fn new(basis: &RnsBasis, count: usize) -> Self {
         let mut starts = vec![0];
         for j in 0..basis.len() {
@@ -81,18 +90,18 @@ impl PackedPolys {
         Self { n: basis.n(), starts, words }
     }
 
-    /// Bytes of memory of as many polynomials, pads included.
+    /// The number of bytes that `count` polynomials take in memory, pads included.
     pub(crate) fn bytes(basis: &RnsBasis, count: usize) -> usize {
         let words: usize = basis.moduli().iter().map(|q| packed_len(q, basis.n()) + PAD).sum();
         total(total(count, words), size_of::<u64>())
     }
 
-    /// Number of limbs.
+    /// The number of limbs.
     pub(crate) fn limbs(&self) -> usize {
         self.starts.len() - 1
     }
 
-    /// Number of polynomials.
+    /// The number of polynomials.
     pub(crate) fn len(&self) -> usize {
         self.words.len() / self.starts[self.limbs()]
     }
@@ -103,10 +112,10 @@ impl PackedPolys {
         start + self.starts[j]..start + self.starts[j + 1] - PAD
     }
 
-    /// The words of limb j of polynomial i.
+    /// Returns the words of limb j of polynomial i.
     ///
     /// # Panics
-    /// If there is none.
+    /// If there is no such limb.
     pub(crate) fn limb(&self, i: usize, j: usize) -> &[u64] {
         &self.words[self.range(i, j)]
     }
@@ -114,16 +123,17 @@ impl PackedPolys {
     /// Packs limb j of polynomial i. Takes the same time for all values.
     ///
     /// # Panics
-    /// If there is none, or the length is not N.
+    /// If there is no such limb, or the length is not N.
     pub(crate) fn pack(&mut self, basis: &RnsBasis, i: usize, j: usize, values: &[f64]) {
         let range = self.range(i, j);
         basis.table(j).pack_into(values, &mut self.words[range]);
     }
 
-    /// Polynomial i, of residues in [−(q−1)/2, (q−1)/2].
+    /// Unpacks polynomial i into residues in [−(q−1)/2, (q−1)/2].
     ///
     /// # Panics
-    /// If there is none, or the basis has not the ring, the number of limbs or the sizes of primes of the one that packed it.
+    /// If there is no such polynomial, or the basis differs from the one that packed it in its
+    /// ring, number of limbs or sizes of primes.
     pub(crate) fn unpack(&self, basis: &RnsBasis, i: usize) -> RnsPoly<Eval> {
         assert!(self.limbs() == basis.len() && self.n == basis.n(), "{} limbs of {}", self.limbs(), self.n);
         let mut poly = RnsPoly::zero(self.n, self.limbs());
@@ -134,12 +144,14 @@ impl PackedPolys {
     }
 }
 
-/// What becomes of a sum of products s before it is stored, in this order. Constants are residues in [0, q).
+/// The steps applied, in this order, to a sum of products s before it is stored.
+/// Constants are residues in [0, q).
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Finish<'a> {
-    /// s ← s + x·w, of (x, w).
+    /// Adds a multiple, given (x, w): s ← s + x·w.
     pub add: Option<(&'a [f64], u64)>,
-    /// s ← (s − x)·w, of (x, w): the last step of ModDown and of rescaling.
+    /// Subtracts and multiplies, given (x, w): s ← (s − x)·w, which is the last step of ModDown and
+    /// of rescaling.
     pub divide: Option<(&'a [f64], u64)>,
 }
 
@@ -150,7 +162,8 @@ impl<'a> Finish<'a> {
 }
 
 impl NttTable {
-    /// Packs N residues, integers with |x| ≤ q in any representative, into [`packed_len`] words. Takes the same time for all values.
+    /// Packs N residues, which are integers with |x| ≤ q in any representative, into [`packed_len`]
+    /// words. Takes the same time for all values.
     ///
     /// # Panics
     /// If a length is wrong.
@@ -164,7 +177,7 @@ impl NttTable {
         }
     }
 
-    /// The residues of packed words, in [−(q−1)/2, (q−1)/2].
+    /// Unpacks words into residues in [−(q−1)/2, (q−1)/2].
     ///
     /// # Panics
     /// If a length is wrong.
@@ -178,8 +191,9 @@ impl NttTable {
         }
     }
 
-    /// [`NttTable::dot_into`] for packed bᵢ, and one sum, of which more can be made while it is in registers: out ← Σ aᵢ·bᵢ, then what `finish`
-    /// says. Callers can also split the limbs, at multiples of [`BLOCK`] and [`packed_len`] of it.
+    /// Computes a single sum like [`NttTable::dot_into`], for packed bᵢ: out ← Σ aᵢ·bᵢ.
+    /// Then the steps of `finish` are applied while the sum is in registers.
+    /// Callers can also split the limbs, at multiples of [`BLOCK`] and [`packed_len`] of it.
     ///
     /// # Panics
     /// If lengths do not fit each other, or the lists are empty or differ in length.
@@ -219,7 +233,8 @@ impl NttTable {
         }
     }
 
-    /// out ← (out +) Σᵢ aᵢ·bᵢ and what `finish` says, of 1 to [`STREAMS`] terms and whole blocks.
+    /// Sums 1 to [`STREAMS`] terms over whole blocks and applies `finish`:
+    /// out ← Σᵢ aᵢ·bᵢ, added to `out` if `accumulate` is set.
     fn dot_streams(&self, out: &mut [f64], a: &[&[f64]], b: &[&[u64]], accumulate: bool, finish: Finish<'_>) {
         let add = finish.add.map(|(x, w)| (x, self.constant(w)[0]));
         let divide = finish.divide.map(|(x, w)| (x, self.constant(w)));
@@ -261,7 +276,8 @@ fn pack<const C: usize>(q: &Modulus, values: &[f64], words: &mut [u64]) {
     let half = q / 2;
     let stored = |x: f64| {
         debug_assert!(x.abs() <= q as f64 && x as i64 as f64 == x, "{x} is not an integer in [-{q}, {q}]");
-        // [−q, q] to [half − 2q, half] to [half − q, q) to [0, q): the sign bit, spread, selects the q to add.
+        // Maps [−q, q] to [half − 2q, half], then to [half − q, q), then to [0, q).
+        // The spread sign bit selects the q to add.
         let x = x as i64 + half - q;
         let x = x + (q & (x >> 63));
         (x + (q & (x >> 63))) as u64
@@ -297,14 +313,15 @@ impl<const C: usize> Task for Unpack<'_, C> {
     }
 }
 
-/// Of a cache line's alignment: no vector of it is in two.
+/// A block of residues, aligned to a cache line so that no vector straddles two lines.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 struct Block([f64; BLOCK]);
 
-/// Blocks between the one that is multiplied and the one whose words are fetched. The processor fetches ahead too, but not from one page into the
-/// next: with words from memory a sum of two products took 1.4 ns (Zen 3, AVX2) and takes 1.25, with words from the cache 1.15. Fetching the `f64`
-/// operands as well made it slower.
+/// How many blocks ahead of the multiplied one the words are prefetched.
+/// The processor prefetches too, but not from one page into the next. With words from memory,
+/// a sum of two products took 1.4 ns (Zen 3, AVX2) without this and takes 1.25 with it;
+/// with words from the cache it takes 1.15. Prefetching the `f64` operands as well made it slower.
 const AHEAD: usize = 4;
 
 struct DotPacked<'a, const C: usize, const D: usize> {
@@ -312,11 +329,11 @@ struct DotPacked<'a, const C: usize, const D: usize> {
     out: &'a mut [f64],
     a: [&'a [f64]; D],
     b: [&'a [u64]; D],
-    /// Add to what is in `out`.
+    /// Whether to add to the contents of `out`.
     accumulate: bool,
-    /// [`Finish::add`], the constant centred.
+    /// [`Finish::add`], with the constant centred.
     add: Option<(&'a [f64], f64)>,
-    /// [`Finish::divide`], the constant centred and with its quotient by q.
+    /// [`Finish::divide`], with the constant centred and its quotient by q.
     divide: Option<(&'a [f64], [f64; 2])>,
 }
 
@@ -331,7 +348,7 @@ impl<const C: usize, const D: usize> Task for DotPacked<'_, C, D> {
         let a = array!(D, |j| self.a[j].as_chunks::<BLOCK>().0);
         let mut sums = Sums::new(simd);
         for (i, out) in self.out.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
-            // Of lengths that the compiler knows: it then leaves out the checks of indices.
+            // The slices have lengths that the compiler knows, so it leaves out index checks.
             let words = i * block_words(C);
             for b in self.b {
                 (0..block_words(C)).step_by(8).for_each(|line| fetch(b, words + AHEAD * block_words(C) + line));
@@ -348,7 +365,7 @@ impl<const C: usize, const D: usize> Task for DotPacked<'_, C, D> {
                 for group in 0..VECTORS / (C + 1) {
                     block.sum_group::<C>(simd, q, register, group * C, group * (C + 1), &mut sums);
                 }
-                // 16 is one more than a multiple of C + 1.
+                // 16 is one more than a multiple of C + 1, so one vector remains.
                 block.sum_group::<1>(simd, q, register, block_words(C) / LANES - 1, VECTORS - 1, &mut sums);
                 for vector in (0..VECTORS).step_by(2) {
                     block.finish::<2>(simd, q, register, vector, &sums);
@@ -358,7 +375,7 @@ impl<const C: usize, const D: usize> Task for DotPacked<'_, C, D> {
     }
 }
 
-/// [`DotPacked`] at one block.
+/// [`DotPacked`] on one block.
 struct DotBlock<'a, const L: usize, const D: usize, S: Lanes<L>> {
     out: &'a mut [[f64; L]],
     a: [&'a [[f64; L]]; D],
@@ -369,7 +386,8 @@ struct DotBlock<'a, const L: usize, const D: usize, S: Lanes<L>> {
 }
 
 impl<const L: usize, const D: usize, S: Lanes<L>> DotBlock<'_, L, D, S> {
-    /// The sums of one group of G words, not reduced: of this register of the vectors from `vector` on and the words from `word` on.
+    /// Computes the unreduced sums of one group of G words: for register number `register`
+    /// of the vectors from `vector` on and the words from `word` on.
     #[inline(always)]
     fn sum_group<const G: usize>(
         &self,
@@ -381,7 +399,8 @@ impl<const L: usize, const D: usize, S: Lanes<L>> DotBlock<'_, L, D, S> {
         out: &mut Sums<S::Acc>,
     ) {
         let at = |vector: usize| vector * (LANES / L) + register;
-        // Sums of K vectors side by side, the first of which is number `first` of the group.
+        // Computes the sums of K vectors side by side, the first of which is number `first`
+        // of the group.
         macro_rules! sums {
             ($k:expr, $first:expr, |$j:ident, $c:ident| $b:expr) => {{
                 let vector = vector + $first;
@@ -416,7 +435,7 @@ impl<const L: usize, const D: usize, S: Lanes<L>> DotBlock<'_, L, D, S> {
         }
     }
 
-    /// From K sums to their places.
+    /// Reduces and finishes K sums and stores them.
     #[inline(always)]
     fn finish<const K: usize>(&mut self, simd: S, q: S::Q, register: usize, vector: usize, sums: &Sums<S::Acc>) {
         let at = |vector: usize| vector * (LANES / L) + register;
@@ -441,7 +460,7 @@ impl<const L: usize, const D: usize, S: Lanes<L>> DotBlock<'_, L, D, S> {
     }
 }
 
-/// The residues of the first block of `words`.
+/// Unpacks the residues of the first block of `words`.
 #[inline(always)]
 fn unpack_block<const L: usize, const C: usize, S: Lanes<L>>(simd: S, q: S::Q, words: &[u64], out: &mut Block) {
     let words = words[..block_words(C)].as_chunks::<L>().0;

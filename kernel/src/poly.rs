@@ -1,8 +1,9 @@
 //! Polynomials in RNS form, with their domain in the type.
 //!
-//! A polynomial of L limbs modulo q₀…q_{L−1} is limb-major: limb i holds N residues modulo qᵢ as centred integral `f64`.
-//! It does not carry its basis; operations take it and check the number of limbs. The first l limbs of a polynomial *are*
-//! the polynomial modulo q₀…q_{l−1}: levels are [prefix views](RnsPoly::prefix), nothing is copied.
+//! A polynomial of L limbs modulo q₀…q_{L−1} is limb-major: limb i holds N residues modulo qᵢ
+//! as centred integral `f64`. A polynomial does not carry its basis; operations take the basis
+//! and check the number of limbs. The first l limbs of a polynomial *are* the polynomial modulo
+//! q₀…q_{l−1}, so levels are [prefix views](RnsPoly::prefix) and nothing is copied.
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -18,14 +19,14 @@ mod private {
     pub trait Sealed {}
 }
 
-/// [`Coeff`] or [`Eval`].
+/// The domain of a polynomial: [`Coeff`] or [`Eval`].
 pub trait Domain: private::Sealed + Copy + fmt::Debug + Send + Sync + 'static {}
 
-/// Coefficients of X⁰ … X^(N−1).
+/// The coefficients of X⁰ … X^(N−1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coeff {}
 
-/// Values at the odd powers of ψ, in the order of [`crate::ntt`].
+/// The values at the odd powers of ψ, in the order of [`crate::ntt`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Eval {}
 
@@ -34,16 +35,17 @@ impl private::Sealed for Eval {}
 impl Domain for Coeff {}
 impl Domain for Eval {}
 
-/// A polynomial that owns its limbs. Equality is that of representatives, limb by limb; `Debug` shows sizes, not megabytes of residues.
+/// A polynomial that owns its limbs. Two polynomials are equal if their representatives are,
+/// limb by limb. `Debug` shows sizes, not megabytes of residues.
 pub struct RnsPoly<D: Domain> {
     n: usize,
     limbs: usize,
-    /// The limbs, and whatever [`RnsPoly::reshape`] has left behind them.
+    /// The limbs, followed by whatever [`RnsPoly::reshape`] has left behind them.
     data: AVec<f64, ConstAlign<64>>,
     domain: PhantomData<D>,
 }
 
-/// Some limbs of a polynomial, shared.
+/// A shared view of some limbs of a polynomial.
 #[derive(Clone, Copy, Debug)]
 pub struct RnsPolyRef<'a, D: Domain> {
     n: usize,
@@ -52,7 +54,7 @@ pub struct RnsPolyRef<'a, D: Domain> {
     domain: PhantomData<D>,
 }
 
-/// Some limbs of a polynomial, exclusive.
+/// An exclusive view of some limbs of a polynomial.
 #[derive(Debug)]
 pub struct RnsPolyMut<'a, D: Domain> {
     n: usize,
@@ -61,13 +63,13 @@ pub struct RnsPolyMut<'a, D: Domain> {
     domain: PhantomData<D>,
 }
 
-/// Where the data of limbs `from..to` are, pads included.
+/// Returns where the data of limbs `from..to` are, pads included.
 fn range_of(n: usize, limbs: usize, from: usize, to: usize) -> Range<usize> {
     assert!(from <= to && to <= limbs, "limbs {from}..{to} of a polynomial of {limbs} limbs");
     from * limb_stride(n)..to * limb_stride(n)
 }
 
-/// Where the residues of limb i are.
+/// Returns where the residues of limb i are.
 fn limb_of(n: usize, limbs: usize, i: usize) -> Range<usize> {
     let from = range_of(n, limbs, i, i + 1).start;
     from..from + n
@@ -80,39 +82,39 @@ impl<D: Domain> fmt::Debug for RnsPoly<D> {
 }
 
 impl<D: Domain> RnsPoly<D> {
-    /// Zero, in N coefficients and `limbs` limbs.
+    /// Returns the zero polynomial with N coefficients and `limbs` limbs.
     ///
     /// # Panics
-    /// If it is larger than the address space.
+    /// If the polynomial is larger than the address space.
     #[must_use]
     pub fn zero(n: usize, limbs: usize) -> Self {
         let data = AVec::from_iter(64, core::iter::repeat_n(0.0, total(limbs, limb_stride(n))));
         Self { n, limbs, data, domain: PhantomData }
     }
 
-    /// Bytes of memory that a polynomial of this shape takes, pads included.
+    /// The number of bytes that a polynomial of this shape takes in memory, pads included.
     ///
     /// # Panics
-    /// If they are more than `usize::MAX`.
+    /// If the number is more than `usize::MAX`.
     #[must_use]
     pub const fn bytes(n: usize, limbs: usize) -> usize {
         total(total(limbs, limb_stride(n)), size_of::<f64>())
     }
 
-    /// All limbs.
+    /// Returns a view of all limbs.
     #[must_use]
     pub fn view(&self) -> RnsPolyRef<'_, D> {
         let data = &self.data[range_of(self.n, self.limbs, 0, self.limbs)];
         RnsPolyRef { n: self.n, limbs: self.limbs, data, domain: PhantomData }
     }
 
-    /// All limbs, exclusive.
+    /// Returns an exclusive view of all limbs.
     pub fn view_mut(&mut self) -> RnsPolyMut<'_, D> {
         let data = &mut self.data[range_of(self.n, self.limbs, 0, self.limbs)];
         RnsPolyMut { n: self.n, limbs: self.limbs, data, domain: PhantomData }
     }
 
-    /// The polynomial modulo the first `limbs` primes.
+    /// Returns the polynomial modulo the first `limbs` primes.
     ///
     /// # Panics
     /// If there are fewer limbs.
@@ -121,7 +123,7 @@ impl<D: Domain> RnsPoly<D> {
         self.view().range(0, limbs)
     }
 
-    /// [`RnsPoly::prefix`], exclusive.
+    /// Returns an exclusive [`RnsPoly::prefix`].
     ///
     /// # Panics
     /// If there are fewer limbs.
@@ -129,26 +131,28 @@ impl<D: Domain> RnsPoly<D> {
         self.view_mut().split_at(limbs).0
     }
 
-    /// Forgets all limbs but the first `limbs`: the polynomial modulo fewer primes. Does nothing if there are no more. The
-    /// memory is kept; the forgotten limbs are overwritten with zeros, since a later `zeroize` will not reach them.
+    /// Forgets all limbs but the first `limbs`, which leaves the polynomial modulo fewer primes.
+    /// Does nothing if there are no more. The memory is kept; the forgotten limbs are overwritten
+    /// with zeros, since a later `zeroize` will not reach them.
     pub fn truncate(&mut self, limbs: usize) {
         self.limbs = self.limbs.min(limbs);
         self.data[self.limbs * limb_stride(self.n)..].zeroize();
         self.data.truncate(self.limbs * limb_stride(self.n));
     }
 
-    /// Number of limbs that the memory suffices for.
+    /// The number of limbs that the memory suffices for.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.data.capacity() / limb_stride(self.n)
     }
 
-    /// Keeps the first `limbs` limbs, or appends limbs of zeros until there are as many. Where the memory suffices it is kept:
-    /// a polynomial that was made or resized for the most limbs allocates no more. Where it does not, the limbs move, and
-    /// what they leave is not overwritten.
+    /// Keeps the first `limbs` limbs, or appends limbs of zeros until there are as many.
+    /// The memory is kept where it suffices, so a polynomial that was made or resized for the most
+    /// limbs allocates no more. Where the memory does not suffice, the limbs move, and what they
+    /// leave behind is not overwritten.
     ///
     /// # Panics
-    /// If it becomes larger than the address space.
+    /// If the polynomial becomes larger than the address space.
     pub fn resize(&mut self, limbs: usize) {
         let len = total(limbs, limb_stride(self.n));
         self.truncate(limbs);
@@ -157,8 +161,9 @@ impl<D: Domain> RnsPoly<D> {
         self.limbs = limbs;
     }
 
-    /// Keeps the first limbs as they are and takes any number of limbs, further ones of unspecified residues: where the memory suffices nothing
-    /// is written at all. For public polynomials, whose memory serves one result after another: nothing is wiped.
+    /// Changes the number of limbs to any other. The first limbs stay as they are, new limbs have
+    /// unspecified residues: where the memory suffices, nothing is written at all. This is for
+    /// public polynomials whose memory serves one result after another, because nothing is wiped.
     ///
     /// # Panics
     /// As [`RnsPoly::resize`].
@@ -171,8 +176,8 @@ impl<D: Domain> RnsPoly<D> {
         self.limbs = limbs;
     }
 
-    /// Becomes a copy of `source`, whatever the shape was. The memory is kept where it suffices, forgotten limbs are
-    /// overwritten with zeros, both as in [`RnsPoly::resize`].
+    /// Becomes a copy of `source`, whatever the shape was. As in [`RnsPoly::resize`],
+    /// the memory is kept where it suffices and forgotten limbs are overwritten with zeros.
     pub fn copy_from(&mut self, source: RnsPolyRef<'_, D>) {
         let len = source.data.len();
         if let Some(forgotten) = self.data.get_mut(len..) {
@@ -184,19 +189,19 @@ impl<D: Domain> RnsPoly<D> {
         (self.n, self.limbs) = (source.n, source.limbs);
     }
 
-    /// Ring degree N.
+    /// The ring degree N.
     #[must_use]
     pub const fn n(&self) -> usize {
         self.n
     }
 
-    /// Number of limbs.
+    /// The number of limbs.
     #[must_use]
     pub const fn limbs(&self) -> usize {
         self.limbs
     }
 
-    /// Limb i: N centred residues.
+    /// Returns limb i, which is N centred residues.
     ///
     /// # Panics
     /// If i is out of range.
@@ -205,7 +210,7 @@ impl<D: Domain> RnsPoly<D> {
         &self.data[limb_of(self.n, self.limbs, i)]
     }
 
-    /// Limb i, exclusive. Callers keep the residues integral and centred.
+    /// Returns limb i for writing. Callers keep the residues integral and centred.
     ///
     /// # Panics
     /// If i is out of range.
@@ -213,12 +218,13 @@ impl<D: Domain> RnsPoly<D> {
         &mut self.data[limb_of(self.n, self.limbs, i)]
     }
 
-    /// All limbs at once, to spread them over threads.
+    /// Returns all limbs at once, for example to spread them over threads.
     pub fn limbs_mut(&mut self) -> impl ExactSizeIterator<Item = &mut [f64]> {
         self.view_mut().into_limbs_mut()
     }
 
-    /// The same residues under another domain: for code that has transformed the limbs one by one.
+    /// Returns the same residues under another domain. This is for code that has transformed
+    /// the limbs one by one.
     #[must_use]
     pub fn assume_domain<E: Domain>(self) -> RnsPoly<E> {
         RnsPoly { n: self.n, limbs: self.limbs, data: self.data, domain: PhantomData }
@@ -233,20 +239,20 @@ impl<D: Domain> Clone for RnsPoly<D> {
 
 impl<D: Domain> PartialEq for RnsPoly<D> {
     fn eq(&self, other: &Self) -> bool {
-        // Not the pads between limbs: they are unspecified.
+        // The pads between limbs are not compared: they are unspecified.
         self.n == other.n && self.limbs == other.limbs && (0..self.limbs).all(|i| self.limb(i) == other.limb(i))
     }
 }
 
 impl<D: Domain> Zeroize for RnsPoly<D> {
-    /// Overwrites all limbs with zeros: for secret polynomials.
+    /// Overwrites all limbs with zeros, for secret polynomials.
     fn zeroize(&mut self) {
         self.data.as_mut_slice().zeroize();
     }
 }
 
 impl<'a, D: Domain> RnsPolyRef<'a, D> {
-    /// Limbs `from..to`.
+    /// Returns a view of the limbs `from..to`.
     ///
     /// # Panics
     /// If they do not exist.
@@ -256,19 +262,19 @@ impl<'a, D: Domain> RnsPolyRef<'a, D> {
         Self { n: self.n, limbs: to - from, data: &self.data[range], domain: PhantomData }
     }
 
-    /// Ring degree N.
+    /// The ring degree N.
     #[must_use]
     pub const fn n(&self) -> usize {
         self.n
     }
 
-    /// Number of limbs.
+    /// The number of limbs.
     #[must_use]
     pub const fn limbs(&self) -> usize {
         self.limbs
     }
 
-    /// Limb i.
+    /// Returns limb i.
     ///
     /// # Panics
     /// If i is out of range.
@@ -277,7 +283,7 @@ impl<'a, D: Domain> RnsPolyRef<'a, D> {
         &self.data[limb_of(self.n, self.limbs, i)]
     }
 
-    /// Calls `f` with the slices of all limbs and, after them, `extra`; the list lives on the stack.
+    /// Calls `f` with the slices of all limbs, followed by `extra`. The list lives on the stack.
     ///
     /// # Panics
     /// If there are more than [`MAX_DIGIT`] limbs.
@@ -290,17 +296,18 @@ impl<'a, D: Domain> RnsPolyRef<'a, D> {
         f(&list[..self.limbs + usize::from(extra.is_some())])
     }
 
-    /// Calls `f` with some coefficients or values of all limbs; the list lives on the stack.
+    /// Calls `f` with the range `at` of coefficients or values of all limbs.
+    /// The list lives on the stack.
     ///
     /// # Panics
-    /// If there are more than [`MAX_DIGIT`] limbs, or they are shorter.
+    /// If there are more than [`MAX_DIGIT`] limbs, or the limbs are shorter.
     pub(crate) fn with_pieces<R>(&self, at: Range<usize>, f: impl FnOnce(&[&[f64]]) -> R) -> R {
         let mut list = [&[][..]; MAX_DIGIT];
         (0..self.limbs).for_each(|i| list[i] = &self.limb(i)[at.clone()]);
         f(&list[..self.limbs])
     }
 
-    /// A polynomial of its own with the same limbs.
+    /// Copies the limbs into a polynomial that owns them.
     #[must_use]
     pub fn to_owned(&self) -> RnsPoly<D> {
         RnsPoly { n: self.n, limbs: self.limbs, data: AVec::from_slice(64, self.data), domain: PhantomData }
@@ -308,7 +315,8 @@ impl<'a, D: Domain> RnsPolyRef<'a, D> {
 }
 
 impl<'a, D: Domain> RnsPolyMut<'a, D> {
-    /// A polynomial of unspecified residues in a caller's workspace, and the rest of the workspace.
+    /// Takes a polynomial of unspecified residues from a caller's workspace.
+    /// Returns it and the rest of the workspace.
     ///
     /// # Panics
     /// If the workspace is shorter than `limbs` times [`limb_stride`].
@@ -320,7 +328,7 @@ impl<'a, D: Domain> RnsPolyMut<'a, D> {
         (Self { n, limbs, data, domain: PhantomData }, rest)
     }
 
-    /// Limb i, shared.
+    /// Returns limb i for reading.
     ///
     /// # Panics
     /// If i is out of range.
@@ -329,24 +337,25 @@ impl<'a, D: Domain> RnsPolyMut<'a, D> {
         &self.data[limb_of(self.n, self.limbs, i)]
     }
 
-    /// The same limbs, shared.
+    /// Returns a shared view of the same limbs.
     #[must_use]
     pub fn view(&self) -> RnsPolyRef<'_, D> {
         RnsPolyRef { n: self.n, limbs: self.limbs, data: self.data, domain: PhantomData }
     }
 
-    /// The same residues under another domain: for code that has transformed the limbs one by one.
+    /// Returns the same residues under another domain. This is for code that has transformed
+    /// the limbs one by one.
     #[must_use]
     pub fn assume_domain<E: Domain>(self) -> RnsPolyMut<'a, E> {
         RnsPolyMut { n: self.n, limbs: self.limbs, data: self.data, domain: PhantomData }
     }
 
-    /// The same limbs for a shorter time.
+    /// Returns the same limbs for a shorter time.
     pub fn reborrow(&mut self) -> RnsPolyMut<'_, D> {
         RnsPolyMut { n: self.n, limbs: self.limbs, data: self.data, domain: PhantomData }
     }
 
-    /// The first `limbs` limbs, and the others.
+    /// Splits the view into the first `limbs` limbs and the others.
     ///
     /// # Panics
     /// If there are fewer limbs.
@@ -358,19 +367,19 @@ impl<'a, D: Domain> RnsPolyMut<'a, D> {
         (Self { n, limbs, data: head, domain }, Self { n, limbs: self.limbs - limbs, data: tail, domain })
     }
 
-    /// Ring degree N.
+    /// The ring degree N.
     #[must_use]
     pub const fn n(&self) -> usize {
         self.n
     }
 
-    /// Number of limbs.
+    /// The number of limbs.
     #[must_use]
     pub const fn limbs(&self) -> usize {
         self.limbs
     }
 
-    /// Limb i, exclusive.
+    /// Returns limb i for writing.
     ///
     /// # Panics
     /// If i is out of range.
@@ -378,11 +387,11 @@ impl<'a, D: Domain> RnsPolyMut<'a, D> {
         &mut self.data[limb_of(self.n, self.limbs, i)]
     }
 
-    /// Runs of `size` limbs (the last may be shorter), each with the number of its first limb: to convert several limbs at
-    /// once, or to spread them over threads.
+    /// Splits the limbs into runs of `size` limbs (the last may be shorter), each with the number
+    /// of its first limb, to convert several limbs at once or to spread them over threads.
     ///
     /// # Panics
-    /// If size is 0.
+    /// If `size` is 0.
     pub fn groups_mut(&mut self, size: usize) -> impl ExactSizeIterator<Item = (usize, RnsPolyMut<'_, D>)> {
         let (n, stride) = (self.n, limb_stride(self.n));
         self.data
@@ -391,7 +400,7 @@ impl<'a, D: Domain> RnsPolyMut<'a, D> {
             .map(move |(i, data)| (i * size, RnsPolyMut { n, limbs: data.len() / stride, data, domain: PhantomData }))
     }
 
-    /// Calls `f` with the slices of all limbs; the list lives on the stack.
+    /// Calls `f` with the slices of all limbs. The list lives on the stack.
     ///
     /// # Panics
     /// If there are more than [`GROUP`] limbs.
@@ -403,18 +412,18 @@ impl<'a, D: Domain> RnsPolyMut<'a, D> {
         f(&mut list[..limbs])
     }
 
-    /// All limbs at once.
+    /// Returns all limbs at once.
     pub fn into_limbs_mut(self) -> impl ExactSizeIterator<Item = &'a mut [f64]> {
         let n = self.n;
         self.data.chunks_exact_mut(limb_stride(n)).map(move |limb| &mut limb[..n])
     }
 
-    /// a ← 0.
+    /// Sets all residues to 0.
     pub fn fill_zero(&mut self) {
         self.data.fill(0.0);
     }
 
-    /// Overwrites with the limbs of `source`.
+    /// Overwrites the limbs with those of `source`.
     ///
     /// # Panics
     /// If the shapes differ.
@@ -423,7 +432,7 @@ impl<'a, D: Domain> RnsPolyMut<'a, D> {
         self.data.copy_from_slice(source.data);
     }
 
-    /// a ← a + b modulo the first primes of `basis`.
+    /// Adds b: a ← a + b modulo the first primes of `basis`.
     ///
     /// # Panics
     /// If the shapes differ or the basis has fewer primes than the polynomials have limbs.
@@ -432,7 +441,7 @@ impl<'a, D: Domain> RnsPolyMut<'a, D> {
         (0..self.limbs).for_each(|i| basis.table(i).add_assign(self.limb_mut(i), b.limb(i)));
     }
 
-    /// a ← a − b.
+    /// Subtracts b: a ← a − b.
     ///
     /// # Panics
     /// As [`RnsPolyMut::add_assign`].
@@ -441,7 +450,7 @@ impl<'a, D: Domain> RnsPolyMut<'a, D> {
         (0..self.limbs).for_each(|i| basis.table(i).sub_assign(self.limb_mut(i), b.limb(i)));
     }
 
-    /// a ← −a.
+    /// Negates: a ← −a.
     ///
     /// # Panics
     /// If the basis has fewer primes than the polynomial has limbs.
@@ -449,10 +458,11 @@ impl<'a, D: Domain> RnsPolyMut<'a, D> {
         (0..self.limbs).for_each(|i| basis.table(i).neg_assign(self.limb_mut(i)));
     }
 
-    /// a ← c·a for one residue c in [0, qᵢ) per limb.
+    /// Multiplies each limb by a constant: a ← c·a for one residue c in [0, qᵢ) per limb.
     ///
     /// # Panics
-    /// If the number of constants differs or the basis has fewer primes than the polynomial has limbs.
+    /// If the number of constants differs or the basis has fewer primes than the polynomial has
+    /// limbs.
     pub fn mul_scalars_assign(&mut self, basis: &RnsBasis, c: &[u64]) {
         assert!(self.limbs == c.len(), "{} limbs and {} constants", self.limbs, c.len());
         (0..self.limbs).for_each(|i| basis.table(i).mul_scalar_assign(self.limb_mut(i), c[i]));
@@ -460,7 +470,7 @@ impl<'a, D: Domain> RnsPolyMut<'a, D> {
 }
 
 impl RnsPolyMut<'_, Eval> {
-    /// a ← a·b.
+    /// Multiplies by b: a ← a·b.
     ///
     /// # Panics
     /// As [`RnsPolyMut::add_assign`].
@@ -469,7 +479,7 @@ impl RnsPolyMut<'_, Eval> {
         (0..self.limbs).for_each(|i| basis.table(i).mul_assign(self.limb_mut(i), b.limb(i)));
     }
 
-    /// a ← a + b·c.
+    /// Adds a product: a ← a + b·c.
     ///
     /// # Panics
     /// As [`RnsPolyMut::add_assign`].
@@ -480,10 +490,12 @@ impl RnsPolyMut<'_, Eval> {
 }
 
 impl RnsPoly<Coeff> {
-    /// The polynomial with small signed coefficients, modulo the first `limbs` primes of any basis: secrets and errors.
+    /// Returns the polynomial with these small signed coefficients, modulo the first `limbs` primes
+    /// of any basis. Secrets and errors are made this way.
     ///
     /// # Panics
-    /// If the number of coefficients is not a power of two, or the polynomial larger than the address space.
+    /// If the number of coefficients is not a power of two, or the polynomial is larger than
+    /// the address space.
     #[must_use]
     pub fn from_small(coefficients: &[i8], limbs: usize) -> Self {
         assert!(coefficients.len().is_power_of_two(), "{} coefficients", coefficients.len());
@@ -494,7 +506,7 @@ impl RnsPoly<Coeff> {
         poly
     }
 
-    /// Transforms all limbs.
+    /// Transforms all limbs into values.
     ///
     /// # Panics
     /// If the basis has fewer primes than the polynomial has limbs.
@@ -506,7 +518,7 @@ impl RnsPoly<Coeff> {
 }
 
 impl RnsPoly<Eval> {
-    /// Transforms all limbs back.
+    /// Transforms all limbs back into coefficients.
     ///
     /// # Panics
     /// If the basis has fewer primes than the polynomial has limbs.

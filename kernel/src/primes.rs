@@ -1,4 +1,4 @@
-//! Search for NTT-friendly primes q = 1 mod 2N.
+//! The search for NTT-friendly primes q = 1 mod 2N.
 
 use alloc::vec::Vec;
 
@@ -7,16 +7,16 @@ use crate::modulus::Modulus;
 
 pub use crate::modulus::is_prime;
 
-/// Which way [`NttPrimes`] walks from its starting size.
+/// The direction in which [`NttPrimes`] walks from its starting size.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Direction {
-    /// From the first candidate at or above the size, upwards.
+    /// Upwards, from the first candidate at or above the size.
     Ascending,
-    /// From the first candidate below the size, downwards.
+    /// Downwards, from the first candidate below the size.
     Descending,
 }
 
-/// The primes q = 1 mod 2N from a given size on, one after the other, all distinct and below 2^50.
+/// An iterator over the primes q = 1 mod 2N from a given size on, all distinct and below 2^50.
 ///
 /// ```
 /// use hetal_kernel::primes::{Direction, NttPrimes};
@@ -32,8 +32,8 @@ pub struct NttPrimes {
 }
 
 impl NttPrimes {
-    /// Starts at `size` (a value, not a number of bits) for ring degree 2^log_n. Ascending yields primes ≥ size,
-    /// descending yields primes < size, so that the two directions never meet.
+    /// Starts at `size` (a value, not a number of bits) for ring degree 2^log_n. Ascending yields
+    /// primes ≥ size and descending yields primes < size, so the two directions never meet.
     ///
     /// # Errors
     /// [`Error::RingDegree`] if log_n > 17, [`Error::PrimeSize`] if size > 2^50.
@@ -72,11 +72,12 @@ impl Iterator for NttPrimes {
     }
 }
 
-/// The `count` primes q = 1 mod 2N nearest below 2^bits, in descending order.
+/// Returns the `count` primes q = 1 mod 2N nearest below 2^bits, in descending order.
 ///
 /// # Errors
-/// [`Error::RingDegree`] if log_n > 17, [`Error::Count`] for bits outside log_n + 2 … 50: smaller primes are not 1 modulo
-/// 2N, larger ones are not moduli; [`Error::NotEnoughPrimes`] if fewer exist.
+/// [`Error::RingDegree`] if log_n > 17, [`Error::Count`] for bits outside log_n + 2 … 50 (smaller
+/// primes are not 1 modulo 2N, larger ones are not moduli), [`Error::NotEnoughPrimes`] if fewer
+/// exist.
 pub fn below_bits(log_n: u32, bits: u32, count: usize) -> Result<Vec<Modulus>, Error> {
     if log_n > crate::MAX_LOG_N {
         return Err(Error::RingDegree { log_n });

@@ -1,5 +1,5 @@
-//! Random polynomials: uniform, ternary and Gaussian coefficients from any [`rand_core`] generator, and the seeds that
-//! stand for public uniform polynomials.
+//! Random polynomials: uniform, ternary and Gaussian coefficients from any [`rand_core`] generator,
+//! and the seeds that stand for public uniform polynomials.
 //!
 //! | sampler | for | time | distance from the exact distribution |
 //! |---|---|---|---|
@@ -10,17 +10,18 @@
 //!
 //! Distances are total variation distances, and assume that the generator's words are uniform.
 //!
-//! *Constant time* means that no branch and no memory address depends on a sampled value or on the random words; the
-//! time depends on the length of the output (and on a fixed weight, which is public) alone. It is a property of this
-//! source and of the machine code that was looked at (x86-64, Rust 1.95), not a promise of the language: a compiler is
-//! free to undo it.
+//! *Constant time* means that no branch and no memory address depends on a sampled value or on
+//! the random words: the time depends only on the length of the output (and on a fixed weight,
+//! which is public). This is a property of the source and of the machine code that was inspected
+//! (x86-64, Rust 1.95), not a promise of the language: a compiler is free to undo it.
 //!
-//! The secret samplers ask for a [`CryptoRng`] and wipe their own buffers of random words, though not what the compiler
-//! copies to registers and spill slots, which no safe code can reach. The output buffer belongs to the caller, who wipes
-//! it.
+//! The secret samplers require a [`CryptoRng`] and wipe their own buffers of random words.
+//! They cannot wipe what the compiler copies to registers and spill slots, which no safe code can
+//! reach. The output buffer belongs to the caller, who wipes it.
 //!
-//! Words are taken from the generator in order and none is skipped, so on a generator whose `fill_bytes` and `next_u64`
-//! read the same stream (ChaCha) the output is a portable function of the seed.
+//! Words are taken from the generator in order and none is skipped.
+//! So, on a generator whose `fill_bytes` and `next_u64` read the same stream (ChaCha),
+//! the output is a portable function of the seed.
 
 use pulp::{Arch, NullaryFnOnce};
 use rand_chacha::ChaCha20Rng;
@@ -30,28 +31,32 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 use crate::modulus::Modulus;
 
-/// Samples worked on at a time, so that calls into the generator and into vector code are few.
+/// The number of samples handled at a time, so that calls into the generator and into vector code
+/// are few.
 const BLOCK: usize = 64;
 
-/// Fills `out` with independent uniform residues modulo q, centred: integers in [−(q−1)/2, (q−1)/2].
+/// Fills `out` with independent uniform residues modulo q, centred:
+/// integers in [−(q−1)/2, (q−1)/2].
 ///
-/// Exactly uniform: every little-endian 64-bit word of the generator is cut to its low q.[bits](Modulus::bits)() bits,
-/// words that are not below q are rejected, the others become the coefficients in order. Fewer than half of the words
-/// are rejected. The number of words drawn depends on their values, so this is for public polynomials only
-/// (`_vartime`).
+/// The distribution is exactly uniform: every little-endian 64-bit word of the generator is cut to
+/// its low q.[bits](Modulus::bits)() bits, words that are not below q are rejected, and the others
+/// become the coefficients in order. Fewer than half of the words are rejected. The number of words
+/// drawn depends on their values, so this is for public polynomials only (`_vartime`).
 pub fn uniform_into<R: Rng + ?Sized>(q: &Modulus, rng: &mut R, out: &mut [f64]) {
     let mask = u64::MAX >> (u64::BITS - q.bits());
     let (q, half) = (q.value() as i64, (q.value() / 2) as i64);
     let mut buffer = [0; 8 * BLOCK];
     let mut filled = 0;
     while filled < out.len() {
-        // Never more words than coefficients still missing: none is drawn in vain, none is accepted beyond the end.
+        // The loop never draws more words than coefficients are missing: none is drawn in vain,
+        // and none is accepted beyond the end.
         let bytes = &mut buffer[..8 * BLOCK.min(out.len() - filled)];
         rng.fill_bytes(bytes);
         for &word in bytes.as_chunks().0 {
             let candidate = (u64::from_le_bytes(word) & mask) as i64;
-            // Branches would be mispredicted at every second word. So q is subtracted through a mask where the sign says
-            // so, and the result is always written, but kept only if the index moves on.
+            // A branch would be mispredicted at every second word. So q is subtracted through
+            // a mask where the sign says so, and the result is always written but kept only if
+            // the index moves on.
             let centred = candidate - (q & ((half - candidate) >> 63));
             out[filled] = centred as f64;
             filled += usize::from(candidate < q);
@@ -61,26 +66,28 @@ pub fn uniform_into<R: Rng + ?Sized>(q: &Modulus, rng: &mut R, out: &mut [f64]) 
 
 /// Fills `out` with independent coefficients uniform over {−1, 0, 1}, in constant time.
 ///
-/// A coefficient is ⌊3w / 2^64⌋ − 1 for one uniform 64-bit word w. Nothing is rejected; 3 does not divide 2^64, so
-/// −1 has probability (2^64 + 2) / (3·2^64) and 0 and 1 have (2^64 − 1) / (3·2^64) each: a total variation distance of
-/// (2/3)·2^−64 from uniform.
+/// A coefficient is ⌊3w / 2^64⌋ − 1 for one uniform 64-bit word w. Nothing is rejected.
+/// As 3 does not divide 2^64, −1 has probability (2^64 + 2) / (3·2^64), and 0 and 1 have
+/// (2^64 − 1) / (3·2^64) each. The total variation distance from uniform is (2/3)·2^−64.
 pub fn ternary_into(rng: &mut (impl CryptoRng + ?Sized), out: &mut [i8]) {
     for_each_word(rng, out, |x, word| *x = mul_high(word, 3) as i8 - 1);
 }
 
 /// Fills `out` with a uniform vector of exactly `weight` nonzero coefficients ±1, in constant time.
 ///
-/// Selection sampling (Knuth, *The Art of Computer Programming* 2, Algorithm 3.4.2 S): with n the length, coefficient i
-/// is nonzero with probability r / (n − i), r being the number of nonzeros still missing. This makes every set of
-/// `weight` positions equally likely. The test is ⌊w·(n − i) / 2^64⌋ < r for a uniform 64-bit word w, computed without
-/// a branch; signs are independent fair bits.
+/// This is selection sampling (Knuth, *The Art of Computer Programming* 2, Algorithm 3.4.2 S).
+/// With n the length, coefficient i is nonzero with probability r / (n − i), where r is the number
+/// of nonzeros still missing. This makes every set of `weight` positions equally likely.
+/// The test is ⌊w·(n − i) / 2^64⌋ < r for a uniform 64-bit word w, computed without a branch.
+/// Signs are independent fair bits.
 ///
-/// *The weight is exact.* r ≤ n − i holds at every step: the left side of the test is below n − i, so the coefficient is
-/// nonzero for certain once r = n − i, and for certain not once r = 0.
+/// *The weight is exact.* r ≤ n − i holds at every step, because the left side of the test is below
+/// n − i: the coefficient is certainly nonzero once r = n − i and certainly zero once r = 0.
 ///
-/// *The distance from uniform is below n·2^−64.* The test holds for exactly ⌈2^64·r / (n − i)⌉ of the 2^64 words, so
-/// its probability exceeds r / (n − i) by less than 2^−64, whatever was chosen before. Replace the n tests by exact ones
-/// one after the other: each replacement changes the distribution of the whole vector by less than 2^−64.
+/// *The distance from uniform is below n·2^−64.* The test holds for exactly ⌈2^64·r / (n − i)⌉
+/// of the 2^64 words, so its probability exceeds r / (n − i) by less than 2^−64,
+/// whatever was chosen before. If the n tests are replaced by exact ones one after the other,
+/// each replacement changes the distribution of the whole vector by less than 2^−64.
 ///
 /// # Errors
 /// [`Error::HammingWeight`] if `weight` exceeds the length; `out` is then unchanged.
@@ -94,7 +101,8 @@ pub fn ternary_fixed_weight_into(
     }
     let (mut missing, mut left) = (weight as u64, out.len() as u64);
     for_each_word(rng, out, |x, word| {
-        // Both are below 2^63 (no slice is longer), so the top bit of the difference is the comparison.
+        // Both are below 2^63 (no slice is longer), so the top bit of the difference is the result
+        // of the comparison.
         let hit = mul_high(word, left).wrapping_sub(missing) >> 63;
         *x = hit as i8;
         missing -= hit;
@@ -110,24 +118,26 @@ pub fn ternary_fixed_weight_into(
     Ok(())
 }
 
-/// Standard deviation of the Gaussian that [`gaussian_into`] rounds: the σ of the security tables of the
-/// [HomomorphicEncryption.org standard](https://eprint.iacr.org/2019/939) (8/√(2π) = 3.19…, by custom 3.2).
+/// The standard deviation of the Gaussian that [`gaussian_into`] rounds: the σ of the security
+/// tables of the [HomomorphicEncryption.org standard](https://eprint.iacr.org/2019/939)
+/// (8/√(2π) = 3.19…, by custom 3.2).
 pub const SIGMA: f64 = 3.2;
 
-/// The largest magnitude that [`gaussian_into`] returns, 42 = 13.1·[`SIGMA`]. The exact distribution exceeds it with
-/// probability 2^−131.3 a coefficient.
+/// The largest magnitude that [`gaussian_into`] returns, 42 = 13.1·[`SIGMA`].
+/// The exact distribution exceeds it with probability 2^−131.3 a coefficient.
 pub const GAUSSIAN_BOUND: i8 = MAGNITUDE_CDF.len() as i8;
 
 /// Fills `out` with independent rounded Gaussians ⌊N(0, [`SIGMA`]²)⌉, in constant time.
 ///
-/// The variance of the integers is σ² + 1/12 = 3.213². Inversion of the cumulative distribution function, as Peikert
-/// ([CRYPTO 2010](https://eprint.iacr.org/2010/088)) does it for discrete Gaussians: a sample takes two 64-bit words;
-/// their upper 63 bits make a uniform 126-bit number u, which is compared with *all* the thresholds
-/// round(2^126·P(|X| < k)), k = 1, 2, … [`GAUSSIAN_BOUND`]. The number of thresholds that u reaches is the magnitude, and
+/// The variance of the integers is σ² + 1/12 = 3.213². The cumulative distribution function is
+/// inverted as Peikert ([CRYPTO 2010](https://eprint.iacr.org/2010/088)) does it for discrete
+/// Gaussians: a sample takes two 64-bit words, and their upper 63 bits form a uniform 126-bit
+/// number u, which is compared with *all* the thresholds round(2^126·P(|X| < k)), k = 1,
+/// 2, … [`GAUSSIAN_BOUND`]. The number of thresholds that u reaches is the magnitude;
 /// the lowest bit of the first word is the sign.
 ///
-/// Each threshold is off by at most 2^−127, so together with the cut tail (see [`GAUSSIAN_BOUND`]) the total variation
-/// distance of a coefficient from the exact distribution is below 2^−122.
+/// Each threshold is off by at most 2^−127, so together with the cut tail (see [`GAUSSIAN_BOUND`])
+/// the total variation distance of a coefficient from the exact distribution is below 2^−122.
 pub fn gaussian_into(rng: &mut (impl CryptoRng + ?Sized), out: &mut [i8]) {
     let arch = Arch::new();
     let mut buffer = Zeroizing::new([0; 16 * BLOCK]);
@@ -148,8 +158,9 @@ pub fn gaussian_into(rng: &mut (impl CryptoRng + ?Sized), out: &mut [i8]) {
     }
 }
 
-/// Counts the entries of [`MAGNITUDE_CDF`] that each of the numbers `low + 2^63·high` reaches: plain loops over arrays,
-/// which the compiler turns into vector instructions for whatever the machine has.
+/// Counts the entries of [`MAGNITUDE_CDF`] that each of the numbers `low + 2^63·high` reaches.
+/// These are plain loops over arrays, which the compiler turns into vector instructions for
+/// whatever the machine has.
 struct CountReached<'a> {
     numbers: &'a [[i64; BLOCK]; 2],
     counts: &'a mut [i64; BLOCK],
@@ -172,8 +183,9 @@ impl NullaryFnOnce for CountReached<'_> {
     }
 }
 
-/// round(2^126·P(|X| < k)) for k = 1, 2, … and X = ⌊N(0, 3.2²)⌉, where P(|X| < k) = erf((k − 1/2) / (3.2·√2)), as far
-/// as it is below 2^126. `tests/sampler.rs` recomputes all of them with 512 fractional bits.
+/// The thresholds round(2^126·P(|X| < k)) for k = 1, 2, … as far as they are below 2^126,
+/// where X = ⌊N(0, 3.2²)⌉ and P(|X| < k) = erf((k − 1/2) / (3.2·√2)).
+/// `tests/sampler.rs` recomputes all of them with 512 fractional bits.
 const MAGNITUDE_CDF: [u128; 42] = [
     0x07f2_4db3_ee40_ace2_e0a1_6d12_9c8e_cca5,
     0x1716_8e1e_2954_4c77_395b_d6a9_05ff_92eb,
@@ -219,13 +231,15 @@ const MAGNITUDE_CDF: [u128; 42] = [
     0x3fff_ffff_ffff_ffff_ffff_ffff_ffff_fffe,
 ];
 
-/// ⌊a·b / 2^64⌋: for a uniform word a, a number below b that is uniform up to 2^−64.
+/// Returns ⌊a·b / 2^64⌋. For a uniform word a, this is a number below b that is uniform up
+/// to 2^−64.
 #[inline]
 const fn mul_high(a: u64, b: u64) -> u64 {
     ((a as u128 * b as u128) >> 64) as u64
 }
 
-/// Calls `sample` on every element of `out`, in order, with one uniform word each. The words are wiped.
+/// Calls `sample` on every element of `out`, in order, with one uniform word each.
+/// The words are wiped.
 fn for_each_word<T>(rng: &mut (impl CryptoRng + ?Sized), out: &mut [T], mut sample: impl FnMut(&mut T, u64)) {
     let mut buffer = Zeroizing::new([0; 8 * BLOCK]);
     for chunk in out.chunks_mut(BLOCK) {
@@ -237,17 +251,19 @@ fn for_each_word<T>(rng: &mut (impl CryptoRng + ?Sized), out: &mut [T], mut samp
     }
 }
 
-/// 32 bytes that stand for public uniform polynomials, such as the `a` parts of keys and fresh ciphertexts.
+/// A seed of 32 bytes that stands for public uniform polynomials, such as the `a` parts of keys and
+/// fresh ciphertexts.
 ///
-/// *A seed is public*: it is stored and sent in place of what it expands to, it shows in `Debug`, and it is not wiped.
-/// Never expand a secret or an error from one. The type helps: [`expand`](Self::expand) gives an [`Rng`], not the
-/// [`CryptoRng`] that the secret samplers want. Every object gets its own fresh seed; the use of one seed for two keys
-/// or ciphertexts gives them the same `a`, which breaks their security.
+/// *A seed is public*: it is stored and sent in place of what it expands to, it shows in `Debug`,
+/// and it is not wiped. Never expand a secret or an error from a seed.
+/// The type helps: [`expand`](Self::expand) gives an [`Rng`], not the [`CryptoRng`] that the secret
+/// samplers require. Every object gets its own fresh seed: two keys or ciphertexts from one seed
+/// have the same `a`, which breaks their security.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seed([u8; 32]);
 
 impl Seed {
-    /// Length in bytes.
+    /// The length in bytes.
     pub const LEN: usize = 32;
 
     /// Draws a fresh seed.
@@ -258,23 +274,24 @@ impl Seed {
         Self(bytes)
     }
 
-    /// Takes a stored seed.
+    /// Makes a seed from its stored bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
         Self(bytes)
     }
 
-    /// The bytes to store.
+    /// Returns the bytes to store.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
         &self.0
     }
 
-    /// The key stream of ChaCha20 (Bernstein, 2008) under this seed as key and with `stream` as the little-endian 64-bit
-    /// nonce, from block 0 on.
+    /// Returns the key stream of ChaCha20 (Bernstein, 2008) with this seed as the key and `stream`
+    /// as the little-endian 64-bit nonce, from block 0 on.
     ///
-    /// The 2^64 streams of a seed are independent of each other, so that the parts of an object (the limbs of each digit
-    /// of a key) take one each and can be expanded in any order, in parallel or on their own.
+    /// The 2^64 streams of a seed are independent of each other, so that the parts of an object
+    /// (the limbs of each digit of a key) take one each and can be expanded in any order,
+    /// in parallel or on their own.
     #[must_use]
     pub fn expand(&self, stream: u64) -> impl Rng + use<> {
         let mut rng = ChaCha20Rng::from_seed(self.0);

@@ -16,18 +16,19 @@ use crate::rns::MAX_DIGIT;
 use crate::sampler::{self, Seed};
 use crate::scratch::{Scratch, total};
 
-/// A key that switches from s to s′ under one [`Gadget`]: for each digit d a pair (b_d, a_d) modulo QP with
-/// b_d + a_d·s′ = e_d + P·s·\[limb in digit d\]. Public.
+/// A key that switches from s to s′ under one [`Gadget`]. For each digit d it holds a pair
+/// (b_d, a_d) modulo QP with b_d + a_d·s′ = e_d + P·s·\[limb in digit d\]. It is public.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeySwitchKey {
     seed: Seed,
-    /// b_0, a_0, b_1, a_1, …
+    /// The parts in the order b_0, a_0, b_1, a_1, …
     parts: PackedPolys,
 }
 
 impl KeySwitchKey {
-    /// A key from the secret `from` (limbs of q) to the secret `to` (limbs of QP), both in values. Errors are drawn from
-    /// `rng` (rounded Gaussian, [`sampler::gaussian_into`]); the a parts expand from a fresh seed.
+    /// Generates a key from the secret `from` (limbs of q) to the secret `to` (limbs of QP),
+    /// both in values. Errors are drawn from `rng` (rounded Gaussian, [`sampler::gaussian_into`]);
+    /// the a parts expand from a fresh seed.
     ///
     /// # Panics
     /// If the shapes are not those of the gadget.
@@ -62,13 +63,13 @@ impl KeySwitchKey {
                 parts.pack(qp, 2 * d, j, &b);
             }
         }
-        // The errors, P·s and a·s′.
+        // Wipes the errors, a·s′ and P·s, which are secret.
         error.zeroize();
         [a, product].iter_mut().for_each(|limb| limb.zeroize());
         Self { seed, parts }
     }
 
-    /// The relinearisation key s² → s. `secret`: limbs of QP, in values.
+    /// Generates the relinearisation key s² → s. `secret` has the limbs of QP, in values.
     ///
     /// # Panics
     /// If the shape is not that of the gadget.
@@ -82,8 +83,9 @@ impl KeySwitchKey {
         key
     }
 
-    /// The key for X → X^g: from s to s(X^(1/g)). Switch first, then apply the [`Automorphism`] g to both parts of
-    /// the result, which is then under s. In this order decomposed digits serve every g (hoisting).
+    /// Generates the key for X → X^g, which switches from s to s(X^(1/g)). Switch first,
+    /// then apply the [`Automorphism`] g to both parts of the result, which is then under s.
+    /// In this order, decomposed digits serve every g (hoisting).
     ///
     /// # Panics
     /// If the shape is not that of the gadget, or g belongs to another ring.
@@ -101,10 +103,10 @@ impl KeySwitchKey {
         key
     }
 
-    /// (b_d, a_d) of digit d, modulo QP, unpacked.
+    /// Returns (b_d, a_d) of digit d modulo QP, unpacked.
     ///
     /// # Panics
-    /// If there is no digit d, or the key has not the shape of the gadget.
+    /// If there is no digit d, or the key does not have the shape of the gadget.
     #[must_use]
     pub fn part(&self, gadget: &Gadget, d: usize) -> [RnsPoly<Eval>; 2] {
         assert!(d < self.parts.len() / 2, "digit {d} of {}", self.parts.len() / 2);
@@ -117,20 +119,23 @@ impl KeySwitchKey {
         &self.seed
     }
 
-    /// Bytes of memory of a key under this gadget.
+    /// The number of bytes that a key under this gadget takes in memory.
     ///
     /// # Panics
-    /// If they are more than `usize::MAX`: no such key can be made.
+    /// If the number is more than `usize::MAX`: no such key can be made.
     #[must_use]
     pub fn memory_bytes(gadget: &Gadget) -> usize {
         PackedPolys::bytes(gadget.qp(), 2 * gadget.digits(gadget.q().len()))
     }
 
-    /// Inner product of lifted digits with one part of the key (b_d, a_d) at one limb: out ← Σ_d digits\[d\]·b_d (`part` 0) or ·a_d (1), then
-    /// what `finish` says. `at` is a limb of [`Gadget::qp`] ([`Gadget::qp_index`]), `digits` holds that limb of every digit.
+    /// Computes the inner product of lifted digits with one part of the key at one limb:
+    /// out ← Σ_d digits\[d\]·b_d if `part` is 0, or Σ_d digits\[d\]·a_d if it is 1.
+    /// Then `finish` is applied. `at` is a limb of [`Gadget::qp`] ([`Gadget::qp_index`]);
+    /// `digits` holds that limb of every digit.
     ///
     /// # Panics
-    /// If `at`, `part`, the number of digits or a length is wrong, or the key has not the shape of the gadget.
+    /// If `at`, `part`, the number of digits or a length is wrong, or the key does not have
+    /// the shape of the gadget.
     pub fn accumulate_limb(
         &self,
         gadget: &Gadget,
@@ -155,8 +160,8 @@ impl KeySwitchKey {
         gadget.qp().table(at).dot_packed_into(out, digits, keys, finish);
     }
 
-    /// [`KeySwitchKey::accumulate_limb`] for both parts and all limbs of decomposed digits ([`Gadget::decompose`]), on one thread. The result
-    /// is modulo QP, not divided by P.
+    /// Does [`KeySwitchKey::accumulate_limb`] for both parts and all limbs of decomposed digits
+    /// ([`Gadget::decompose`]), on one thread. The result is modulo QP, not divided by P.
     ///
     /// # Panics
     /// If a shape does not fit.
@@ -176,7 +181,7 @@ impl KeySwitchKey {
         }
     }
 
-    /// Length of the compressed bytes under this gadget.
+    /// The length of the compressed bytes under this gadget.
     ///
     /// # Panics
     /// As [`KeySwitchKey::memory_bytes`].
@@ -188,8 +193,8 @@ impl KeySwitchKey {
         parts.checked_add(Seed::LEN).expect("a length beyond the address space")
     }
 
-    /// Writes the compressed form: the seed of the a parts, then the limbs of every b part ([`bytes::encode_limb`]). The form
-    /// says nothing about the gadget; containers have to.
+    /// Writes the compressed form: the seed of the a parts, then the limbs of every b part
+    /// ([`bytes::encode_limb`]). The form does not identify the gadget; containers have to.
     ///
     /// # Panics
     /// If the length is not [`KeySwitchKey::encoded_len`].
@@ -211,7 +216,8 @@ impl KeySwitchKey {
     /// Reads the compressed form and expands the a parts.
     ///
     /// # Errors
-    /// [`Error::Length`], before anything is allocated, and [`Error::Residue`].
+    /// [`Error::Length`] for a wrong length, before anything is allocated, and [`Error::Residue`]
+    /// for a residue that is not below its modulus.
     ///
     /// # Panics
     /// As [`KeySwitchKey::memory_bytes`].
@@ -240,7 +246,7 @@ impl KeySwitchKey {
     }
 }
 
-/// Limb j of a_d: every limb of every digit has its own stream of the seed.
+/// Expands limb j of a_d. Every limb of every digit has its own stream of the seed.
 fn expand_limb(seed: &Seed, d: usize, j: usize, q: &Modulus, out: &mut [f64]) {
     sampler::uniform_into(q, &mut seed.expand(((d as u64) << 32) | j as u64), out);
 }

@@ -1,8 +1,10 @@
-//! Hybrid key-switching (Han and Ki, CT-RSA 2020): from a product with one secret to a product with another.
+//! Hybrid key-switching (Han and Ki, CT-RSA 2020): turns a product with one secret into a product
+//! with another.
 //!
-//! The limbs q₀…q_L are cut into digits of α limbs. A key for s → s′ holds for each digit d an encryption under s′,
-//! modulo QP, of P·s in the limbs of that digit and of 0 in all others. To switch c, each digit \[c\]_{Q_d} is lifted to all limbs of
-//! QP (ModUp), multiplied with its part of the key, summed, and divided by P (ModDown):
+//! The limbs q₀…q_L are split into digits of α limbs. A key for s → s′ holds, for each digit d,
+//! an encryption under s′ modulo QP: of P·s in the limbs of that digit and of 0 in all others.
+//! To switch c, each digit \[c\]_{Q_d} is lifted to all limbs of QP (ModUp) and multiplied with its
+//! part of the key; the products are summed and divided by P (ModDown):
 //!
 //! (b, a) = Σ_d ModUp(\[c\]_{Q_d})·(b_d, a_d) / P,   b + a·s′ ≈ c·s.
 //!
@@ -14,15 +16,18 @@
 //! | inner product | [`KeySwitchKey::accumulate_limb`] | 2D(l + k) limb products |
 //! | ModDown | [`ModDown`] | 2k inverse NTT, 2l conversions of k + 1 terms, 2l NTT |
 //!
-//! Every row works limb by limb on disjoint outputs, so callers can spread it over threads; [`Gadget::switch`] is the
-//! sequence on one thread. Lifted digits can be kept ([`Gadget::decompose`]) and used for many keys (hoisting, Halevi and
-//! Shoup, CRYPTO 2018); sums modulo QP can be kept and divided by P once.
+//! Every row works limb by limb on disjoint outputs, so callers can spread it over threads;
+//! [`Gadget::switch`] does the whole sequence on one thread. Lifted digits can be kept
+//! ([`Gadget::decompose`]) and used for many keys (hoisting, Halevi and Shoup, CRYPTO 2018);
+//! sums modulo QP can be kept and divided by P once.
 //!
-//! **Noise.** The conversions are centred: \[c\]_{Q_d} has coefficients of at most Q_d/2, the division rounds to nearest. With
-//! errors of size B_e in the key, h = ‖s′‖₁ and P ≥ Q_d, |b + a·s′ − c·s| ≤ D·N·B_e·max(Q_d)/(2P) + (1 + h)/2.
+//! **Noise.** The conversions are centred: \[c\]_{Q_d} has coefficients of at most Q_d/2,
+//! and the division rounds to nearest. With errors of size B_e in the key, h = ‖s′‖₁ and P ≥ Q_d,
+//! |b + a·s′ − c·s| ≤ D·N·B_e·max(Q_d)/(2P) + (1 + h)/2.
 //!
-//! **Keys for a level.** A gadget made from fewer limbs ([`RnsBasis::range`]) and fewer special primes shares all tables and has
-//! smaller, faster keys: rotations that happen only at low levels should have one of their own.
+//! **Keys for a level.** A gadget made from fewer limbs ([`RnsBasis::range`]) and fewer special
+//! primes shares all tables and has smaller, faster keys. Rotations that happen only at low levels
+//! should have such a gadget.
 
 mod key;
 
@@ -46,24 +51,26 @@ pub struct Gadget {
     qp: RnsBasis,
     alpha: usize,
     mod_down: ModDown,
-    /// For digit d and its length r = 1 … α (shorter at lower levels), at \[d\]\[r − 1\].
+    /// The tables of digit d at length r = 1 … α (it is shorter at lower levels)
+    /// are \[d\]\[r − 1\].
     digits: Vec<Vec<Digit>>,
 }
 
 #[derive(Clone, Debug)]
 struct Digit {
-    /// From its limbs to all limbs of QP.
+    /// Converts from the limbs of the digit to all limbs of QP.
     converter: BaseConverter,
     scales: Vec<InverseScale>,
 }
 
 impl Gadget {
-    /// Digits of `alpha` limbs of `q`, special primes `p`.
+    /// Builds a gadget with digits of `alpha` limbs of `q` and the special primes `p`.
     ///
     /// # Errors
-    /// [`Error::Count`] if alpha or the number of digits is outside 1 … [`MAX_DIGIT`], [`Error::SpecialModulusTooSmall`] if P
-    /// is more than 2 bits below the largest digit (the noise of a switch would be that much above the rounding error), and
-    /// those of [`ModDown::new`].
+    /// [`Error::Count`] if alpha or the number of digits is outside 1 … [`MAX_DIGIT`],
+    /// [`Error::SpecialModulusTooSmall`] if P is more than 2 bits below the largest digit
+    /// (the noise of a switch would be that much above the rounding error), and the errors
+    /// of [`ModDown::new`].
     pub fn new(q: &RnsBasis, p: &RnsBasis, alpha: usize) -> Result<Self, Error> {
         if !(1..=MAX_DIGIT).contains(&alpha) {
             return Err(Error::Count { what: "limbs in a digit", value: alpha, min: 1, max: MAX_DIGIT });
@@ -99,25 +106,25 @@ impl Gadget {
         &self.q
     }
 
-    /// q₀…q_L, then the special primes.
+    /// The ciphertext primes q₀…q_L, then the special primes.
     #[must_use]
     pub const fn qp(&self) -> &RnsBasis {
         &self.qp
     }
 
-    /// Number of special primes.
+    /// The number of special primes.
     #[must_use]
     pub fn special(&self) -> usize {
         self.qp.len() - self.q.len()
     }
 
-    /// Limbs in a digit.
+    /// The number α of limbs in a digit.
     #[must_use]
     pub const fn alpha(&self) -> usize {
         self.alpha
     }
 
-    /// Digits of a polynomial of `limbs` limbs.
+    /// The number of digits of a polynomial of `limbs` limbs.
     #[must_use]
     pub const fn digits(&self, limbs: usize) -> usize {
         limbs.div_ceil(self.alpha)
@@ -129,7 +136,8 @@ impl Gadget {
         &self.mod_down
     }
 
-    /// The table of limb j of a sum modulo QP at `limbs` ciphertext limbs: q₀…q_{limbs−1}, then the special primes.
+    /// Returns the index in [`Gadget::qp`] of limb j of a sum modulo QP at `limbs` ciphertext
+    /// limbs, whose limbs are q₀…q_{limbs−1}, then the special primes.
     ///
     /// # Panics
     /// If there is no such limb.
@@ -155,7 +163,8 @@ impl Gadget {
         (range, digit)
     }
 
-    /// Prepare, for each limb i of c at `limbs` limbs: from values to coefficients ready for conversion.
+    /// Prepares limb i of c at `limbs` limbs: transforms values into coefficients that are ready
+    /// for conversion.
     ///
     /// # Panics
     /// If `limbs`, i or a length is wrong.
@@ -164,7 +173,8 @@ impl Gadget {
         self.q.table(i).inverse_scaled_into(c, out, &digit.scales[i - range.start]);
     }
 
-    /// Overflow of digit d of the prepared polynomial, at the coefficients `from`, `from` + 1, …, as many as v has: threads can share a limb.
+    /// Computes the overflow of digit d of the prepared polynomial at the coefficients `from`,
+    /// `from` + 1, …, one for each entry of v, so that threads can share a limb.
     ///
     /// # Panics
     /// If d is wrong, there are no such coefficients, or the length is not a multiple of 8.
@@ -174,8 +184,9 @@ impl Gadget {
         prepared.with_pieces(from..from + v.len(), |y| digit.converter.overflow_into(y, v));
     }
 
-    /// The limbs modulo QP of a polynomial of `limbs` limbs, cut into runs of at most [`GROUP`] that [`Gadget::digit_limbs`] can
-    /// compute at once: no run crosses the border of a digit, or that between q and the special primes.
+    /// Splits the limbs modulo QP of a polynomial of `limbs` limbs into runs of at most [`GROUP`]
+    /// that [`Gadget::digit_limbs`] can compute at once. No run crosses the border of a digit or
+    /// the border between q and the special primes.
     ///
     /// # Panics
     /// If q has fewer limbs.
@@ -183,7 +194,7 @@ impl Gadget {
         assert!(limbs <= self.q.len(), "{limbs} limbs of a gadget of {}", self.q.len());
         let (alpha, special) = (self.alpha, self.special());
         let runs = |run: Range<usize>| {
-            // Of equal length: 3 + 2, not 4 + 1.
+            // Runs have nearly equal lengths: 3 + 2, not 4 + 1.
             let size = run.len().div_ceil(run.len().div_ceil(GROUP));
             run.clone().step_by(size).map(move |from| from..run.end.min(from + size))
         };
@@ -194,12 +205,13 @@ impl Gadget {
             .flat_map(runs)
     }
 
-    /// ModUp: limbs first, first + 1, … modulo QP of the lifted digit d, in values; all in one of [`Gadget::groups`].
-    /// `v` is the digit's overflow. The limbs of the digit itself are those of c; they are not computed here.
+    /// Does ModUp: computes the limbs first, first + 1, … modulo QP of the lifted digit d,
+    /// in values. All of them lie in one of [`Gadget::groups`]. `v` is the overflow of the digit.
+    /// The limbs of the digit itself are those of c and are not computed here.
     ///
     /// # Panics
-    /// If a limb belongs to the digit, the limbs cross from q to the special primes, there are more than [`GROUP`], or numbers or
-    /// lengths are wrong.
+    /// If a limb belongs to the digit, the limbs cross from q to the special primes, there are more
+    /// than [`GROUP`], or numbers or lengths are wrong.
     pub fn digit_limbs(
         &self,
         prepared: RnsPolyRef<'_, Coeff>,
@@ -213,14 +225,15 @@ impl Gadget {
         let (end, target) = (first + out.limbs(), self.qp_index(limbs, first));
         assert!(end <= range.start || range.end <= first, "limbs {first}..{end} include some of digit {d}");
         assert!(end <= limbs || limbs <= first, "limbs {first}..{end} cross to the special primes at {limbs}");
-        // One centred limb has no overflow.
+        // A single centred limb has no overflow.
         let v = (range.len() > 1).then_some(v);
         let y = prepared.range(range.start, range.end);
         out.with_limbs_mut(|out| y.with_limbs(v, |y| digit.converter.convert_into(y, target, out)));
         (0..out.limbs()).for_each(|j| self.qp.table(target + j).forward(out.limb_mut(j)));
     }
 
-    /// Prepare and overflow on one thread: fills `prepared` (as many limbs as c) and `overflow` (one limb per digit).
+    /// Prepares all limbs and computes all overflows on one thread: fills `prepared` (as many limbs
+    /// as c) and `overflow` (one limb per digit).
     ///
     /// # Panics
     /// If shapes do not fit.
@@ -238,7 +251,7 @@ impl Gadget {
         (0..self.digits(limbs)).for_each(|d| self.overflow_limb(prepared.view(), d, 0, overflow.limb_mut(d)));
     }
 
-    /// Length of the workspace of [`Gadget::decompose`] for a polynomial of `limbs` limbs.
+    /// The length of the workspace of [`Gadget::decompose`] for a polynomial of `limbs` limbs.
     ///
     /// # Panics
     /// If q has fewer limbs.
@@ -248,8 +261,8 @@ impl Gadget {
         (limbs + self.digits(limbs)) * limb_stride(self.q.n())
     }
 
-    /// Decomposes c once, to be multiplied with many keys (hoisting): out\[d\] becomes digit d lifted to the limbs of c and the
-    /// special primes.
+    /// Decomposes c once, to be multiplied with many keys (hoisting):
+    /// out\[d\] becomes digit d lifted to the limbs of c and the special primes.
     ///
     /// # Panics
     /// If the number of digits, a shape or the workspace does not fit.
@@ -274,7 +287,8 @@ impl Gadget {
         }
     }
 
-    /// Length of the workspace of [`Gadget::switch_lazy`] and [`Gadget::switch`] for a polynomial of `limbs` limbs.
+    /// The length of the workspace of [`Gadget::switch_lazy`] and [`Gadget::switch`] for
+    /// a polynomial of `limbs` limbs.
     ///
     /// # Panics
     /// If q has fewer limbs.
@@ -284,8 +298,9 @@ impl Gadget {
         (limbs + (1 + GROUP) * self.digits(limbs) + 2 + GROUP) * limb_stride(self.q.n())
     }
 
-    /// Σ_d ModUp(\[c\]_{Q_d})·key_d modulo QP, not divided by P: both parts of `out` get the limbs of c, then those of the
-    /// special primes. Sums of several such results (and of P times other polynomials) may share one ModDown.
+    /// Computes Σ_d ModUp(\[c\]_{Q_d})·key_d modulo QP without dividing it by P.
+    /// Both parts of `out` get the limbs of c, then those of the special primes.
+    /// Sums of several such results (and of P times other polynomials) may share one ModDown.
     ///
     /// # Panics
     /// If a shape, the key or the workspace does not fit.
@@ -307,10 +322,11 @@ impl Gadget {
         }
     }
 
-    /// [`Gadget::switch_lazy`] and ModDown: the first limbs of both parts of `out` hold (b, a) with b + a·s′ ≈ c·s; the
-    /// special limbs are used up.
+    /// Does [`Gadget::switch_lazy`] and ModDown: the first limbs of both parts of `out` become
+    /// (b, a) with b + a·s′ ≈ c·s; the contents of the special limbs are lost.
     ///
-    /// The special limbs are summed first, so that every other sum is divided while it is in the cache.
+    /// The special limbs are summed first, so that every other sum is divided while it is in
+    /// the cache.
     ///
     /// # Panics
     /// As [`Gadget::switch_lazy`].
@@ -353,21 +369,21 @@ impl Gadget {
     }
 }
 
-/// One key-switch under way, in the caller's workspace.
+/// A key-switch in progress, in the caller's workspace.
 struct Switching<'a> {
     gadget: &'a Gadget,
     c: RnsPolyRef<'a, Eval>,
     key: &'a KeySwitchKey,
     prepared: RnsPolyMut<'a, Coeff>,
     overflow: RnsPolyMut<'a, Coeff>,
-    /// [`GROUP`] limbs for each digit.
+    /// The lifted limbs: [`GROUP`] for each digit.
     lifted: RnsPolyMut<'a, Eval>,
-    /// The limbs that are lifted.
+    /// The limbs modulo QP to which the digits are lifted at the moment.
     group: Range<usize>,
 }
 
 impl<'a> Switching<'a> {
-    /// Prepares c. Returns the rest of the workspace.
+    /// Prepares c. Returns also the rest of the workspace.
     fn new(
         gadget: &'a Gadget,
         c: RnsPolyRef<'a, Eval>,
@@ -382,12 +398,12 @@ impl<'a> Switching<'a> {
         (Self { gadget, c, key, prepared, overflow, lifted, group: 0..0 }, scratch)
     }
 
-    /// The digit whose limbs the group's are.
+    /// Returns the digit that the limbs of the group belong to, or `None` for special primes.
     fn own(&self) -> Option<usize> {
         (self.group.start < self.c.limbs()).then(|| self.group.start / self.gadget.alpha)
     }
 
-    /// Lifts the digits to the limbs of one group, to be used while they are in the cache.
+    /// Lifts the digits to the limbs of one group, which are used while they are in the cache.
     fn lift(&mut self, group: Range<usize>) {
         self.group = group;
         let (own, Self { gadget, prepared, overflow, lifted, group, .. }) = (self.own(), self);
@@ -397,7 +413,7 @@ impl<'a> Switching<'a> {
         }
     }
 
-    /// The sum at limb j of the group, for one part of the key.
+    /// Computes the sum at limb j of the group, for one part of the key.
     fn accumulate(&self, j: usize, part: usize, finish: Finish<'_>, out: &mut [f64]) {
         let (digits, limbs) = (self.overflow.limbs(), self.c.limbs());
         let mut list = [&[][..]; MAX_DIGIT];

@@ -1,8 +1,9 @@
-//! The 2·log2(L) layers inside groups of L² coefficients, in registers. Two groups are processed side by side.
+//! The 2·log2(L) layers inside groups of L² coefficients, done in registers, for two groups side by
+//! side.
 //!
-//! A group is L vectors of L. Layers with butterflies between vectors come first (forward); after a transposition, lane j
-//! holds the j-th run of L coefficients, and the layers inside runs are butterflies between vectors again, with one
-//! twiddle per lane.
+//! A group is L vectors of L coefficients. In the forward transform, the layers with butterflies
+//! between vectors come first. After a transposition, lane j holds the j-th run of L coefficients,
+//! so the layers inside runs are butterflies between vectors again, with one twiddle per lane.
 
 use super::range::reduced_sum;
 use crate::simd::{Lanes, array, fetch};
@@ -10,15 +11,16 @@ use crate::simd::{Lanes, array, fetch};
 /// Two groups of L vectors.
 pub(super) type Groups<V, const L: usize> = [[V; L]; 2];
 
-/// Position of the k-th of the L butterflies of a layer in two groups: group, vector of the first operand, twiddle.
+/// Locates the k-th of the L butterflies of a layer in two groups. Returns its group,
+/// the vector of its first operand, and the number of its twiddle.
 #[inline(always)]
 const fn butterfly<const L: usize>(k: usize, half: usize) -> (usize, usize, usize) {
     let (group, r) = (k / (L / 2), k % (L / 2));
     (group, r / half * 2 * half + r % half, r / half)
 }
 
-/// `layer!(half)` for half = L/2 … 1 (forward) or 1 … L/2 (inverse). Spelt out: vectors stay in registers only if every
-/// index into them is a constant.
+/// Calls `layer!(half)` for half = L/2 … 1 (forward) or 1 … L/2 (inverse). The calls are spelt out
+/// because vectors stay in registers only if every index into them is a constant.
 macro_rules! halves {
     (forward $l:ident, $layer:ident) => {
         if $l >= 8 {
@@ -45,7 +47,7 @@ macro_rules! halves {
 }
 pub(super) use halves;
 
-/// The L second operands of a layer with butterflies between vectors i and i + half.
+/// Returns the L second operands of a layer with butterflies between vectors i and i + half.
 #[inline(always)]
 pub(super) fn seconds<const L: usize, V: Copy>(v: &Groups<V, L>, half: usize) -> [V; L] {
     array!(L, |k| {
@@ -54,7 +56,7 @@ pub(super) fn seconds<const L: usize, V: Copy>(v: &Groups<V, L>, half: usize) ->
     })
 }
 
-/// a ± b of a forward layer, the products b already done.
+/// Stores a ± b in a forward layer, given the products b.
 #[inline(always)]
 pub(super) fn forward_sums<const L: usize, S: Lanes<L>>(simd: S, v: &mut Groups<S::V, L>, half: usize, b: [S::V; L]) {
     for (k, &b) in b.iter().enumerate() {
@@ -65,7 +67,7 @@ pub(super) fn forward_sums<const L: usize, S: Lanes<L>>(simd: S, v: &mut Groups<
     }
 }
 
-/// Leaves the sums of layer number `layer` of an inverse group in place and returns the L differences.
+/// Leaves the sums of inverse layer number `layer` in place and returns the L differences.
 #[inline(always)]
 pub(super) fn inverse_sums<const L: usize, S: Lanes<L>, const REDUCE: bool>(
     simd: S,
@@ -95,8 +97,8 @@ pub(super) fn set_seconds<const L: usize, V: Copy>(v: &mut Groups<V, L>, half: u
     }
 }
 
-/// The twiddles of a layer across vectors of the two groups from number `group` on: `tw` has one multiplier per block of
-/// 2·half vectors.
+/// Returns the twiddles of a layer across vectors, for the two groups `group` and `group` + 1.
+/// `tw` has one multiplier per block of 2·half vectors.
 #[inline(always)]
 pub(super) fn vector_twiddles<const L: usize, S: Lanes<L>>(
     simd: S,
@@ -112,18 +114,19 @@ pub(super) fn vector_twiddles<const L: usize, S: Lanes<L>>(
     })
 }
 
-/// Pairs of groups between the one that is transformed and the one whose twiddles are fetched.
+/// How many pairs of groups ahead of the transformed one the twiddles are prefetched.
 const AHEAD: usize = 4;
 
-/// Fetches the twiddles inside runs of a later pair of groups, where `lane` are those of this one. The processor does so by itself
-/// only as long as it can tell the streams of the loop apart, which changes with the addresses of its instructions: the same transform took
-/// 7.9 ms instead of 5.8 for 54 limbs in another binary, waiting for these loads.
+/// Prefetches the inside-run twiddles of a later pair of groups; `lane` starts at those of the
+/// current pair. The processor prefetches them by itself only as long as it can tell the streams
+/// of the loop apart, which depends on the addresses of the loop's instructions: in another binary
+/// the same transform of 54 limbs took 7.9 ms instead of 5.8, waiting for these loads.
 #[inline(always)]
 pub(super) fn fetch_lane_twiddles<const L: usize>(lane: &[[f64; L]]) {
     (0..lane.len()).step_by(8 / L).for_each(|vector| fetch(lane, AHEAD * lane.len() + vector));
 }
 
-/// The twiddles of a layer inside runs, from the L − 1 vectors of each of two groups.
+/// Returns the twiddles of a layer inside runs, from the L − 1 vectors of each of the two groups.
 #[inline(always)]
 pub(super) fn lane_twiddles<const L: usize, S: Lanes<L>>(simd: S, lane: &[[f64; L]], half: usize) -> [S::V; L] {
     let lane = &lane[..2 * (L - 1)];

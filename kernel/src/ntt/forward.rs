@@ -1,4 +1,4 @@
-//! Forward transform: passes, then groups.
+//! The forward transform: first passes over memory, then groups in registers.
 
 use core::array::from_mut;
 
@@ -7,7 +7,8 @@ use super::block::{Groups, fetch_lane_twiddles, forward_sums, halves, lane_twidd
 use crate::simd::{Lanes, Task, array};
 
 impl NttTable {
-    /// Transforms coefficients into values, in place. Takes integral |x| ≤ 5q/4, returns centred residues.
+    /// Transforms coefficients into values, in place. Takes integral |x| ≤ 5q/4 and returns centred
+    /// residues.
     ///
     /// # Panics
     /// If the length is not N.
@@ -17,10 +18,10 @@ impl NttTable {
         self.isa.run(Forward::<false> { table: self, x });
     }
 
-    /// [`NttTable::forward`] on canonical residues in [0, q), in place.
+    /// Transforms canonical residues in [0, q), in place, like [`NttTable::forward`].
     ///
     /// # Panics
-    /// If the length is not N. Words of q or more are not detected; they give unspecified words.
+    /// If the length is not N. Words of q or more are not detected; the result is then unspecified.
     #[track_caller]
     pub fn forward_u64(&self, x: &mut [u64]) {
         self.check(x.len());
@@ -28,7 +29,7 @@ impl NttTable {
     }
 }
 
-/// The transform of `x`; U64: its bits are canonical u64 before and after.
+/// The transform of `x`. If U64, the bits of `x` are canonical u64 before and after.
 struct Forward<'a, const U64: bool> {
     table: &'a NttTable,
     x: &'a mut [f64],
@@ -72,7 +73,8 @@ impl<const U64: bool> Task for Forward<'_, U64> {
     }
 }
 
-/// One pass over `x` seen as `parts` blocks, whose first twiddle is `tw[first]`. `kind` = layers, reduce, read u64.
+/// Does one pass over `x`, seen as `parts` blocks whose first twiddle is `tw[first]`.
+/// `kind` holds the number of layers, whether to reduce and whether to read u64.
 #[inline(always)]
 fn sweep<const L: usize, S: Lanes<L>>(
     simd: S,
@@ -138,13 +140,13 @@ fn radix4<const L: usize, S: Lanes<L>, const REDUCE: bool, const U64: bool>(
         let w = [simd.multiplier(*w1), simd.multiplier(*w2), simd.multiplier(*w3)];
         let (lo, hi) = x.split_at_mut(len / 2);
         let ((a, b), (c, d)) = (lo.split_at_mut(len / 4), hi.split_at_mut(len / 4));
-        // Two vectors of each quarter at a time hide the latency of one.
+        // Two vectors of each quarter side by side hide each other's latency.
         let ((a, a1), (b, b1)) = (a.as_chunks_mut::<2>(), b.as_chunks_mut::<2>());
         let ((c, c1), (d, d1)) = (c.as_chunks_mut::<2>(), d.as_chunks_mut::<2>());
         for (((a, b), c), d) in a.iter_mut().zip(b).zip(c).zip(d) {
             butterfly4::<L, S, 2, 4, REDUCE, U64>(simd, q, [a, b, c, d], w);
         }
-        // A quarter of one vector occurs with one lane only.
+        // A quarter of a single vector occurs with one lane only.
         if let ([a], [b], [c], [d]) = (a1, b1, c1, d1) {
             let single = [from_mut(a), from_mut(b), from_mut(c), from_mut(d)];
             butterfly4::<L, S, 1, 2, REDUCE, U64>(simd, q, single, w);
@@ -152,7 +154,7 @@ fn radix4<const L: usize, S: Lanes<L>, const REDUCE: bool, const U64: bool>(
     }
 }
 
-/// Two layers on U vectors of each of four quarters; K = 2U.
+/// Does two layers on U vectors of each of four quarters; K = 2U.
 #[inline(always)]
 fn butterfly4<const L: usize, S: Lanes<L>, const U: usize, const K: usize, const REDUCE: bool, const U64: bool>(
     simd: S,
@@ -167,7 +169,7 @@ fn butterfly4<const L: usize, S: Lanes<L>, const U: usize, const K: usize, const
     }
     let t = simd.mul_const(q, b, [w1; K]);
     let y = [array!(K, |i| simd.add(a[i], t[i])), array!(K, |i| simd.sub(a[i], t[i]))];
-    // Quarters 0 and 2 are the first operands now, 1 and 3 the second.
+    // Quarters 0 and 2 are now the first operands, 1 and 3 the second ones.
     let a = array!(K, |i| y[i / U][i % U]);
     let b = array!(K, |i| y[i / U][U + i % U]);
     let t = simd.mul_const(q, b, array!(K, |i| if i < U { w2 } else { w3 }));
@@ -180,7 +182,8 @@ fn butterfly4<const L: usize, S: Lanes<L>, const U: usize, const K: usize, const
     }
 }
 
-/// The layers inside groups of L² coefficients, and the final reduction. `first`: twiddle of the first group's first layer.
+/// Does the layers inside groups of L² coefficients and the final reduction.
+/// `first` is the number of the twiddle of the first group's first layer.
 #[inline(always)]
 fn groups<const L: usize, S: Lanes<L>, const RED1: bool, const RED2: bool, const U64: bool>(
     simd: S,

@@ -1,4 +1,5 @@
-//! Inverse transform: groups, then passes, with the division by N (and any other constant) in the last one.
+//! The inverse transform: first groups in registers, then passes over memory, the last of which
+//! also divides by N (and multiplies by any other constant).
 
 use core::array::from_mut;
 
@@ -8,17 +9,18 @@ use super::range::Pass;
 use crate::modulus::Modulus;
 use crate::simd::{Lanes, Task, array};
 
-/// A constant that an inverse transform multiplies into its result at no cost, see [`NttTable::inverse_scaled`].
+/// A constant that an inverse transform multiplies into its result at no cost:
+/// see [`NttTable::inverse_scaled`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct InverseScale {
-    /// c/N and its quotient by q.
+    /// The factor c/N and its quotient by q.
     plain: [f64; 2],
-    /// c/N times the twiddle of the last layer, and its quotient by q.
+    /// The factor c/N times the twiddle of the last layer, and its quotient by q.
     twiddled: [f64; 2],
 }
 
 impl InverseScale {
-    /// `last` is the centred twiddle of the last layer.
+    /// Prepares c; `last` is the centred twiddle of the last layer.
     pub(super) fn new(modulus: &Modulus, log_n: u32, last: f64, c: u64) -> Self {
         let n_inv = modulus.inv(modulus.reduce(1 << log_n)).expect("q is odd");
         let scale = modulus.mul(modulus.reduce(c), n_inv);
@@ -31,7 +33,8 @@ impl InverseScale {
 }
 
 impl NttTable {
-    /// Transforms values into coefficients, in place. Takes integral |x| ≤ q, returns centred residues.
+    /// Transforms values into coefficients, in place. Takes integral |x| ≤ q and returns centred
+    /// residues.
     ///
     /// # Panics
     /// If the length is not N.
@@ -40,10 +43,10 @@ impl NttTable {
         self.inverse_scaled(x, &self.scale);
     }
 
-    /// [`NttTable::inverse`] on canonical residues in [0, q), in place.
+    /// Transforms canonical residues in [0, q) back, in place, like [`NttTable::inverse`].
     ///
     /// # Panics
-    /// If the length is not N. Words of q or more are not detected; they give unspecified words.
+    /// If the length is not N. Words of q or more are not detected; the result is then unspecified.
     #[track_caller]
     pub fn inverse_u64(&self, x: &mut [u64]) {
         self.check(x.len());
@@ -56,7 +59,8 @@ impl NttTable {
         InverseScale::new(&self.modulus, self.log_n, self.inverse.vector[1][0], c)
     }
 
-    /// [`NttTable::inverse`], times a constant prepared by [`NttTable::inverse_scale`] of this table.
+    /// Transforms like [`NttTable::inverse`] and multiplies by a constant that
+    /// [`NttTable::inverse_scale`] of this table prepared.
     ///
     /// # Panics
     /// If the length is not N.
@@ -66,8 +70,8 @@ impl NttTable {
         self.isa.run(Inverse::<false> { table: self, source: None, x, scale });
     }
 
-    /// [`NttTable::inverse_scaled`] from one slice to another: cheaper than a copy before it, since the copy is made in the
-    /// first-level cache.
+    /// Transforms like [`NttTable::inverse_scaled`], but from one slice to another. This is cheaper
+    /// than a copy before the transform, because the copy is made in the first-level cache.
     ///
     /// # Panics
     /// If a length is not N.
@@ -79,7 +83,8 @@ impl NttTable {
     }
 }
 
-/// The inverse transform of `source`, or of `x` itself, in `x`; U64: its bits are canonical u64 before and after.
+/// The inverse transform of `source`, or of `x` itself, into `x`. If U64, the bits of `x` are
+/// canonical u64 before and after.
 struct Inverse<'a, const U64: bool> {
     table: &'a NttTable,
     source: Option<&'a [f64]>,
@@ -130,13 +135,14 @@ impl<const U64: bool> Task for Inverse<'_, U64> {
     }
 }
 
-/// Number of a layer inside its side of the transposition.
+/// The number of the layer with this `half` on its side of the transposition.
 #[inline(always)]
 const fn log2(half: usize) -> u32 {
     half.trailing_zeros()
 }
 
-/// The layers inside groups of L² coefficients. `first`: twiddle of the first group's layer with half = L/2.
+/// Does the layers inside groups of L² coefficients. `first` is the number of the twiddle
+/// of the first group in the layer with half = L/2.
 #[inline(always)]
 fn groups<const L: usize, S: Lanes<L>, const REDUCE: bool, const U64: bool>(
     simd: S,
@@ -188,7 +194,8 @@ fn groups<const L: usize, S: Lanes<L>, const REDUCE: bool, const U64: bool>(
     }
 }
 
-/// One pass over `x` seen as `parts` blocks, whose first twiddle is `tw[first]`. `kind` = layers, reduce.
+/// Does one pass over `x`, seen as `parts` blocks whose first twiddle is `tw[first]`.
+/// `kind` holds the number of layers and whether to reduce.
 #[inline(always)]
 fn sweep<const L: usize, S: Lanes<L>>(
     simd: S,
@@ -240,7 +247,8 @@ fn radix2_blocks<const L: usize, S: Lanes<L>, const REDUCE: bool>(
     }
 }
 
-/// The pass with the first layer of the ring: multiplies every output by the scale and centres it.
+/// Does the pass with the first layer of the ring, multiplies every output by the scale and centres
+/// it.
 #[inline(always)]
 fn last_sweep<const L: usize, S: Lanes<L>, const U64: bool>(
     simd: S,
@@ -258,7 +266,7 @@ fn last_sweep<const L: usize, S: Lanes<L>, const U64: bool>(
     }
 }
 
-/// Stores K outputs of a butterfly; LAST: centred, as f64 or u64.
+/// Stores K outputs of a butterfly. If LAST, they are centred and stored as `f64` or u64.
 #[inline(always)]
 fn store<const L: usize, S: Lanes<L>, const K: usize, const LAST: bool, const U64: bool>(
     simd: S,
@@ -272,7 +280,8 @@ fn store<const L: usize, S: Lanes<L>, const K: usize, const LAST: bool, const U6
     }
 }
 
-/// One layer. REDUCE: the sums. LAST: sums are multiplied by `plain`, and everything is centred.
+/// Does one layer. REDUCE reduces the sums. LAST multiplies the sums by `plain` and centres
+/// everything.
 #[inline(always)]
 fn radix2<const L: usize, S: Lanes<L>, const REDUCE: bool, const LAST: bool, const U64: bool>(
     simd: S,
@@ -296,7 +305,8 @@ fn radix2<const L: usize, S: Lanes<L>, const REDUCE: bool, const LAST: bool, con
     }
 }
 
-/// Two layers of one block. REDUCE: the sum of all four inputs. LAST: as in [`radix2`].
+/// Does two layers of one block. REDUCE reduces the sum of all four inputs.
+/// LAST is as in [`radix2`].
 #[inline(always)]
 fn radix4<const L: usize, S: Lanes<L>, const REDUCE: bool, const LAST: bool, const U64: bool>(
     simd: S,
@@ -307,7 +317,8 @@ fn radix4<const L: usize, S: Lanes<L>, const REDUCE: bool, const LAST: bool, con
 ) {
     let (lo, hi) = x.split_at_mut(x.len() / 2);
     let ((a, b), (c, d)) = (lo.split_at_mut(lo.len() / 2), hi.split_at_mut(hi.len() / 2));
-    // Two vectors of each quarter at a time hide the latency of one; a quarter of one vector occurs with one lane only.
+    // Two vectors of each quarter side by side hide each other's latency;
+    // a quarter of a single vector occurs with one lane only.
     let ((a, a1), (b, b1)) = (a.as_chunks_mut::<2>(), b.as_chunks_mut::<2>());
     let ((c, c1), (d, d1)) = (c.as_chunks_mut::<2>(), d.as_chunks_mut::<2>());
     for (((a, b), c), d) in a.iter_mut().zip(b).zip(c).zip(d) {
@@ -319,7 +330,7 @@ fn radix4<const L: usize, S: Lanes<L>, const REDUCE: bool, const LAST: bool, con
     }
 }
 
-/// Two layers on U vectors of each of four quarters; K = 2U.
+/// Does two layers on U vectors of each of four quarters; K = 2U.
 #[inline(always)]
 fn butterfly4<
     const L: usize,
@@ -341,7 +352,7 @@ fn butterfly4<
     let difference = array!(K, |i| simd.sub(a[i], b[i]));
     let sums = array!(K, |i| simd.add(a[i], b[i]));
     let products = simd.mul_const(q, difference, array!(K, |i| if i < U { w2 } else { w3 }));
-    // The sums of both pairs meet, and the products of both pairs.
+    // The next layer combines the sums of both pairs with each other, and likewise the products.
     let layer = [sums, products];
     let a = array!(K, |i| layer[i / U][i % U]);
     let b = array!(K, |i| layer[i / U][U + i % U]);

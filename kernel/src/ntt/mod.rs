@@ -1,30 +1,37 @@
-//! The negacyclic number-theoretic transform modulo one prime, and pointwise arithmetic on its values.
+//! The negacyclic number-theoretic transform modulo one prime, and pointwise arithmetic on its
+//! values.
 //!
-//! **Definition.** ψ is the primitive 2N-th root of unity of [`Modulus::root_of_unity`]. The forward transform of
-//! a(X) = Σ aⱼXʲ in Z_q\[X\]/(X^N + 1) is, in bit-reversed order, its values at the odd powers of ψ:
-//! slot i holds a(ψ^(2·brev(i) + 1)). Products of polynomials become products of slots.
+//! **Definition.** ψ is the primitive 2N-th root of unity of [`Modulus::root_of_unity`].
+//! The forward transform of a(X) = Σ aⱼXʲ in Z_q\[X\]/(X^N + 1) consists of its values at the odd
+//! powers of ψ in bit-reversed order: slot i holds a(ψ^(2·brev(i) + 1)).
+//! Products of polynomials become products of slots.
 //!
-//! **Algorithm.** Cooley-Tukey butterflies forward and Gentleman-Sande butterflies backward with the twists by ψ merged
-//! into the twiddles (Longa and Naehrig, CANS 2016). Two layers are done at a time (radix 4); from blocks of 2^12
-//! coefficients on, all remaining layers of a block are done while it is in the first-level cache; the last
-//! 2·log2(L) layers of an ISA with L lanes are done on L×L groups in registers, with a transposition in between. Layers
-//! with one twiddle per vector use multipliers with a precomputed quotient, layers with one twiddle per lane compute the
-//! quotient, which halves their table.
+//! **Algorithm.** The forward transform uses Cooley-Tukey butterflies and the inverse one
+//! Gentleman-Sande butterflies, with the twists by ψ merged into the twiddles (Longa and Naehrig,
+//! CANS 2016). Two layers are done at a time (radix 4). From blocks of 2^12 coefficients on, all
+//! remaining layers of a block are done while it is in the first-level cache. The last 2·log2(L)
+//! layers of an ISA with L lanes are done in registers, on groups of L×L coefficients with a
+//! transposition in between. Layers with one twiddle per vector use multipliers with a precomputed
+//! quotient; layers with one twiddle per lane compute the quotient, which halves their table.
 //!
 //! # Ranges
 //!
-//! The forward transform takes |x| ≤ 5q/4, the inverse |x| ≤ q; both return centred values, |x| ≤ q/2 + 2. In between, all values are signed integers in `f64`,
-//! exact as long as they stay within ±2^53. Write β for |x|/q and δ = q·2^−53 ≤ 1/8. A product with a constant of the
-//! table satisfies |r| ≤ q(1/2 + cδβ), where c = 1 if the constant comes with its quotient by q and c = 3/2 if not
-//! ([proof](crate#numbers-and-ranges)). Hence, with β the bound on all inputs of a layer,
+//! The forward transform takes |x| ≤ 5q/4, the inverse takes |x| ≤ q;
+//! both return centred values, |x| ≤ q/2 + 2. In between, all values are signed integers in `f64`,
+//! which are exact as long as they stay within ±2^53. Write β for |x|/q and δ = q·2^−53 ≤ 1/8.
+//! A product with a constant of the table satisfies |r| ≤ q(1/2 + cδβ), where c = 1 if the constant
+//! comes with its quotient by q and c = 3/2 if not ([proof](crate#numbers-and-ranges)).
+//! Hence, if β bounds all inputs of a layer,
 //!
-//! * a forward butterfly (a + wb, a − wb) leaves β′ = β_a + 1/2 + cδβ, where β_a = 1/2 if the leg a was reduced;
+//! * a forward butterfly (a + wb, a − wb) leaves β′ = β_a + 1/2 + cδβ, where β_a = 1/2 if the leg a
+//!   was reduced;
 //! * an inverse butterfly (a + b, (a − b)w) leaves 2β in the sum and 1/2 + 2cδβ in the product.
 //!
-//! When a table is built, these recurrences are walked through for its prime, and a reduction is planned only where the
-//! next layers would otherwise exceed 2^53/q. For q just below 2^50 that is once in 6 to 8 forward layers, and one of the
-//! four outputs of an inverse radix-4 butterfly: its bound B = max(y₁) = 1 + 4δB has the fixed point 2, at which
-//! 4B = 8 ≤ 2^53/q just fits. Primes of up to 46 bits need next to no reductions.
+//! When a table is built, these recurrences are evaluated for its prime, and a reduction is planned
+//! only where the next layers would otherwise exceed 2^53/q. For q just below 2^50, that is once in
+//! 6 to 8 forward layers, and one of the four outputs of an inverse radix-4 butterfly:
+//! its bound B = max(y₁) = 1 + 4δB has the fixed point 2, at which 4B = 8 ≤ 2^53/q just fits.
+//! Primes of up to 46 bits need hardly any reductions.
 
 mod block;
 mod forward;
@@ -43,10 +50,12 @@ use crate::{MAX_LOG_N, MIN_LOG_N};
 
 pub use inverse::InverseScale;
 
-/// Blocks of this many coefficients (32 KiB) are finished layer after layer before the next one is touched.
+/// log2 of the number of coefficients in a block (32 KiB): all layers of a block are finished
+/// before the next block is touched.
 const LOG_BLOCK: u32 = 12;
 
-/// Tables of one ring Z_q\[X\]/(X^N + 1) for one ISA: twiddles and the plan of passes and reductions.
+/// The tables of one ring Z_q\[X\]/(X^N + 1) for one ISA: the twiddles, and the plan of passes and
+/// reductions.
 ///
 /// ```
 /// use hetal_kernel::{NttTable, primes};
@@ -72,18 +81,20 @@ pub struct NttTable {
     scale: InverseScale,
 }
 
-/// Powers of one root in the order in which the passes read them.
+/// Powers of a root in the order in which the passes read them.
 #[derive(Clone, Debug)]
 struct Twiddles {
-    /// `[w, w/q]` of the layers with one twiddle per vector: block i of the layer with m blocks is entry m + i.
+    /// Pairs `[w, w/q]` of the layers with one twiddle per vector. Block i of a layer with m blocks
+    /// has entry m + i.
     vector: AVec<[f64; 2], ConstAlign<64>>,
-    /// w of the layers inside vectors. For each group of L² coefficients, L − 1 vectors: one for the first such layer,
-    /// two for the second, four for the third; lane j belongs to the j-th run of L coefficients.
+    /// The twiddles w of the layers inside vectors. Each group of L² coefficients has L − 1
+    /// vectors: one for the first such layer, two for the second, four for the third.
+    /// Lane j belongs to the j-th run of L coefficients.
     lane: AVec<f64, ConstAlign<64>>,
 }
 
 impl Twiddles {
-    /// `root` is ψ or its inverse.
+    /// Tabulates the powers of `root`, which is ψ or its inverse.
     fn new(modulus: &Modulus, log_n: u32, lanes: usize, root: u64) -> Self {
         let n = 1usize << log_n;
         let mut powers = Vec::with_capacity(n);
@@ -112,13 +123,14 @@ impl NttTable {
     /// Builds the table for the fastest ISA of this machine.
     ///
     /// # Errors
-    /// [`Error::RingDegree`] if log_n is outside 4 … 17, [`Error::NoRootOfUnity`] if q is not 1 modulo 2N.
+    /// [`Error::RingDegree`] if log_n is outside 4 … 17, [`Error::NoRootOfUnity`] if q is not 1
+    /// modulo 2N.
     pub fn new(modulus: Modulus, log_n: u32) -> Result<Self, Error> {
         Self::with_isa(modulus, log_n, Isa::detect())
     }
 
-    /// Builds the table for a given ISA. Rings too small for its vectors (N < 128 for eight lanes, N < 32 for four)
-    /// take a narrower one: see [`NttTable::isa`].
+    /// Builds the table for a given ISA. Rings too small for its vectors (N < 128 for eight lanes,
+    /// N < 32 for four) use a narrower one, which [`NttTable::isa`] tells.
     ///
     /// # Errors
     /// As [`NttTable::new`].
@@ -127,7 +139,7 @@ impl NttTable {
             return Err(Error::RingDegree { log_n });
         }
         let psi = modulus.root_of_unity(log_n)?;
-        // ψ^(2N) = 1.
+        // ψ^(2N) = 1, so ψ^(2N − 1) is the inverse of ψ.
         let psi_inv = modulus.pow_vartime(psi, (2 << log_n) - 1);
         let isa = isa.for_degree(log_n);
         let lanes = isa.lanes();
@@ -155,7 +167,7 @@ impl NttTable {
         1 << self.log_n
     }
 
-    /// log2 of the ring degree.
+    /// The log2 of the ring degree.
     #[must_use]
     pub const fn log_n(&self) -> u32 {
         self.log_n
@@ -167,14 +179,14 @@ impl NttTable {
         self.isa
     }
 
-    /// Bytes of twiddles.
+    /// The number of bytes that the twiddles take.
     #[must_use]
     pub fn table_bytes(&self) -> usize {
         let bytes = |t: &Twiddles| size_of_val::<[[f64; 2]]>(&t.vector) + size_of_val::<[f64]>(&t.lane);
         bytes(&self.forward) + bytes(&self.inverse)
     }
 
-    /// Release-mode check of every slice at the boundary.
+    /// Checks the length of a slice of the caller, in release builds too.
     #[track_caller]
     pub(crate) fn check(&self, len: usize) {
         assert!(len == self.n(), "{len} coefficients where the ring degree is {}", self.n());

@@ -1,4 +1,4 @@
-//! Pointwise arithmetic modulo q on N centred residues: coefficients or values alike.
+//! Pointwise arithmetic modulo q on N centred residues, which may be coefficients or values.
 
 use core::ops::Range;
 
@@ -6,8 +6,9 @@ use super::NttTable;
 use crate::Modulus;
 use crate::simd::{Lanes, MAX_TERMS, SUMS, Sums, Task, array};
 
-/// A function of a vector of a, of each further slice and of a constant, if there is one, stored reduced over that of a.
-/// The constant comes centred, with its quotient by q.
+/// Defines an operation that overwrites each vector of `a` with a function of it, of the same
+/// vector of each further slice and of a constant, if there is one. The result is stored reduced.
+/// The constant is centred and comes with its quotient by q.
 macro_rules! assign {
     (
         $(#[$doc:meta])* $name:ident($($slice:ident)* $(; $constant:ident)?),
@@ -31,7 +32,8 @@ macro_rules! assign {
                 fn run<const L: usize, S: Lanes<L>>(self, $simd: S) {
                     let $q = $simd.modulus(&self.table.modulus);
                     let out = self.a.as_chunks_mut::<L>().0;
-                    // Cut to one common length: the compiler then checks no index in the loop.
+                    // All slices are cut to one common length, so that the loop contains no index
+                    // checks.
                     $(let $slice = &self.$slice.as_chunks::<L>().0[..out.len()];)*
                     $(let $constant = self.$constant;)?
                     for i in 0..out.len() {
@@ -51,43 +53,45 @@ macro_rules! assign {
 
 impl NttTable {
     assign! {
-        /// a ← a + b.
+        /// Adds b: a ← a + b.
         add_assign(b), |simd, q, a| simd.add(a, b)
     }
     assign! {
-        /// a ← a − b.
+        /// Subtracts b: a ← a − b.
         sub_assign(b), |simd, q, a| simd.sub(a, b)
     }
     assign! {
-        /// a ← b − a.
+        /// Subtracts a from b: a ← b − a.
         sub_reverse_assign(b), |simd, q, a| simd.sub(b, a)
     }
     assign! {
-        /// a ← a·b.
+        /// Multiplies by b: a ← a·b.
         mul_assign(b), |simd, q, a| simd.mul(q, [a], [b])[0]
     }
     assign! {
-        /// a ← a + b·c.
+        /// Adds a product: a ← a + b·c.
         mul_add_assign(b c), |simd, q, a| simd.add(a, simd.mul(q, [b], [c])[0])
     }
     assign! {
-        /// a ← a·c for a constant residue c in [0, q).
+        /// Multiplies by a constant residue c in [0, q): a ← a·c.
         mul_scalar_assign(; c), |simd, q, a| simd.mul_const(q, [a], [simd.multiplier(c)])[0]
     }
     assign! {
-        /// a ← a + b·c for a constant residue c in [0, q).
+        /// Adds b times a constant residue c in [0, q): a ← a + b·c.
         mul_scalar_add_assign(b; c), |simd, q, a| simd.add(a, simd.mul_const(q, [b], [simd.multiplier(c)])[0])
     }
     assign! {
-        /// a ← a + c for a constant residue c in [0, q): in [`Eval`](crate::Eval) form, adds the constant polynomial c.
+        /// Adds a constant residue c in [0, q): a ← a + c. In [`Eval`](crate::Eval) form this adds
+        /// the constant polynomial c.
         add_scalar_assign(; c), |simd, q, a| simd.add(a, simd.splat(c[0]))
     }
     assign! {
-        /// a ← (a − b)·c for a constant residue c in [0, q): the last step of ModDown and of rescaling.
+        /// Subtracts b and multiplies by a constant residue c in [0, q): a ← (a − b)·c.
+        /// This is the last step of ModDown and of rescaling.
         sub_mul_scalar_assign(b; c), |simd, q, a| simd.mul_const(q, [simd.sub(a, b)], [simd.multiplier(c)])[0]
     }
 
-    /// a ← −a, exact without a reduction.
+    /// Negates: a ← −a, which is exact without a reduction.
     ///
     /// # Panics
     /// If the length is not N.
@@ -95,14 +99,15 @@ impl NttTable {
     pub fn neg_assign(&self, a: &mut [f64]) {
         self.check(a.len());
         for a in a {
-            // 0 − a, not −a: no negative zeros.
+            // 0 − a instead of −a avoids negative zeros.
             *a = 0.0 - *a;
         }
     }
 
-    /// outₖ ← Σᵢ aᵢ·bₖᵢ for `OUT` sums over any number of terms: both halves of a key-switch read their digits once.
-    /// Accumulated without reductions, two fused multiply-adds and two additions a term. Callers can also split the limbs: to use what is in
-    /// the cache for several sums.
+    /// Computes `OUT` sums of products, outₖ ← Σᵢ aᵢ·bₖᵢ, over any number of terms:
+    /// with two sums, both halves of a key-switch read their digits once. The sums are accumulated
+    /// without reductions, at two fused multiply-adds and two additions a term.
+    /// Callers can also pass parts of limbs, to use what is in the cache for several sums.
     ///
     /// # Panics
     /// If lengths differ or are not a multiple of 8, or the lists differ in length.
@@ -111,12 +116,13 @@ impl NttTable {
         self.dot_runs(out, a, b, 1);
     }
 
-    /// [`NttTable::dot_into`] for aᵢ that are constant on runs of `run` values, of which they hold one each: polynomials in X^`run`, as those of
-    /// plaintexts with few slots, have such values. Costs no more than `dot_into` and reads `run` times less of the aᵢ.
+    /// Computes sums like [`NttTable::dot_into`], for aᵢ that are constant on runs of `run` values
+    /// and hold one value for each run. Polynomials in X^`run`, such as plaintexts with few slots,
+    /// have such values. This costs no more than `dot_into` and reads `run` times less of the aᵢ.
     ///
     /// # Panics
-    /// If `run` is not a multiple of 8, lengths differ or are not a multiple of `run`, that of an aᵢ is not their `run`-th part, or the lists
-    /// differ in length.
+    /// If `run` is not a multiple of 8, lengths differ or are not a multiple of `run`,
+    /// the length of an aᵢ is not the `run`-th part of the others, or the lists differ in length.
     #[track_caller]
     pub fn dot_repeated_into<const OUT: usize>(
         &self,
@@ -165,7 +171,7 @@ impl NttTable {
         }
     }
 
-    /// [`NttTable::mul_assign`] on canonical residues in [0, q).
+    /// Multiplies like [`NttTable::mul_assign`], on canonical residues in [0, q).
     ///
     /// # Panics
     /// If a length is not N.
@@ -190,7 +196,7 @@ impl NttTable {
         self.isa.run(Op(self, bytemuck::cast_slice_mut(a), bytemuck::cast_slice(b)));
     }
 
-    /// out ← the canonical residues in [0, q) of integral |a| ≤ 2^53.
+    /// Writes the canonical residues in [0, q) of integral |a| ≤ 2^53 to `out`.
     ///
     /// # Panics
     /// If a length is not N.
@@ -212,7 +218,7 @@ impl NttTable {
         self.isa.run(Op(self, a, bytemuck::cast_slice_mut(out)));
     }
 
-    /// out ← the centred residues of canonical a in [0, q) (of any a below 2^52).
+    /// Writes the centred residues of canonical a in [0, q) to `out`. Any a below 2^52 is accepted.
     ///
     /// # Panics
     /// If a length is not N.
@@ -235,22 +241,23 @@ impl NttTable {
         self.isa.run(Op(self, bytemuck::cast_slice(a), out));
     }
 
-    /// The centred constant and its quotient by q.
+    /// Returns the centred constant and its quotient by q.
     pub(crate) fn constant(&self, c: u64) -> [f64; 2] {
         let w = self.modulus.centre(self.modulus.reduce(c)) as f64;
         [w, w / self.modulus.as_f64()]
     }
 }
 
-/// One run of at most [`MAX_TERMS`] terms; the number of terms is a constant so that all slices stay in registers.
+/// Sums of at most [`MAX_TERMS`] terms. Their number is a constant so that all slices stay in
+/// registers.
 struct Dot<'a, const D: usize, const OUT: usize> {
     modulus: &'a Modulus,
     out: [&'a mut [f64]; OUT],
     a: [&'a [f64]; D],
     b: [[&'a [f64]; D]; OUT],
-    /// Add to what is in `out`.
+    /// Whether to add to the contents of `out`.
     add: bool,
-    /// Each value of a stands for as many.
+    /// The number of values of b that each value of a stands for.
     run: usize,
 }
 
@@ -279,7 +286,8 @@ impl<const D: usize, const OUT: usize> Task for Dot<'_, D, OUT> {
 }
 
 impl<const D: usize, const OUT: usize> Dot<'_, D, OUT> {
-    /// These vectors of the sums; `terms` are the values of the a, if they are the same for all vectors.
+    /// Computes these vectors of the sums. `terms` holds the values of the a if they are the same
+    /// for all vectors.
     #[inline(always)]
     fn vectors<const L: usize, S: Lanes<L>>(
         &mut self,
@@ -289,7 +297,7 @@ impl<const D: usize, const OUT: usize> Dot<'_, D, OUT> {
         sums: &mut [Sums<S::Acc>; OUT],
     ) {
         let q = simd.modulus(self.modulus);
-        // Cut to one common length: the compiler then checks no index in the loop.
+        // All slices are cut to one common length, so that the loop contains no index checks.
         let b = array!(OUT, |k| array!(D, |j| &self.b[k][j].as_chunks::<L>().0[vectors.clone()]));
         let a = match terms {
             Some(_) => [&[][..]; D],

@@ -1,35 +1,39 @@
-//! Which sums of a transform have to be reduced, decided by a bound on every intermediate value: the recurrences of the
-//! section "Ranges" in [`crate::ntt`], walked through when a table is built.
+//! Decides which sums of a transform have to be reduced, from a bound on every intermediate value.
+//! The bounds follow the recurrences of the section "Ranges" in [`crate::ntt`], which are evaluated
+//! when a table is built.
 
 use alloc::vec::Vec;
 
 use super::LOG_BLOCK;
 use crate::modulus::Modulus;
 
-/// Inputs of the forward transform are within ±5q/4, as base conversions leave them, those of the inverse within ±q.
+/// The bounds on inputs, over q. Inputs of the forward transform are within ±5q/4,
+/// as base conversions leave them, those of the inverse within ±q.
 const FORWARD_INPUT: f64 = 1.25;
 const INVERSE_INPUT: f64 = 1.0;
 
-/// One sweep of one (radix 2) or two (radix 4) layers.
+/// One sweep over memory that does one layer (radix 2) or two (radix 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pass {
     /// log2 of the radix.
     pub(crate) layers: u32,
-    /// Forward: reduce the first operands of the first layer.
+    /// Forward: whether to reduce the first operands of the first layer.
     pub(crate) reduce_forward: bool,
-    /// Inverse: reduce the sum of all inputs.
+    /// Inverse: whether to reduce the sum of all inputs.
     pub(crate) reduce_inverse: bool,
 }
 
-/// Passes in forward order, and the reductions of both directions.
+/// The passes in forward order, and the reductions of both directions.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Plan {
-    /// The first `outer` go over the whole ring, the others over blocks of at most 2^12 coefficients.
+    /// The first `outer` passes go over the whole ring, the others over blocks of at most 2^12
+    /// coefficients.
     pub(crate) passes: Vec<Pass>,
     pub(crate) outer: usize,
-    /// Forward, in the group of L² coefficients: reduce before the layers across vectors, before those inside vectors.
+    /// Forward, in the group of L² coefficients: whether to reduce before the layers across
+    /// vectors, and before those inside vectors.
     pub(crate) reduce_group: [bool; 2],
-    /// Inverse, in the group: reduce after every second layer.
+    /// Inverse, in the group: whether to reduce after every second layer.
     pub(crate) reduce_group_inverse: bool,
 }
 
@@ -37,13 +41,13 @@ pub(crate) struct Plan {
 #[derive(Clone, Copy)]
 struct Bounds {
     delta: f64,
-    /// 2^53 / q.
+    /// The bound 2^53 on exact values, over q.
     limit: f64,
-    /// |x| ≤ q/2 + 2, over q.
+    /// The bound q/2 + 2 of centred residues, over q.
     centred: f64,
 }
 
-/// c for multipliers with and without their quotient.
+/// The factors c for multipliers with and without their quotient.
 const CONSTANT: f64 = 1.0;
 const COMPUTED: f64 = 1.5;
 
@@ -58,7 +62,7 @@ impl Bounds {
         self.centred + c * self.delta * beta
     }
 
-    /// `layers` forward layers; `None` if a value could leave ±2^53.
+    /// Returns the bound after `layers` forward layers, or `None` if a value could leave ±2^53.
     fn forward(&self, c: f64, layers: u32, reduce: bool, mut beta: f64) -> Option<f64> {
         for layer in 0..layers {
             let a = if reduce && layer == 0 { self.centred } else { beta };
@@ -70,18 +74,20 @@ impl Bounds {
         Some(beta)
     }
 
-    /// One inverse pass of radix 2^layers.
+    /// Returns the bound after one inverse pass of radix 2^layers, or `None` if a value could leave
+    /// ±2^53.
     fn inverse(&self, layers: u32, reduce: bool, beta: f64) -> Option<f64> {
         let sum = beta * f64::from(1 << layers);
         let others = match layers {
             1 => self.product(CONSTANT, sum),
-            // y₁ is a sum of two products, y₂ a product of the difference of two sums.
+            // y₁ is a sum of two products; y₂ is a product of the difference of two sums.
             _ => (2.0 * self.product(CONSTANT, 2.0 * beta)).max(self.product(CONSTANT, sum)),
         };
         (sum <= self.limit).then_some(if reduce { others } else { sum.max(others) })
     }
 
-    /// The group of L² coefficients, inverse: see [`super::block`] for the order of layers and reductions.
+    /// Returns the bound after the inverse layers of a group of L² coefficients.
+    /// See [`super::block`] for the order of layers and reductions.
     fn inverse_group(&self, lanes: usize, reduce: bool, beta: f64) -> Option<f64> {
         let mut bounds = [beta; 8];
         let mut layer = 0;
@@ -106,9 +112,10 @@ impl Bounds {
     }
 }
 
-/// Whether the inverse group reduces the sum at vector i after its layer number `layer` (from 0) with butterflies between
-/// vectors i and i + half: after every second layer, the sums of sums. If the layer before was on the other side of the
-/// transposition (half = 1), every vector has sums of sums in half of its lanes.
+/// Whether the inverse group reduces the sum at vector i after its layer number `layer` (from 0),
+/// whose butterflies are between vectors i and i + half. After every second layer, it reduces
+/// the sums of sums. If the previous layer was on the other side of the transposition (half = 1),
+/// every vector has sums of sums in half of its lanes.
 pub(crate) const fn reduced_sum(layer: u32, i: usize, half: usize) -> bool {
     layer % 2 == 1 && i & (half | (half >> 1)) == 0
 }
@@ -119,7 +126,8 @@ impl Plan {
         let group = lanes.trailing_zeros();
         let mut passes = Vec::new();
         let pass = |layers| Pass { layers, reduce_forward: false, reduce_inverse: false };
-        // Sweeps over the whole ring until a block fits the cache, then sweeps over the block until the group.
+        // The first sweeps go over the whole ring until a block fits the cache, the next ones over
+        // the block down to the group.
         let sweeps = |from: u32, to: u32| {
             let odd = (from - to) % 2;
             core::iter::repeat_n(pass(2), ((from - to) / 2) as usize).chain(core::iter::repeat_n(pass(1), odd as usize))
@@ -133,7 +141,8 @@ impl Plan {
         for (i, pass) in passes.iter_mut().enumerate() {
             let without = bounds.forward(CONSTANT, pass.layers, false, beta);
             pass.reduce_forward = without.is_none();
-            // The first pass may read u64, and never has to reduce: β = 5/4, two layers.
+            // The first pass may read u64 and then has no reduction; with β = 5/4 and two layers it
+            // never needs one.
             assert!(i > 0 || without.is_some(), "the first two layers fit for every prime below 2^50");
             beta = without
                 .or_else(|| bounds.forward(CONSTANT, pass.layers, true, beta))
@@ -148,7 +157,9 @@ impl Plan {
             .find(|&reduce| in_group(reduce))
             .expect("three layers after a reduction stay below 2 + 3/2 + 3·4/8");
 
-        // Backwards: a pass (or the group) skips its reduction if the one after it still fits, whatever follows.
+        // The reductions of the inverse are decided in the order of its passes.
+        // A pass (or the group) skips its reduction if the next pass still fits with its own
+        // reduction, whatever follows.
         let next_fits = |beta: f64, next: &Pass| bounds.inverse(next.layers, true, beta).is_some();
         let last = passes[passes.len() - 1];
         let unreduced = bounds.inverse_group(lanes, false, INVERSE_INPUT).filter(|&beta| next_fits(beta, &last));
@@ -157,7 +168,7 @@ impl Plan {
             .expect("the group's reductions keep β ≤ 2");
         for i in (0..passes.len()).rev() {
             let without = bounds.inverse(passes[i].layers, false, beta);
-            // After the pass over the whole ring every output is multiplied and reduced in any case.
+            // The last pass multiplies and reduces every output in any case.
             let without = without.filter(|&beta| i == 0 || next_fits(beta, &passes[i - 1]));
             passes[i].reduce_inverse = without.is_none();
             beta = without
@@ -170,8 +181,8 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
-    //! Plans against the bounds of the section "Ranges" of [`crate::ntt`], in integers, layer by layer, and backwards for
-    //! every coefficient by itself.
+    //! Checks plans against the bounds of the section "Ranges" of [`crate::ntt`], in integers and
+    //! layer by layer; for the inverse transform, for every coefficient separately.
 
     use alloc::boxed::Box;
     use alloc::vec;
@@ -182,12 +193,12 @@ mod tests {
     /// Integers up to here are exact in `f64`.
     const EXACT: u128 = 1 << 53;
 
-    /// q/2 + 2, rounded up.
+    /// Returns q/2 + 2, rounded up.
     fn centred(q: u128) -> u128 {
         q / 2 + 3
     }
 
-    /// q/2 + c·|b|·q·2^−53 and a little more, for c = `halves`/2 and |b| ≤ 2^53.
+    /// Returns q/2 + c·|b|·q·2^−53 and a little more, for c = `halves`/2 and |b| ≤ 2^53.
     fn product(q: u128, halves: u128, b: u128) -> u128 {
         assert!(b <= EXACT, "a factor of {b}");
         centred(q) + ((halves * b * q) >> 54)
@@ -209,11 +220,11 @@ mod tests {
 
     fn check_inverse(plan: &Plan, q: u128, log_n: u32, lanes: usize) {
         let (n, group) = (1usize << log_n, lanes.trailing_zeros());
-        // For each layer, whether it is inside lanes and which sums it reduces.
+        // For each layer: whether it is inside lanes, and which sums it reduces.
         type Reduces<'a> = Box<dyn Fn(usize) -> bool + 'a>;
         let mut layers: Vec<(bool, Reduces<'_>)> = Vec::new();
         for layer in 0..2 * group {
-            // Inside runs the vectors are places in a run, across vectors they are runs.
+            // Inside runs, the vectors are places in a run; across vectors, they are runs.
             let (first, half) = if layer < group { (1, 1 << layer) } else { (lanes, 1 << (layer - group)) };
             let reduces = move |j: usize| plan.reduce_group_inverse && reduced_sum(layer, j / first % lanes, half);
             layers.push((layer < group, Box::new(reduces)));
@@ -221,7 +232,8 @@ mod tests {
         for pass in plan.passes.iter().rev() {
             let from = layers.len() as u32;
             for layer in from..from + pass.layers {
-                // The sum of all inputs, at the end; the last pass multiplies every output instead.
+                // The sum of all inputs is reduced at the end of a pass;
+                // the last pass multiplies every output instead.
                 let all = (1usize << (from + pass.layers)) - (1 << from);
                 let last = layer + 1 == from + pass.layers && layer + 1 < log_n;
                 layers.push((false, Box::new(move |j| pass.reduce_inverse && last && j & all == 0)));
@@ -257,7 +269,7 @@ mod tests {
         }
     }
 
-    /// Reductions only where they are needed.
+    /// Reductions happen only where they are needed.
     #[test]
     fn small_primes_are_hardly_reduced() {
         for lanes in [1, 2, 4, 8] {

@@ -1,13 +1,16 @@
 //! Fast base conversion (Halevi, Polyakov, Shoup, CT-RSA 2019), in `f64`.
 //!
-//! For x modulo Q = ∏qᵢ put yᵢ = \[x·(Q/qᵢ)^−1\] mod qᵢ, centred. Then Σ yᵢ·Q/qᵢ = x̃ + v·Q, where x̃ is the centred
-//! representative of x and v = ⌊Σ yᵢ/qᵢ⌉ with |v| ≤ L/2. So modulo another prime p
+//! For x modulo Q = ∏qᵢ, let yᵢ = \[x·(Q/qᵢ)^−1\] mod qᵢ, centred. Then Σ yᵢ·Q/qᵢ = x̃ + v·Q,
+//! where x̃ is the centred representative of x and the *overflow* v = ⌊Σ yᵢ/qᵢ⌉ has |v| ≤ L/2.
+//! So, modulo another prime p,
 //!
-//! * Σ yᵢ·\[Q/qᵢ\]_p is x̃ + vQ: the *fast* conversion, right up to a small multiple of Q;
-//! * with the term v·\[−Q\]_p it is x̃: the *centred* conversion. v is one more input limb, computed once for all p.
+//! * Σ yᵢ·\[Q/qᵢ\]_p is x̃ + vQ: the *fast* conversion, which is right up to a small multiple of Q;
+//! * with the additional term v·\[−Q\]_p it is x̃: the *centred* conversion.
+//!   v is one more input limb, computed once for all p.
 //!
-//! v is summed in `f64` with an error of at most (L(L + 1)/16 + L/4)·2^−51, 2^−48.3 for L = 8; it is off by one only if x̃
-//! lies within that fraction of Q of ±Q/2, and the result is then the representative on the other side.
+//! v is summed in `f64` with an error of at most (L(L + 1)/16 + L/4)·2^−51, which is 2^−48.3 for
+//! L = 8. It is off by one only if x̃ lies within that fraction of Q of ±Q/2, and the result is
+//! then the representative on the other side.
 
 use alloc::vec::Vec;
 
@@ -16,29 +19,31 @@ use crate::modulus::Modulus;
 use crate::rns::check_moduli;
 use crate::simd::{Isa, Lanes, MAX_TERMS, Task, array};
 
-/// Tables to convert limbs modulo q₀…q_{L−1} to limbs modulo p₀…p_{M−1}.
+/// Tables that convert limbs modulo q₀…q_{L−1} to limbs modulo p₀…p_{M−1}.
 #[derive(Clone, Debug)]
 pub struct BaseConverter {
     from: Vec<Modulus>,
     to: Vec<Modulus>,
     isa: Isa,
-    /// For each p: \[Q/qᵢ\]_p, then \[−Q\]_p, centred.
+    /// The centred weights: for each p, \[Q/qᵢ\]_p for all i, then \[−Q\]_p.
     weights: Vec<f64>,
-    /// 1/qᵢ.
+    /// The floating-point inverses 1/qᵢ.
     inverses: Vec<f64>,
-    /// \[(Q/qᵢ)^−1\] mod qᵢ.
+    /// The cofactors \[(Q/qᵢ)^−1\] mod qᵢ.
     cofactors: Vec<u64>,
 }
 
-/// Coefficients converted at a time: the inputs of a block, 24 KiB for eight, stay in the first-level cache for all outputs.
+/// The number of coefficients converted at a time. The inputs of a block, 24 KiB for eight,
+/// stay in the first-level cache for all outputs.
 const BLOCK: usize = 384;
 
 impl BaseConverter {
-    /// Tabulates the constants. A prime may occur on both sides: its output is that limb again.
+    /// Tabulates the constants. A prime may occur on both sides; its output is then that limb
+    /// again.
     ///
     /// # Errors
-    /// [`Error::RepeatedModulus`] if a prime occurs twice on one side, [`Error::Count`] if a side has none or more than
-    /// [`MAX_LIMBS`](super::MAX_LIMBS).
+    /// [`Error::RepeatedModulus`] if a prime occurs twice on one side, [`Error::Count`] if a side
+    /// has none or more than [`MAX_LIMBS`](super::MAX_LIMBS).
     pub fn new(from: &[Modulus], to: &[Modulus], isa: Isa) -> Result<Self, Error> {
         check_moduli(from)?;
         check_moduli(to)?;
@@ -74,8 +79,9 @@ impl BaseConverter {
         &self.to
     }
 
-    /// (Q/qᵢ)^−1 mod qᵢ: what limb i has to be multiplied by to become the yᵢ that the conversions take. Folding it
-    /// into an inverse NTT ([`NttTable::inverse_scaled`](crate::NttTable::inverse_scaled)) makes it free.
+    /// Returns the factor (Q/qᵢ)^−1 mod qᵢ that turns limb i into the yᵢ that
+    /// the conversions take. It costs nothing when it is folded into an inverse NTT
+    /// ([`NttTable::inverse_scaled`](crate::NttTable::inverse_scaled)).
     ///
     /// # Panics
     /// If there is no source prime number i.
@@ -84,10 +90,10 @@ impl BaseConverter {
         self.cofactors[i]
     }
 
-    /// v = ⌊Σ yᵢ/qᵢ⌉, the last input of a centred conversion.
+    /// Computes the overflow v = ⌊Σ yᵢ/qᵢ⌉, the last input of a centred conversion.
     ///
     /// # Panics
-    /// If there are not L inputs, lengths differ or are not a multiple of 8.
+    /// If there are not L inputs, or lengths differ or are not a multiple of 8.
     #[track_caller]
     pub fn overflow_into(&self, y: &[&[f64]], v: &mut [f64]) {
         struct Overflow<'a>(&'a BaseConverter, &'a [&'a [f64]], &'a mut [f64]);
@@ -96,7 +102,7 @@ impl BaseConverter {
             #[inline(always)]
             fn run<const L: usize, S: Lanes<L>>(self, simd: S) {
                 let Overflow(converter, y, v) = self;
-                // Four vectors at a time, in the cache for every input.
+                // Four vectors at a time stay in the cache for all inputs.
                 for (block, v) in v.chunks_mut(4 * L).enumerate() {
                     let mut sums = [simd.real_zero(); 4];
                     for (y, &inverse) in y.iter().zip(&converter.inverses) {
@@ -116,12 +122,15 @@ impl BaseConverter {
         self.isa.run(Overflow(self, y, v));
     }
 
-    /// Converts to the target primes `first`, `first + 1`, … as many as `out` has limbs. `y` holds the L limbs yᵢ
-    /// (fast conversion), or these and v (centred conversion), all as centred `f64`; all lengths are equal, so that callers can also
-    /// split the coefficients. Results are residues with |x| ≤ 5p/4, which [`NttTable::forward`](crate::NttTable::forward) takes.
+    /// Converts to the target primes `first`, `first + 1`, …, one for each limb of `out`.
+    /// `y` holds the L limbs yᵢ for a fast conversion, and v after them for a centred one,
+    /// all as centred `f64`. All lengths are equal but need not be N,
+    /// so that callers can also split the coefficients. Results are residues with |x| ≤ 5p/4,
+    /// which [`NttTable::forward`](crate::NttTable::forward) takes.
     ///
     /// # Panics
-    /// If the number of limbs is not L or L + 1, targets do not exist, lengths differ or are not a multiple of 8.
+    /// If the number of limbs is not L or L + 1, targets do not exist, or lengths differ or are not
+    /// a multiple of 8.
     #[track_caller]
     pub fn convert_into(&self, y: &[&[f64]], first: usize, out: &mut [&mut [f64]]) {
         let inputs = self.from.len();
@@ -167,7 +176,7 @@ fn check_lengths(y: &[&[f64]], len: usize) {
     );
 }
 
-/// out ← (out +) Σ yᵢ·wᵢ for K inputs.
+/// Computes Σ yᵢ·wᵢ over K inputs and stores it in `out` or adds it to it.
 struct Convert<'a, 'b, const K: usize> {
     y: [&'a [f64]; K],
     weights: &'a [f64],
@@ -208,7 +217,7 @@ impl<const K: usize> Task for Convert<'_, '_, K> {
     }
 }
 
-/// U vectors of one output side by side.
+/// Sums U vectors of one output side by side.
 #[inline(always)]
 fn sums<const L: usize, S: Lanes<L>, const K: usize, const U: usize>(
     simd: S,

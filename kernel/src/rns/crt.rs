@@ -1,16 +1,19 @@
-//! Integers from their residues and back: the Chinese remainder theorem at full precision, for decoding and for tests.
+//! The Chinese remainder theorem at full precision: integers from their residues and back,
+//! for decoding and for tests.
 //!
-//! The residues of v modulo distinct odd primes q_0 … q_{L−1}, Q their product, determine its representative in
-//! [−(Q−1)/2, (Q−1)/2]. It is found through its *balanced mixed-radix digits*
+//! The residues of v modulo distinct odd primes q_0 … q_{L−1} with product Q determine its
+//! representative in [−(Q−1)/2, (Q−1)/2]. This module finds it through its *balanced mixed-radix
+//! digits*
 //!
-//! > v = Σ d_i·P_i,  P_i = q_0·…·q_{i−1},  |d_i| ≤ h_i = (q_i − 1)/2,
+//! > v = Σ d_i·P_i,  P_i = q_0·…·q_{i−1},  |d_i| ≤ h_i = (q_i − 1)/2.
 //!
-//! which are unique, and in which the sign of v is that of its highest nonzero digit and a v that is small beside Q has
-//! zeros for all its higher digits. They come from Garner's algorithm (IRE Trans. Electronic Computers EC-8, 1959)
-//! without signed arithmetic: by telescoping, Σ h_i·P_i = (Q−1)/2 = H, hence the ordinary digits, in [0, q_i), of v + H
+//! These digits are unique. The sign of v is that of its highest nonzero digit, and all higher
+//! digits of a v that is small beside Q are zero. Garner's algorithm (IRE Trans.
+//! Electronic Computers EC-8, 1959) finds them without signed arithmetic: by telescoping,
+//! Σ h_i·P_i = (Q−1)/2 = H. Hence the ordinary digits of v + H, which are in [0, q_i),
 //! are d_i + h_i, and its residues are those of v plus H mod q_i = h_i (since 2H + 1 = Q).
 //!
-//! The time of everything here depends on the values, not only on their number.
+//! The time of everything in this module depends on the values, not only on their number.
 
 use alloc::vec::Vec;
 
@@ -18,28 +21,30 @@ use crate::error::Error;
 use crate::modulus::Modulus;
 use crate::rns::check_moduli;
 
-/// Composes residues modulo a set of distinct primes into integers, exactly or rounded, and takes integers apart.
+/// Composes residues modulo a set of distinct primes into integers, exactly or rounded,
+/// and decomposes integers into residues.
 ///
-/// Multi-word integers are slices of `u64`, least significant word first. Residues are canonical, in the order of the
-/// moduli; a residue that is not below its modulus is detected with debug assertions only, and gives an unspecified
-/// integer or a panic otherwise. A composition takes O(L²) word operations for L moduli and does not allocate.
+/// Multi-word integers are slices of `u64`, least significant word first.
+/// Residues are canonical and in the order of the moduli. Only debug assertions detect a residue
+/// that is not below its modulus; otherwise it gives an unspecified integer or a panic.
+/// A composition takes O(L²) word operations for L moduli and does not allocate.
 #[derive(Clone, Debug)]
 pub struct CrtComposer {
     moduli: Vec<Modulus>,
-    /// Row i is P_0 … P_{i−1} modulo q_i; the rows follow each other.
+    /// The radices P_0 … P_{i−1} modulo q_i form row i; the rows follow each other.
     radices: Vec<u64>,
-    /// P_i^−1 modulo q_i.
+    /// The inverses P_i^−1 modulo q_i.
     inverses: Vec<u64>,
-    /// Q.
+    /// The product Q.
     product: Vec<u64>,
 }
 
 impl CrtComposer {
-    /// Prepares for these moduli.
+    /// Builds the tables for these moduli.
     ///
     /// # Errors
-    /// [`Error::Count`] if there is none or more than [`MAX_LIMBS`](super::MAX_LIMBS), [`Error::RepeatedModulus`] if
-    /// they are not distinct.
+    /// [`Error::Count`] if there is none or more than [`MAX_LIMBS`](super::MAX_LIMBS),
+    /// [`Error::RepeatedModulus`] if they are not distinct.
     pub fn new(moduli: &[Modulus]) -> Result<Self, Error> {
         check_moduli(moduli)?;
         let len = moduli.len();
@@ -81,29 +86,32 @@ impl CrtComposer {
         self.product.len()
     }
 
-    /// The number of words of scratch that [`compose`](Self::compose) and [`compose_f64`](Self::compose_f64) need.
+    /// The number of words of scratch that [`compose`](Self::compose)
+    /// and [`compose_f64`](Self::compose_f64) need.
     #[must_use]
     pub fn scratch_len(&self) -> usize {
         self.moduli.len() + self.words()
     }
 
-    /// The integer in [−(Q−1)/2, (Q−1)/2] with these canonical residues: writes its magnitude to `out` and returns
-    /// whether it is negative (0 is not).
+    /// Composes canonical residues into the integer in [−(Q−1)/2, (Q−1)/2] that has them:
+    /// writes its magnitude to `out` and returns whether it is negative (0 is not).
     ///
     /// # Panics
-    /// If there is not one residue for each modulus, `out` is not [`words`](Self::words) long or `scratch` is shorter
-    /// than [`scratch_len`](Self::scratch_len).
+    /// If there is not one residue for each modulus, `out` is not [`words`](Self::words)
+    /// long or `scratch` is shorter than [`scratch_len`](Self::scratch_len).
     pub fn compose(&self, residues: &[u64], out: &mut [u64], scratch: &mut [u64]) -> bool {
         assert_eq!(out.len(), self.words(), "words of a magnitude");
         let (digits, _) = self.split_scratch(scratch);
         self.compose_with(residues, digits, out).0
     }
 
-    /// The integer in [−(Q−1)/2, (Q−1)/2] with these canonical residues, correctly rounded (to nearest, ties to even)
-    /// however small it is beside Q: the relative error is at most 2^−53. ±∞ from 2^1024 − 2^970 on.
+    /// Composes canonical residues into the integer in [−(Q−1)/2, (Q−1)/2] that has them and
+    /// returns it correctly rounded (to nearest, ties to even). However small it is beside Q,
+    /// the relative error is at most 2^−53. From 2^1024 − 2^970 on, the result is ±∞.
     ///
     /// # Panics
-    /// If there is not one residue for each modulus or `scratch` is shorter than [`scratch_len`](Self::scratch_len).
+    /// If there is not one residue for each modulus or `scratch` is shorter than
+    /// [`scratch_len`](Self::scratch_len).
     #[must_use]
     pub fn compose_f64(&self, residues: &[u64], scratch: &mut [u64]) -> f64 {
         let (digits, magnitude) = self.split_scratch(scratch);
@@ -112,28 +120,31 @@ impl CrtComposer {
         if negative { -magnitude } else { magnitude }
     }
 
-    /// Writes the canonical residues of an integer of any size, given by its magnitude and whether it is negative.
+    /// Writes the canonical residues of an integer of any size, given by its magnitude and whether
+    /// it is negative.
     ///
     /// # Panics
     /// If there is not one residue for each modulus.
     pub fn decompose(&self, magnitude: &[u64], negative: bool, residues: &mut [u64]) {
         assert_eq!(residues.len(), self.moduli.len(), "one residue for each modulus");
         for (x, q) in residues.iter_mut().zip(&self.moduli) {
-            // By half words: r·2^32 + 2^32 − 1 < 2^(bits + 32) is in the range of the reduction, r·2^64 need not be.
+            // Works by half words: r·2^32 + 2^32 − 1 < 2^(bits + 32) is in the range of the
+            // reduction; r·2^64 need not be.
             let push = |r, half| q.reduce_u128(u128::from(r) << 32 | u128::from(half));
             let r = magnitude.iter().rev().fold(0, |r, &word| push(push(r, word >> 32), word & u64::from(u32::MAX)));
             *x = if negative { q.neg(r) } else { r };
         }
     }
 
-    /// Room for the digits and for a magnitude.
+    /// Splits the workspace into room for the digits and room for a magnitude.
     fn split_scratch<'a>(&self, scratch: &'a mut [u64]) -> (&'a mut [u64], &'a mut [u64]) {
         let wanted = self.scratch_len();
         assert!(scratch.len() >= wanted, "{} words of scratch where {wanted} are needed", scratch.len());
         scratch[..wanted].split_at_mut(self.moduli.len())
     }
 
-    /// Writes the magnitude; returns whether the integer is negative, and the magnitude's length without leading zeros.
+    /// Writes the magnitude. Returns whether the integer is negative, and the length of the
+    /// magnitude without leading zeros.
     fn compose_with(&self, residues: &[u64], digits: &mut [u64], magnitude: &mut [u64]) -> (bool, usize) {
         self.shifted_digits(residues, digits);
         let half = |q: &Modulus| (q.value() / 2) as i64;
@@ -142,14 +153,15 @@ impl CrtComposer {
         let negative = descending().find(|&(d, _)| d != 0).is_some_and(|(d, _)| d < 0);
         magnitude.fill(0);
         let mut len = 0;
-        // The number so far is 0 until the highest nonzero digit, then at least 1: q·1 − h > 0, so it never goes negative.
+        // The number so far is 0 until the highest nonzero digit and at least 1 from there on:
+        // q·1 − h > 0, so it never becomes negative.
         for (d, q) in descending() {
             push_digit(magnitude, &mut len, q, if negative { -d } else { d });
         }
         (negative, len)
     }
 
-    /// The digits d_i + h_i in [0, q_i).
+    /// Computes the shifted digits d_i + h_i in [0, q_i).
     fn shifted_digits(&self, residues: &[u64], digits: &mut [u64]) {
         assert_eq!(residues.len(), self.moduli.len(), "one residue for each modulus");
         let mut rows = self.radices.as_slice();
@@ -157,7 +169,8 @@ impl CrtComposer {
             debug_assert!(x < q.value(), "residue {x} of modulus {}", q.value());
             let (row, others) = rows.split_at(i);
             rows = others;
-            // At most 2^10 products of a digit below 2^50 and a residue below 2^bits: below 2^(bits + 60), in range.
+            // These are at most 2^10 products of a digit below 2^50 and a residue below 2^bits:
+            // the sum is below 2^(bits + 60), in range.
             let lower = digits[..i].iter().zip(row).map(|(&d, &radix)| u128::from(d) * u128::from(radix)).sum();
             let rest = q.sub(q.add(x, q.value() / 2), q.reduce_u128(lower));
             digits[i] = q.mul(rest, self.inverses[i]);
@@ -165,7 +178,8 @@ impl CrtComposer {
     }
 }
 
-/// Replaces a number by number·radix + digit, which must not be negative; `len` counts its words without leading zeros.
+/// Replaces a number by number·radix + digit, which must not be negative.
+/// `len` counts its words without leading zeros.
 fn push_digit(number: &mut [u64], len: &mut usize, radix: u64, digit: i64) {
     let mut carry = i128::from(digit);
     for word in &mut number[..*len] {
@@ -179,14 +193,15 @@ fn push_digit(number: &mut [u64], len: &mut usize, radix: u64, digit: i64) {
     }
 }
 
-/// The number without leading zero words, rounded to nearest, ties to even.
+/// Rounds a number without leading zero words to nearest, ties to even.
 fn round(number: &[u64]) -> f64 {
     match *number {
         [] => 0.0,
         [word] => word as f64,
         [ref low @ .., next, top] => {
-            // The number is top.next… = 64 bits times 2^exponent, and a rest. That the rest is not 0 matters only at
-            // ties, for which any bit below the 53 that are kept may stand: the last of the 64.
+            // The number is 64 bits (top.next…) times 2^exponent, plus a rest.
+            // Whether the rest is 0 matters only at ties, where any bit below the 53 that are kept
+            // may stand for it: here the last of the 64.
             let shift = top.leading_zeros();
             let window = (u128::from(top) << 64 | u128::from(next)) << shift;
             let sticky = window as u64 != 0 || low.iter().any(|&word| word != 0);

@@ -1,4 +1,5 @@
-//! Residue number systems: a basis of NTT primes, conversion between bases, exact division by dropped primes.
+//! Residue number systems: bases of NTT primes, fast conversion between bases, and big integers
+//! from residues.
 
 mod convert;
 pub mod crt;
@@ -14,19 +15,23 @@ use crate::modulus::Modulus;
 use crate::ntt::NttTable;
 use crate::simd::Isa;
 
-/// Largest number of primes in a basis, far above what any ring needs: so that what takes time quadratic in it stays short.
+/// The largest number of primes in a basis. It is far above what any ring needs and keeps
+/// computations short whose time is quadratic in it.
 pub const MAX_LIMBS: usize = 1024;
 
-/// Largest number of primes that are converted or divided away at once: the limbs of a digit, the special primes.
+/// The largest number of primes that are converted or divided away at once:
+/// the limbs of a digit, the special primes.
 pub const MAX_DIGIT: usize = 64;
 
-/// Limbs converted together. A conversion reads all its inputs, often 4 MiB from the third-level cache or from memory,
-/// whatever the number of outputs: inside a key-switch, one output at a time took a third longer than four (125 µs and 93 µs
-/// a limb at N = 2^16), and four at a time make a key-switch at 28 + 7 limbs 4 % slower than seven. With more than seven it is no
-/// faster.
+/// The number of limbs that are converted together. A conversion reads all its inputs, often 4 MiB
+/// from the third-level cache or from memory, whatever the number of outputs. Inside a key-switch,
+/// one output at a time took a third longer than four (125 µs and 93 µs a limb at N = 2^16),
+/// and four at a time make a key-switch at 28 + 7 limbs 4 % slower than seven.
+/// More than seven are not faster.
 pub const GROUP: usize = 7;
 
-/// Distinct primes q₀…q_{L−1} with the tables of one ring degree. Cloning and taking parts shares the tables.
+/// Distinct primes q₀…q_{L−1} with their tables for one ring degree. Clones and parts of a basis
+/// share the tables.
 #[derive(Clone, Debug)]
 pub struct RnsBasis {
     tables: Vec<Arc<NttTable>>,
@@ -36,7 +41,8 @@ impl RnsBasis {
     /// Builds the tables for the fastest ISA of this machine.
     ///
     /// # Errors
-    /// [`Error::Count`] for no primes or more than [`MAX_LIMBS`], [`Error::RepeatedModulus`], and those of [`NttTable::new`].
+    /// [`Error::Count`] for no primes or more than [`MAX_LIMBS`], [`Error::RepeatedModulus`],
+    /// and the errors of [`NttTable::new`].
     pub fn new(log_n: u32, moduli: &[Modulus]) -> Result<Self, Error> {
         Self::with_isa(log_n, moduli, Isa::detect())
     }
@@ -51,7 +57,7 @@ impl RnsBasis {
         Ok(Self { tables: moduli.iter().map(table).collect::<Result<_, _>>()? })
     }
 
-    /// The primes `range` of this basis.
+    /// Returns the basis of the primes `range`, which shares the tables.
     ///
     /// # Panics
     /// If the range is empty or out of bounds.
@@ -61,11 +67,11 @@ impl RnsBasis {
         Self { tables: self.tables[range].to_vec() }
     }
 
-    /// This basis followed by another.
+    /// Returns this basis followed by another; the tables are shared.
     ///
     /// # Errors
-    /// [`Error::RepeatedModulus`] if they share a prime, [`Error::RingDegree`] if their rings differ, [`Error::Count`] for
-    /// more than [`MAX_LIMBS`] primes.
+    /// [`Error::RepeatedModulus`] if the bases share a prime, [`Error::RingDegree`] if their rings
+    /// differ, [`Error::Count`] for more than [`MAX_LIMBS`] primes.
     pub fn concat(&self, other: &Self) -> Result<Self, Error> {
         if self.log_n() != other.log_n() {
             return Err(Error::RingDegree { log_n: other.log_n() });
@@ -76,20 +82,20 @@ impl RnsBasis {
         Ok(all)
     }
 
-    /// Number of primes.
+    /// The number of primes.
     #[expect(clippy::len_without_is_empty, reason = "a basis is never empty")]
     #[must_use]
     pub fn len(&self) -> usize {
         self.tables.len()
     }
 
-    /// log2 of the ring degree.
+    /// The log2 of the ring degree.
     #[must_use]
     pub fn log_n(&self) -> u32 {
         self.tables[0].log_n()
     }
 
-    /// Ring degree N.
+    /// The ring degree N.
     #[must_use]
     pub fn n(&self) -> usize {
         self.tables[0].n()
@@ -101,7 +107,7 @@ impl RnsBasis {
         self.tables[0].isa()
     }
 
-    /// Transform and arithmetic modulo qᵢ.
+    /// The table of qᵢ: transforms and arithmetic modulo this prime.
     ///
     /// # Panics
     /// If there is no prime number i.
@@ -110,7 +116,7 @@ impl RnsBasis {
         &self.tables[i]
     }
 
-    /// qᵢ.
+    /// The prime qᵢ.
     ///
     /// # Panics
     /// If there is no prime number i.
@@ -119,13 +125,13 @@ impl RnsBasis {
         self.tables[i].modulus()
     }
 
-    /// All primes.
+    /// Returns all primes.
     #[must_use]
     pub fn moduli(&self) -> Vec<Modulus> {
         self.tables.iter().map(|t| *t.modulus()).collect()
     }
 
-    /// log2 of the product of all primes.
+    /// The log2 of the product of all primes.
     #[must_use]
     pub fn log2_product(&self) -> f64 {
         self.tables.iter().map(|t| libm::log2(t.modulus().as_f64())).sum()
@@ -138,7 +144,7 @@ impl RnsBasis {
     }
 }
 
-/// Whether a basis can have these primes.
+/// Checks whether a basis can have these primes.
 fn check_moduli(moduli: &[Modulus]) -> Result<(), Error> {
     if !(1..=MAX_LIMBS).contains(&moduli.len()) {
         return Err(Error::Count { what: "limbs", value: moduli.len(), min: 1, max: MAX_LIMBS });

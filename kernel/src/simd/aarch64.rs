@@ -21,7 +21,7 @@ impl FloatLanes<2> for Neon {
 
     #[inline(always)]
     fn shift_bits_right(self, a: f64x2, n: u32) -> f64x2 {
-        // Right is left by a negative number.
+        // NEON shifts to the right by shifting to the left by a negative number.
         cast(self.0.neon.vshlq_u64(cast(a), cast([-i64::from(n); 2])))
     }
 

@@ -1,9 +1,10 @@
-//! The modular arithmetic of every `f64` leaf, written once over the few operations that an ISA file supplies.
+//! The modular arithmetic of all `f64` leaves, written once over the few operations that an ISA
+//! file supplies.
 
 use super::{Lanes, chunk_bits};
 use crate::modulus::Modulus;
 
-/// L `f64` in a register. An ISA file is an implementation of this trait: wrappers of single instructions.
+/// L `f64` in a register. An ISA file implements this trait with wrappers of single instructions.
 pub(crate) trait FloatLanes<const L: usize>: Copy {
     type V: Copy;
     fn splat(self, x: f64) -> Self::V;
@@ -12,30 +13,31 @@ pub(crate) trait FloatLanes<const L: usize>: Copy {
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
-    /// a·b + c with one rounding.
+    /// Returns a·b + c with one rounding.
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// c − a·b with one rounding.
+    /// Returns c − a·b with one rounding.
     fn fnma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// To the nearest integer, ties to even.
+    /// Rounds to the nearest integer, ties to even.
     fn round(self, a: Self::V) -> Self::V;
-    /// `if x < 0 { y } else { 0 }` (false for −0).
+    /// Returns `if x < 0 { y } else { 0 }`; the condition is false for −0.
     fn if_negative(self, x: Self::V, y: Self::V) -> Self::V;
     fn load_bits(self, x: &[u64; L]) -> Self::V;
     fn and_bits(self, a: Self::V, b: Self::V) -> Self::V;
     fn or_bits(self, a: Self::V, b: Self::V) -> Self::V;
     fn xor_bits(self, a: Self::V, b: Self::V) -> Self::V;
-    /// The bits of a moved n to the right.
+    /// Shifts the bits of a to the right by n.
     fn shift_bits_right(self, a: Self::V, n: u32) -> Self::V;
     fn transpose(self, v: [Self::V; L]) -> [Self::V; L];
-    /// As [`Lanes::permute`].
+    /// Permutes lanes as [`Lanes::permute`] does.
     fn permute(self, v: Self::V, lanes: &[u64; L]) -> Self::V;
 }
 
-/// Residues over [`FloatLanes`].
+/// Modular arithmetic over the operations of a [`FloatLanes`] leaf.
 #[derive(Clone, Copy)]
 pub(crate) struct Fma<P>(pub(crate) P);
 
-/// q, 1/q, and 2^52 + (q − 1)/2, what a packed residue exceeds the residue by after its exponent is set.
+/// The constants of a modulus: q, 1/q and `packed` = 2^52 + (q − 1)/2. A packed residue,
+/// read as `f64` with the exponent of 2^52, exceeds the residue that it stands for by `packed`.
 #[derive(Clone, Copy)]
 pub(crate) struct FloatModulus<V> {
     q: V,
@@ -43,16 +45,18 @@ pub(crate) struct FloatModulus<V> {
     packed: V,
 }
 
-/// Sum of products in two parts: `hi` carries [`BIAS`] and is a multiple of 2^50; the sum is exactly hi − BIAS − excess.
+/// A sum of products in two parts: `hi` carries [`BIAS`] and is a multiple of 2^50;
+/// the sum is exactly hi − BIAS − excess.
 #[derive(Clone, Copy)]
 pub(crate) struct FloatAcc<V> {
     hi: V,
     excess: V,
 }
 
-/// A u64 below 2^52 or-ed into the bits of 2^52 is the f64 2^52 + x.
+/// Or-ing a u64 x below 2^52 into the bits of 2^52 gives the `f64` 2^52 + x.
 const TWO_52: f64 = (1u64 << 52) as f64;
-/// 1.5·2^102: sums of size up to 2^101 added to it stay in [2^102, 2^103), where the spacing of f64 is 2^50.
+/// 1.5·2^102: sums of size up to 2^101 added to it stay in [2^102, 2^103), where the spacing
+/// of `f64` is 2^50.
 const BIAS: f64 = 1.5 * (1u128 << 102) as f64;
 
 impl<const L: usize, P: FloatLanes<L>> Lanes<L> for Fma<P> {
@@ -176,7 +180,7 @@ impl<const L: usize, P: FloatLanes<L>> Lanes<L> for Fma<P> {
     fn acc_mul(self, acc: Self::Acc, a: P::V, b: P::V) -> Self::Acc {
         let hi = self.0.fma(a, b, acc.hi);
         let step = self.0.sub(hi, acc.hi);
-        // step − a·b is what the rounding of `hi` added.
+        // The rounding of `hi` added step − a·b.
         FloatAcc { hi, excess: self.0.add(acc.excess, self.0.fnma(a, b, step)) }
     }
 
@@ -215,7 +219,7 @@ impl<const L: usize, P: FloatLanes<L>> Lanes<L> for Fma<P> {
 }
 
 impl<P> Fma<P> {
-    /// (h − quotient·q) − (h − b·w), every step exact: the residue of b·w.
+    /// Returns (h − quotient·q) − (h − b·w), the residue of b·w. Every step is exact.
     #[inline(always)]
     fn mul_finish<const L: usize, const K: usize>(
         self,
@@ -234,7 +238,8 @@ impl<P> Fma<P> {
     }
 }
 
-/// The operations that pulp has on every token, for a leaf named `$leaf` over token `$token` with vectors `$vector`.
+/// Implements the operations that pulp offers on every token, for a leaf with `$lanes` lanes in
+/// a `$vector`.
 #[allow(unused_macros, reason = "unused on architectures that pulp has no SIMD for")]
 macro_rules! pulp_float_ops {
     ($lanes:literal, $vector:ty) => {
@@ -297,7 +302,8 @@ macro_rules! pulp_float_ops {
 #[allow(unused_imports, reason = "unused on architectures that pulp has no SIMD for")]
 pub(super) use pulp_float_ops;
 
-/// Declares the closure type through which pulp calls a [`Task`](super::Task) with the instructions of a token enabled.
+/// Declares the closure type through which pulp calls a [`Task`](super::Task) with the instructions
+/// of a token enabled.
 #[allow(unused_macros, reason = "unused on architectures that pulp has no SIMD for")]
 macro_rules! pulp_call {
     ($call:ident, $token:ty, $leaf:ident) => {

@@ -1,21 +1,23 @@
-//! Vector lanes: one trait over which every hot loop is written once, and one leaf file per instruction set.
+//! Vector lanes: a trait over which every hot loop is written once, and one leaf file per
+//! instruction set.
 //!
 //! | [`Isa`] | lanes | residue in a register | product | chosen by [`Isa::detect`] |
 //! |---|---|---|---|---|
-//! | `scalar` | 1 | `i64` | `u128`, Barrett | where nothing below is available |
+//! | `scalar` | 1 | `i64` | `u128`, Barrett | where none of the SIMD leaves is available |
 //! | `portable` | 8 | `[f64; 8]` | `libm::fma` | never: for tests, Miri and as a model of the SIMD leaves |
 //! | `avx2` | 4 | `f64` | FMA3 | x86-64 with AVX2 and FMA |
 //! | `avx512` | 8 | `f64` | AVX-512F | x86-64 with AVX-512 F, BW, CD, DQ, VL |
 //! | `neon` | 2 | `f64` | NEON | aarch64 |
 //!
-//! The four `f64` leaves carry out the same operations in the same order, so they agree **bit for bit**; the scalar leaf
-//! is exact integer arithmetic and agrees with them modulo q. How a product modulo q is exact in `f64` is told in
-//! [the crate's documentation](crate#numbers-and-ranges).
+//! The four `f64` leaves carry out the same operations in the same order, so they agree **bit for
+//! bit**. The scalar leaf is exact integer arithmetic and agrees with them modulo q. [The crate's
+//! documentation](crate#numbers-and-ranges) explains why a product modulo q is exact in `f64`.
 //!
-//! This is the only place with `cfg(target_arch)`, and pulp's tokens never leave it.
+//! This module is the only place with `cfg(target_arch)`, and pulp's tokens never leave it.
 
-/// `[e(0), e(1), …, e(K−1)]`. Like `core::array::from_fn`, but the expression stays in the calling function: a closure would be
-/// compiled without the ISA's instructions and called.
+/// Builds the array `[e(0), e(1), …, e(K−1)]`. Unlike in `core::array::from_fn`, the expression
+/// stays in the calling function: a closure would be compiled without the ISA's instructions and
+/// called.
 macro_rules! array {
     ($k:expr, |$i:ident| $e:expr) => {{
         let mut out = {
@@ -32,7 +34,8 @@ macro_rules! array {
 }
 pub(crate) use array;
 
-/// Has the cache line of `data[index]` brought to the cache, if there is one: any index will do. Only with the crate feature `std`.
+/// Prefetches the cache line of `data[index]`. Any index is allowed, even if there is no such
+/// element. Without the crate feature `std` this does nothing.
 #[inline(always)]
 pub(crate) fn fetch<T>(data: &[T], index: usize) {
     #[cfg(feature = "std")]
@@ -55,8 +58,8 @@ use core::str::FromStr;
 use crate::error::Error;
 use crate::modulus::Modulus;
 
-/// An instruction set that this machine has. A value of this type is the proof: there is no way to name an ISA that is not
-/// available, so holding one makes dispatch free of checks.
+/// An instruction set that this machine has. Holding a value of this type is the proof:
+/// an ISA that is not available cannot be named, so dispatch needs no checks.
 #[derive(Clone, Copy)]
 pub struct Isa(Token);
 
@@ -73,32 +76,35 @@ enum Token {
 }
 
 impl Isa {
-    /// The integer fallback, available everywhere.
+    /// The integer fallback, which is available everywhere.
     pub const SCALAR: Self = Self(Token::Scalar);
-    /// Arrays of eight `f64` with fused multiply-add by libm: slow where the compiler knows no FMA instruction. It models
-    /// the SIMD leaves bit for bit and runs under Miri.
+    /// Arrays of eight `f64` with the fused multiply-add of libm, which is slow where the compiler
+    /// knows no FMA instruction. This ISA models the SIMD leaves bit for bit and runs under Miri.
     pub const PORTABLE: Self = Self(Token::Portable);
-    /// Every name that [`Isa::by_name`] knows, on whatever machine.
+    /// Every name that [`Isa::by_name`] knows, on any machine.
     pub const NAMES: [&'static str; 5] = ["scalar", "portable", "avx2", "avx512", "neon"];
 
-    /// The fastest available ISA. The CPU is asked once per process (pulp caches the answer).
+    /// Returns the fastest available ISA. The CPU is asked once per process (pulp caches
+    /// the answer).
     ///
-    /// Without the crate feature `std` only CPUID is read, not whether the operating system saves the wide registers; a
-    /// kernel or firmware that does not should use [`Isa::SCALAR`].
+    /// Without the crate feature `std` only CPUID is read, which does not tell whether
+    /// the operating system saves the wide registers; a kernel or firmware that does not save them
+    /// should use [`Isa::SCALAR`].
     #[must_use]
     pub fn detect() -> Self {
         ["avx512", "avx2", "neon"].iter().find_map(|name| Self::by_name(name).ok()).unwrap_or(Self::SCALAR)
     }
 
-    /// The available ISAs, `scalar` first.
+    /// Returns the available ISAs, `scalar` first.
     pub fn available() -> impl Iterator<Item = Self> {
         Self::NAMES.iter().filter_map(|name| Self::by_name(name).ok())
     }
 
-    /// The ISA of this name.
+    /// Returns the ISA of this name.
     ///
     /// # Errors
-    /// [`Error::UnknownIsa`] for a name outside [`Isa::NAMES`], [`Error::IsaUnavailable`] if this machine lacks it.
+    /// [`Error::UnknownIsa`] for a name outside [`Isa::NAMES`], [`Error::IsaUnavailable`] if this
+    /// machine lacks it.
     pub fn by_name(name: &str) -> Result<Self, Error> {
         let name = *Self::NAMES.iter().find(|n| **n == name).ok_or(Error::UnknownIsa)?;
         let token = match name {
@@ -115,7 +121,7 @@ impl Isa {
         token.map(Self).ok_or(Error::IsaUnavailable { name })
     }
 
-    /// Its name, one of [`Isa::NAMES`].
+    /// The name of this ISA, one of [`Isa::NAMES`].
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self.0 {
@@ -130,7 +136,7 @@ impl Isa {
         }
     }
 
-    /// Residues per vector.
+    /// The number of residues per vector.
     #[must_use]
     pub const fn lanes(self) -> usize {
         match self.0 {
@@ -145,8 +151,9 @@ impl Isa {
         }
     }
 
-    /// The ISA for a ring of degree 2^log_n: the transforms work on two groups of lanes² coefficients at once, so rings below
-    /// 2·lanes² (N < 128 for eight lanes, N < 32 for four) fall to the next narrower ISA.
+    /// Returns the ISA for a ring of degree 2^log_n. The transforms work on two groups of lanes²
+    /// coefficients at once, so rings below 2·lanes² (N < 128 for eight lanes, N < 32 for four)
+    /// fall back to a narrower ISA: from AVX-512 to AVX2, otherwise to the scalar one.
     pub(crate) fn for_degree(self, log_n: u32) -> Self {
         if 1 << log_n >= 2 * self.lanes() * self.lanes() {
             return self;
@@ -202,51 +209,56 @@ impl FromStr for Isa {
     }
 }
 
-/// Work that is written once over [`Lanes`] and compiled for each ISA. `run` must be `#[inline(always)]`, and so must
-/// everything it calls, or the callee is compiled without the ISA's instructions.
+/// Work that is written once over [`Lanes`] and compiled for each ISA.
+/// `run` and everything it calls must be `#[inline(always)]`: otherwise the callee is compiled
+/// without the ISA's instructions.
 pub(crate) trait Task {
     type Output;
     fn run<const L: usize, S: Lanes<L>>(self, simd: S) -> Self::Output;
 }
 
-/// L residues in a register, and what the kernel does with them.
+/// L residues in a register, and the operations of the kernel on them.
 ///
-/// A value x of type [`Lanes::V`] holds signed integers congruent to residues; β = |x| / q is its range. "Centred" means
-/// |x| ≤ q/2 + 2 ([`Lanes::reduce`]). Every bound below is proved in [the crate's documentation](crate#numbers-and-ranges).
+/// A value x of type [`Lanes::V`] holds signed integers congruent to residues;
+/// β = |x| / q is its range. "Centred" means |x| ≤ q/2 + 2 ([`Lanes::reduce`]).
+/// Every bound below is proved in [the crate's documentation](crate#numbers-and-ranges).
 pub(crate) trait Lanes<const L: usize>: Copy {
     /// L signed representatives.
     type V: Copy;
-    /// Constants of one modulus, broadcast.
+    /// The constants of one modulus, broadcast.
     type Q: Copy;
-    /// A constant multiplier with its quotient by q, broadcast.
+    /// A constant multiplier together with its quotient by q, broadcast.
     type W: Copy;
-    /// A sum of products, not reduced.
+    /// An unreduced sum of products.
     type Acc: Copy;
     /// L real numbers (not residues).
     type Real: Copy;
 
     fn modulus(self, q: &Modulus) -> Self::Q;
-    /// A multiplier from `[w, w/q]`, |w| ≤ q/2.
+    /// Makes a multiplier from `[w, w/q]`, where |w| ≤ q/2.
     fn multiplier(self, w: [f64; 2]) -> Self::W;
     fn splat(self, x: f64) -> Self::V;
     fn load(self, x: &[f64; L]) -> Self::V;
     fn store(self, x: &mut [f64; L], v: Self::V);
     /// Loads words whose *bits* are u64 below 2^52.
     fn load_u64(self, x: &[f64; L]) -> Self::V;
-    /// The residue in a word of a [packed](crate::packed) limb without its `bits` high bits. Centred, if it is a packed residue.
+    /// Returns the residue in a word of a [packed](crate::packed) limb, ignoring the `bits` high
+    /// bits of the word. The result is centred if the word holds a packed residue.
     fn unpack_low(self, q: Self::Q, bits: u32, word: &[u64; L]) -> Self::V;
-    /// The residue in the chunks of the high bits of C words. Centred, as [`Lanes::unpack_low`].
+    /// Returns the residue whose chunks are in the high bits of C words.
+    /// It is centred as in [`Lanes::unpack_low`].
     fn unpack_high<const C: usize>(self, q: Self::Q, words: [&[u64; L]; C]) -> Self::V;
-    /// Stores the canonical residues in [0, q) of a β < 8 as u64 bits.
+    /// Stores a value with β < 8 as canonical residues in [0, q), as the bits of u64.
     fn store_u64(self, q: Self::Q, x: &mut [f64; L], v: Self::V);
 
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
-    /// Centres: |x| ≤ 2^53 in, |x| ≤ q/2 + 2 out.
+    /// Centres residues: |x| ≤ 2^53 goes in, |x| ≤ q/2 + 2 comes out.
     fn reduce<const K: usize>(self, q: Self::Q, a: [Self::V; K]) -> [Self::V; K];
-    /// b·w mod q for |b| ≤ 2^53: |result| ≤ q/2 + |b|·q·2^−53. K products side by side hide each other's latency.
+    /// Returns b·w mod q for |b| ≤ 2^53: |result| ≤ q/2 + |b|·q·2^−53.
+    /// K products side by side hide each other's latency.
     fn mul_const<const K: usize>(self, q: Self::Q, b: [Self::V; K], w: [Self::W; K]) -> [Self::V; K];
-    /// b·w mod q for |b| ≤ 2^53, |w| ≤ q/2 + 2: |result| ≤ q/2 + 1.5·|b|·q·2^−53 + 3.
+    /// Returns b·w mod q for |b| ≤ 2^53 and |w| ≤ q/2 + 2: |result| ≤ q/2 + 1.5·|b|·q·2^−53 + 3.
     fn mul<const K: usize>(self, q: Self::Q, b: [Self::V; K], w: [Self::V; K]) -> [Self::V; K];
 
     /// Transposes an L×L block.
@@ -254,56 +266,62 @@ pub(crate) trait Lanes<const L: usize>: Copy {
     /// Lane i of the result is lane [`lane_index`]\(lanes\[i\]) mod L of v.
     fn permute(self, v: Self::V, lanes: &[u64; L]) -> Self::V;
 
-    /// a·b, the first of a sum.
+    /// Starts a sum with the product a·b.
     fn acc_first(self, a: Self::V, b: Self::V) -> Self::Acc;
-    /// acc + a·b. A sum has at most [`MAX_TERMS`] products of centred residues before [`Lanes::acc_finish`].
+    /// Returns acc + a·b. A sum has at most [`MAX_TERMS`] products of centred residues before
+    /// [`Lanes::acc_finish`].
     fn acc_mul(self, acc: Self::Acc, a: Self::V, b: Self::V) -> Self::Acc;
-    /// The centred residues of K accumulators.
+    /// Returns the centred residues of K accumulators.
     fn acc_finish<const K: usize>(self, q: Self::Q, acc: [Self::Acc; K]) -> [Self::V; K];
-    /// The residues of K accumulators with |x| ≤ 5q/4, with one reduction instead of two.
+    /// Returns the residues of K accumulators with |x| ≤ 5q/4, using one reduction instead of two.
     fn acc_finish_lazy<const K: usize>(self, q: Self::Q, acc: [Self::Acc; K]) -> [Self::V; K];
 
     fn real_zero(self) -> Self::Real;
-    /// r + v·c, in plain floating point.
+    /// Returns r + v·c in plain floating point.
     fn real_add(self, r: Self::Real, v: Self::V, c: f64) -> Self::Real;
-    /// The nearest integers.
+    /// Rounds to the nearest integers.
     fn real_round(self, r: Self::Real) -> Self::V;
 }
 
-/// Products of centred residues that one accumulator holds: 8·(2^49 + 2)² < 2^101 · (1 + 2^−46), see
-/// [the crate's documentation](crate#sums-of-products).
+/// The number of products of centred residues that one accumulator holds:
+/// 8·(2^49 + 2)² < 2^101 · (1 + 2^−46), see [the crate's documentation](crate#sums-of-products).
 pub(crate) const MAX_TERMS: usize = 8;
 
-/// Accumulators of several vectors, all of which are summed before the first is [finished](Lanes::acc_finish). From the first product to the stored
-/// residue each operation waits for the one before; vector by vector, the waiting ones fill the processor's queue (two products took 1.17 ns a residue
-/// on Zen 3 with AVX2, and take 0.80). Of a cache line's alignment: no vector is in two.
+/// Accumulators of several vectors, all of which are summed before the first is
+/// [finished](Lanes::acc_finish). Between the first product and the stored residue each operation
+/// waits for the one before. If vectors were handled one by one, the waiting operations would fill
+/// the processor's queue: two products took 1.17 ns per residue on Zen 3 with AVX2 that way,
+/// and take 0.80 ns this way. The struct is aligned to a cache line so that no vector straddles two
+/// lines.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 pub(crate) struct Sums<A>(pub(crate) [A; SUMS]);
 
-/// Accumulators in [`Sums`].
+/// The number of accumulators in [`Sums`].
 pub(crate) const SUMS: usize = 16;
 
 impl<A: Copy> Sums<A> {
-    /// Of nothing.
+    /// Returns empty sums.
     #[inline(always)]
     pub(crate) fn new<const L: usize, S: Lanes<L, Acc = A>>(simd: S) -> Self {
         Self([simd.acc_first(simd.splat(0.0), simd.splat(0.0)); SUMS])
     }
 }
 
-/// Lane i in a list for [`Lanes::permute`]: the numbers of its two halves, as x86 permutes these.
+/// Encodes lane i for the list of [`Lanes::permute`]: the numbers of its two halves, because x86
+/// permutes halves.
 pub(crate) const fn lane(i: usize) -> u64 {
     let low = 2 * i as u64;
     low | (low + 1) << 32
 }
 
-/// The i of [`lane`].
+/// Decodes the index i from [`lane`]'s encoding.
 pub(crate) const fn lane_index(lane: u64) -> usize {
     lane as u32 as usize / 2
 }
 
-/// High bits of each of `chunks` words of a [packed](crate::packed) limb that hold a part of one more residue.
+/// The number of high bits in each of `chunks` words of a [packed](crate::packed) limb that hold
+/// a part of one more residue.
 pub(crate) const fn chunk_bits(chunks: usize) -> u32 {
     match chunks {
         2 => 21,

@@ -1,5 +1,6 @@
-//! Eight `f64` in an array. The operations are those of the SIMD leaves, so results are the same bit for bit; libm supplies
-//! the fused multiply-add. For tests, Miri and as the readable model: never chosen by itself.
+//! Eight `f64` in an array. The operations are those of the SIMD leaves, so results are the same
+//! bit for bit; libm supplies the fused multiply-add. This leaf serves tests, Miri and readers as
+//! a model and is never chosen automatically.
 
 use super::float::FloatLanes;
 use super::lane_index;
@@ -14,7 +15,8 @@ fn zip(a: V, b: V, f: impl Fn(f64, f64) -> f64) -> V {
     core::array::from_fn(|i| f(a[i], b[i]))
 }
 
-// Kept out of line: inlined, eight scalar operations each, they would make up half of the crate's compile time.
+// These functions stay out of line: inlined, with eight scalar operations each, they would make up
+// half of the crate's compile time.
 impl FloatLanes<8> for Portable {
     type V = V;
     #[inline(always)]

@@ -1,5 +1,6 @@
-//! One residue at a time in `i64`, products in `u128` with Barrett reduction: no floating-point arithmetic on residues, no
-//! FMA. The fallback for every CPU, and a second, independent implementation beside the `f64` leaves.
+//! One residue at a time in `i64`, with products in `u128` and Barrett reduction:
+//! residues meet no floating-point arithmetic and no FMA. This leaf is the fallback for every CPU
+//! and a second, independent implementation beside the `f64` leaves.
 
 use super::{Lanes, chunk_bits};
 use crate::modulus::Modulus;
@@ -7,10 +8,11 @@ use crate::modulus::Modulus;
 #[derive(Clone, Copy)]
 pub(super) struct Scalar;
 
-/// The centred representative of a·b.
+/// Returns the centred representative of a·b.
 #[inline(always)]
 fn product(q: Modulus, a: i64, b: i64) -> i64 {
-    // |a| ≤ 2^53, |b| ≤ q/2 + 2: the product is far below the 2^(bits + 63) that `reduce_u128` takes.
+    // |a| ≤ 2^53 and |b| ≤ q/2 + 2, so the product is far below the limit 2^(bits + 63)
+    // of `reduce_u128`.
     let r = q.reduce_u128(u128::from(a.unsigned_abs()) * u128::from(b.unsigned_abs()));
     q.centre(q.neg_if(r, (a ^ b) >> 63))
 }
@@ -53,7 +55,7 @@ impl Lanes<1> for Scalar {
     #[inline(always)]
     fn unpack_high<const C: usize>(self, q: Modulus, words: [&[u64; 1]; C]) -> i64 {
         let bits = chunk_bits(C);
-        // Chunk 0 last: it is the lowest.
+        // Chunk 0 comes last because it is the lowest.
         let residue =
             words.iter().rev().fold(0, |high, word| high << bits | (u128::from(word[0]) << bits >> 64) as i64);
         residue - q.value() as i64 / 2
@@ -101,7 +103,8 @@ impl Lanes<1> for Scalar {
     #[inline(always)]
     fn acc_finish<const K: usize>(self, q: Modulus, acc: [i128; K]) -> [i64; K] {
         acc.map(|acc| {
-            // Below 2^102: two Barrett steps, since one takes 2^(bits + 63) only.
+            // The sum is below 2^102, so it takes two Barrett steps:
+            // one handles up to 2^(bits + 63) only.
             let x = acc.unsigned_abs();
             let high = q.reduce((x >> 52) as u64);
             let r = q.reduce_u128((u128::from(high) << 52) + (x & ((1 << 52) - 1)));

@@ -52,7 +52,7 @@ impl FloatLanes<8> for Avx512 {
 
     #[inline(always)]
     fn round(self, a: f64x8) -> f64x8 {
-        // Nearest, ties to even, no exceptions, no scaling.
+        // Rounds to nearest with ties to even, raises no exceptions and does not scale.
         cast(self.0.avx512f._mm512_roundscale_pd::<8>(cast(a)))
     }
 
@@ -64,22 +64,23 @@ impl FloatLanes<8> for Avx512 {
     #[inline(always)]
     fn transpose(self, v: [f64x8; 8]) -> [f64x8; 8] {
         let f = self.0.avx512f;
-        // Macros, not closures: those would be compiled without AVX-512 and called.
-        // Pairs of rows: columns 0 2 4 6 of two rows interleaved, then 1 3 5 7.
+        // These are macros because closures would be compiled without AVX-512 and called.
+        // Interleaves two rows: first columns 0 2 4 6 of both, then columns 1 3 5 7.
         macro_rules! rows {
             ($i:literal) => {{
                 let (x, y) = (cast(v[$i]), cast(v[$i + 1]));
                 (f._mm512_unpacklo_pd(x, y), f._mm512_unpackhi_pd(x, y))
             }};
         }
-        // 128-bit lanes of two registers: 0 2 of both, then 1 3 of both.
+        // Takes the 128-bit lanes of two registers: first lanes 0 2 of both, then lanes 1 3
+        // of both.
         macro_rules! lanes {
             ($x:expr, $y:expr) => {
                 (f._mm512_shuffle_f64x2::<0x88>($x, $y), f._mm512_shuffle_f64x2::<0xdd>($x, $y))
             };
         }
         let ((r0, r1), (r2, r3), (r4, r5), (r6, r7)) = (rows!(0), rows!(2), rows!(4), rows!(6));
-        // aXY: columns X and Y of rows 0 to 3; bXY: of rows 4 to 7.
+        // aXY holds columns X and Y of rows 0 to 3; bXY holds those of rows 4 to 7.
         let ((a04, a26), (b04, b26)) = (lanes!(r0, r2), lanes!(r4, r6));
         let ((a15, a37), (b15, b37)) = (lanes!(r1, r3), lanes!(r5, r7));
         let ((c0, c4), (c2, c6)) = (lanes!(a04, b04), lanes!(a26, b26));
