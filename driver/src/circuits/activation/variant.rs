@@ -10,24 +10,25 @@ use crate::base::error::{Error, Result};
 /// A variant that is chosen at run time.
 #[derive(Clone, Debug)]
 pub enum Variant {
-    /// Ours.
+    /// The default of hetal: normalise and square.
     Ours(NormaliseSquare),
-    /// HETAL's.
+    /// HETAL (the paper): the published method.
     Paper(Paper),
-    /// Hong et al.
+    /// The softmax of Hong et al.
     Hong(Hong),
-    /// Jin et al.
+    /// PrivGD, the softmax of Jin et al.
     PrivGd(PrivGd),
-    /// Lee et al.
+    /// The Gumbel softmax of Lee et al.
     Gumbel(Gumbel),
 }
 
 impl Variant {
-    /// All of the [`table`](super::table) for one number of classes and one range: ours made for the range, the paper's two, as published, with the parameters of R = 128,
-    /// and those rivals that are defined on the range.
+    /// Returns all variants of the [`table`](super::table) for one number of classes and one range:
+    /// hetal's normalise and square, made for the range; the two variants of HETAL (the paper) as
+    /// published, with the parameters of R = 128; and those rivals that are defined on the range.
     ///
     /// # Errors
-    /// Those of the variants: none for the classes and ranges of the table.
+    /// Those of the variants; there are none for the classes and ranges of the table.
     pub fn all(classes: usize, range: f64) -> Result<Vec<Self>> {
         let paper = |precise| Paper::new(PaperConfig { classes, range: 128.0, precise, scaled: false });
         let ours = NormaliseSquare::new(NormaliseSquareConfig::new(classes, range))?;
