@@ -1,4 +1,4 @@
-//! Exact counts of the limb operations that a circuit takes.
+//! Exact counts of the limb operations that a circuit performs.
 
 use std::ops::{Add, AddAssign, Mul};
 
@@ -7,13 +7,13 @@ use crate::ckks::params::{GadgetShape, Parameters};
 /// Counts of operations on limbs of N residues; additions are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// Number-theoretic transforms.
+    /// Number-theoretic transforms (NTTs) in either direction.
     pub transforms: u64,
-    /// Terms of base conversions: limbs read times limbs written.
+    /// Terms of base conversions: the number of limbs read times the number of limbs written.
     pub conversions: u64,
-    /// Products of limbs, summed or not.
+    /// Products of limbs, whether or not they are added to a sum.
     pub products: u64,
-    /// Key-switches: inner products with a key.
+    /// Key switches, which are inner products of digits with a key.
     pub key_switches: u64,
     /// Limbs of keys that are read.
     pub key_limbs: u64,
@@ -52,8 +52,9 @@ impl Mul<u64> for Cost {
 }
 
 impl Cost {
-    /// Lifting all digits of a polynomial at a level: the transforms back, then a conversion (of the digit's limbs and its overflow)
-    /// and a transform for every limb modulo QP that is not the digit's own.
+    /// The cost of ModUp, which lifts all digits of a polynomial at a level. It takes the inverse
+    /// transforms, then one conversion (from the digit's limbs and its overflow)
+    /// and one transform for each limb modulo QP that does not belong to the digit itself.
     #[must_use]
     pub fn mod_up(level: usize, shape: GadgetShape) -> Self {
         let (limbs, k) = (level + 1, shape.special);
@@ -67,14 +68,15 @@ impl Cost {
         cost
     }
 
-    /// The sum of the lifted digits' products with a key.
+    /// The cost of the inner product of the lifted digits with a key.
     #[must_use]
     pub fn inner_product(level: usize, shape: GadgetShape) -> Self {
         let limbs = 2 * (level + 1).div_ceil(shape.alpha) * (level + 1 + shape.special);
         Self { products: limbs as u64, key_switches: 1, key_limbs: limbs as u64, ..Self::default() }
     }
 
-    /// Division of `parts` polynomials by `dropped` primes, `kept` remain.
+    /// The cost of dividing `parts` polynomials by `dropped` primes,
+    /// after which `kept` limbs remain.
     #[must_use]
     pub fn division(parts: usize, kept: usize, dropped: usize) -> Self {
         let (parts, kept) = (parts as u64, kept as u64);
@@ -86,7 +88,7 @@ impl Cost {
         }
     }
 
-    /// A key-switch that ends with a division by P, or also by `rescaled` primes.
+    /// The cost of a key switch that ends with a division by P, or by P and `rescaled` primes.
     #[must_use]
     pub fn key_switch(level: usize, shape: GadgetShape, rescaled: usize) -> Self {
         Self::mod_up(level, shape)
@@ -94,7 +96,7 @@ impl Cost {
             + Self::division(2, level + 1 - rescaled, shape.special + rescaled)
     }
 
-    /// A product of two ciphertexts, relinearised and rescaled.
+    /// The cost of a product of two ciphertexts that is relinearised and rescaled.
     ///
     /// # Panics
     /// If the level is 0 or does not exist.
@@ -104,14 +106,16 @@ impl Cost {
             + Self::key_switch(level, params.gadget_shape(level), 1)
     }
 
-    /// The time of one thread, in transforms: a term of a conversion takes 0.06 of one and a product 0.25, as measured at N = 2^16.
+    /// The running time of a single thread, in units of one transform. A term of a conversion
+    /// takes 0.06 of a transform and a product 0.25, as measured at N = 2^16.
     #[must_use]
     pub fn in_transforms(&self) -> f64 {
         self.transforms as f64 + 0.06 * self.conversions as f64 + 0.25 * self.products as f64
     }
 }
 
-/// Terms of a conversion from this many limbs: the overflow is one more, unless there is but one limb.
+/// The number of terms of a conversion from this many limbs.
+/// The overflow is an additional term, unless there is only one limb.
 const fn terms(limbs: usize) -> u64 {
     if limbs == 1 { 1 } else { limbs as u64 + 1 }
 }

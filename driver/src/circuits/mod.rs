@@ -1,5 +1,6 @@
-//! Circuits: linear transforms, polynomials, bootstrapping and softmax of ciphertexts. Each can say, before any key exists, which keys it needs at which
-//! levels, how many levels it consumes and what it costs.
+//! Circuits on ciphertexts: linear transforms, polynomials, bootstrapping and softmax.
+//! Before any key exists, each circuit can tell which keys it needs at which levels,
+//! how many levels it consumes and what it costs.
 
 pub mod activation;
 pub mod bootstrap;

@@ -1,4 +1,4 @@
-//! Ciphertexts.
+//! The softmax of ciphertexts.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -17,16 +17,18 @@ pub struct Encrypted<'a> {
     encoder: Encoder,
     bootstrap: Option<&'a dyn Bootstrap>,
     plan: &'a SoftmaxPlan,
-    /// Checkpoints that were passed.
+    /// The number of checkpoints that were passed.
     passed: Cell<usize>,
 }
 
 impl<'a> Encrypted<'a> {
-    /// Runs a variant by its plan: the softmax of the rows of x, at the plan's last level.
+    /// Runs a variant by its plan. Returns the softmax of the rows of x, at the plan's last level.
     ///
     /// # Errors
-    /// [`Error::LowLevel`] if x is below the plan's first level, [`Error::Level`] if there is no such level or the bootstrapping has other levels than were planned for,
-    /// [`Error::MissingKey`], [`Error::Unsupported`] if the plan asks for a bootstrapping and there is none.
+    /// [`Error::LowLevel`] if x is below the plan's first level, [`Error::Level`]
+    /// if there is no such level or the bootstrapping has other levels than were planned for,
+    /// [`Error::MissingKey`], [`Error::Unsupported`] if the plan asks for a bootstrapping and there
+    /// is none.
     pub fn softmax(
         variant: &impl Softmax,
         plan: &'a SoftmaxPlan,
@@ -41,7 +43,8 @@ impl<'a> Encrypted<'a> {
         variant.run(&Self { evaluator, encoder, bootstrap, plan, passed: Cell::new(0) }, x)
     }
 
-    /// Both at the lower one of their levels, copied only if it is not theirs.
+    /// Returns both at the lower one of their levels.
+    /// A ciphertext that has this level already is not copied.
     fn aligned<'b>(&self, a: &'b Ciphertext, b: &'b Ciphertext) -> Result<[Cow<'b, Ciphertext>; 2]> {
         let level = a.level().min(b.level());
         let scale = self.evaluator.params().scale(level);
@@ -52,7 +55,7 @@ impl<'a> Encrypted<'a> {
         Ok([at_level(a)?, at_level(b)?])
     }
 
-    /// Rescaled, and its scale, right up to rounding, made exactly the nominal one.
+    /// Rescales a. Its scale, which is right up to rounding, is set to exactly the nominal one.
     fn settled(&self, mut a: Ciphertext) -> Result<Ciphertext> {
         self.evaluator.rescale_assign(&mut a)?;
         a.set_scale(self.evaluator.params().scale(a.level()))?;

@@ -1,15 +1,15 @@
-//! Where the classes of a row are in the slots.
+//! The positions of the classes of a row in the slots.
 
 use crate::base::error::{Error, Result, check_integer, check_power_of_two};
 
-/// Where the entries of a matrix of logits are.
+/// The positions of the entries of a matrix of logits in the slots.
 ///
 /// | layout | class j of row i | a sum over classes |
 /// |---|---|---|
-/// | [`strided`](Layout::strided) | ⌊i/s⌋·s·c' + j·s + (i mod s), for c' classes with padding and the largest stride s | rotations are cyclic: no level |
-/// | [`new`](Layout::new) | the same with any stride (1: rows in one piece) | takes a level, for a mask |
-/// | [`spaced`](Layout::spaced), [`skewed`](Layout::skewed), rows at least 3c' − 2 slots apart | i·spacing + j; as [`crate::circuits::matrix::skew`] leaves them | from both sides: no level |
-/// | the same, less apart | | takes a level, for a mask |
+/// | [`strided`](Layout::strided) | ⌊i/s⌋·s·c' + j·s + (i mod s), for c' classes with padding and the largest stride s | needs no level, because rotations are cyclic |
+/// | [`new`](Layout::new) | the same with any stride (1: the classes of a row are adjacent) | takes a level, for a mask |
+/// | [`spaced`](Layout::spaced), [`skewed`](Layout::skewed), rows at least 3c' − 2 slots apart | i·spacing + j; as [`crate::circuits::matrix::skew`] leaves them | needs no level, because it is taken from both sides |
+/// | the same, with rows closer together | the same | takes a level, for a mask |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     slots: usize,
@@ -20,32 +20,35 @@ pub struct Layout {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Arrangement {
-    /// Slots from one class to the next.
+    /// The distance of neighbouring classes, in slots.
     Strided(usize),
-    /// Slots from one row to the next.
+    /// The distance of neighbouring rows, in slots.
     Spaced(usize),
-    /// In each row of `cols` slots of the unit block `unit_rows` × `cols`, every `spacing` slots c' classes of another row, from that of the row's
-    /// number on.
+    /// The slots form a unit block of `unit_rows` × `cols`.
+    /// In each of its rows, the c' classes of another row of logits begin every `spacing` slots,
+    /// starting with the class that has the number of the row modulo c'.
     Skewed { unit_rows: usize, cols: usize, spacing: usize },
 }
 
-/// How the classes of a row are summed.
+/// The way in which the classes of a row are summed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sums {
     /// Rotations are cyclic within rows.
     Cyclic,
-    /// What is to the left and what is to the right: there are so many zeros between rows that no slot sees two of them.
+    /// The sums to the left and to the right are added.
+    /// There are so many zeros between rows that no slot sees two of them.
     TwoSided,
-    /// The first class has the sum, the others get it from there.
+    /// The first class has the sum, and the others copy it from there.
     Masked,
 }
 
 impl Layout {
-    /// For `rows` rows of `classes` classes.
+    /// Creates a layout with a given stride for `rows` rows of `classes` classes.
     ///
     /// # Errors
-    /// [`Error::Range`] for fewer than two classes, no rows or more than fit, or a stride that is too large; [`Error::PowerOfTwo`] for another stride;
-    /// [`Error::Slots`] if the slots are not a power of two.
+    /// [`Error::Range`] for fewer than two classes, no rows or more than fit, or a stride
+    /// that is too large; [`Error::PowerOfTwo`] for a stride that is not a power of two;
+    /// [`Error::Slots`] if the number of slots is not a power of two.
     pub fn new(slots: usize, rows: usize, classes: usize, stride: usize) -> Result<Self> {
         let most = Self::most_rows(slots, classes)?;
         check_integer("rows", rows, 1, most)?;
@@ -54,7 +57,7 @@ impl Layout {
         Ok(Self { slots, rows, classes, arrangement: Arrangement::Strided(stride) })
     }
 
-    /// With the largest stride: sums without masks.
+    /// Creates a layout with the largest stride, for which sums need no mask.
     ///
     /// # Errors
     /// As [`Layout::new`].
@@ -62,11 +65,13 @@ impl Layout {
         Self::new(slots, rows, classes, Self::most_rows(slots, classes)?)
     }
 
-    /// For logits of [`crate::circuits::matrix::SkewAbt`]: row i of the b-th block of `unit_rows` rows has class (i + t) mod c' in slot i·s1 + b·`spacing` + t, for
-    /// s1 = slots/`unit_rows` and t < c'.
+    /// Creates a layout for the logits of [`crate::circuits::matrix::SkewAbt`].
+    /// Row i of the b-th block of `unit_rows` rows has class (i + t) mod c' in slot
+    /// i·s1 + b·`spacing` + t, where s1 = slots/`unit_rows` and t < c'.
     ///
     /// # Errors
-    /// As [`Layout::new`]; [`Error::PowerOfTwo`] for sides and spacings that are none, [`Error::Range`] if the spacing is less than c' or more than s1.
+    /// As [`Layout::new`]; [`Error::PowerOfTwo`] for sides and spacings that are not powers of two,
+    /// [`Error::Range`] if the spacing is less than c' or more than s1.
     pub fn skewed(slots: usize, rows: usize, classes: usize, unit_rows: usize, spacing: usize) -> Result<Self> {
         Self::most_rows(slots, classes)?;
         check_integer("rows of a unit block", unit_rows, 1, slots)?;
@@ -76,10 +81,11 @@ impl Layout {
         Ok(Self { slots, rows, classes, arrangement: Arrangement::Skewed { unit_rows, cols, spacing } })
     }
 
-    /// Class j of row i in slot i·`spacing` + j.
+    /// Creates a layout with class j of row i in slot i·`spacing` + j.
     ///
     /// # Errors
-    /// As [`Layout::new`]; [`Error::PowerOfTwo`] for a spacing that is none, [`Error::Range`] if it is less than c'.
+    /// As [`Layout::new`]; [`Error::PowerOfTwo`] for a spacing that is not a power of two,
+    /// [`Error::Range`] if it is less than c'.
     pub fn spaced(slots: usize, rows: usize, classes: usize, spacing: usize) -> Result<Self> {
         Self::most_rows(slots, classes)?;
         Self::check_spacing(slots, rows, classes, spacing, slots)?;
@@ -106,25 +112,25 @@ impl Layout {
         self.slots
     }
 
-    /// Rows, without padding.
+    /// The number of rows, without padding.
     #[must_use]
     pub const fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Classes, without padding.
+    /// The number of classes, without padding.
     #[must_use]
     pub const fn classes(&self) -> usize {
         self.classes
     }
 
-    /// Classes with padding: a power of two.
+    /// The number of classes with padding, which is a power of two.
     #[must_use]
     pub const fn padded_classes(&self) -> usize {
         self.classes.next_power_of_two()
     }
 
-    /// Slots from one class to the next.
+    /// The distance of neighbouring classes, in slots.
     #[must_use]
     pub const fn stride(&self) -> usize {
         match self.arrangement {
@@ -137,7 +143,8 @@ impl Layout {
         let classes = self.padded_classes();
         match self.arrangement {
             Arrangement::Strided(stride) if stride * classes == self.slots => Sums::Cyclic,
-            // Two rows whose ends are 2c' − 2 slots apart: c' − 1 to either side of what is between them.
+            // The 2c' − 2 slots between two rows leave room for c' − 1 slots of the sums
+            // of either row.
             Arrangement::Spaced(spacing) | Arrangement::Skewed { spacing, .. } if spacing >= 3 * classes - 2 => {
                 Sums::TwoSided
             }
@@ -145,13 +152,13 @@ impl Layout {
         }
     }
 
-    /// Whether rotations by classes are cyclic within rows.
+    /// Tells whether rotations by classes are cyclic within rows.
     #[must_use]
     pub fn is_cyclic(&self) -> bool {
         self.sums() == Sums::Cyclic
     }
 
-    /// The slot of an entry.
+    /// Returns the slot of an entry.
     #[must_use]
     pub const fn slot(&self, row: usize, class: usize) -> usize {
         let classes = self.padded_classes();
@@ -165,7 +172,8 @@ impl Layout {
         }
     }
 
-    /// Values of all slots from those of row and class; `padding` where there is none.
+    /// Returns the values of all slots from a function of row and class,
+    /// with `padding` in slots that hold no entry.
     #[must_use]
     pub fn fill(&self, value: impl Fn(usize, usize) -> f64, padding: f64) -> Vec<f64> {
         let mut slots = vec![padding; self.slots];
@@ -175,7 +183,7 @@ impl Layout {
         slots
     }
 
-    /// A value in padded rows, 0 in all classes of the others.
+    /// Returns slots with `value` in padded rows, and 0 in all classes of the other rows.
     #[must_use]
     pub fn padded_rows(&self, value: f64) -> Vec<f64> {
         let mut slots = vec![value; self.slots];
@@ -185,7 +193,8 @@ impl Layout {
         slots
     }
 
-    /// 1 in the first slot of every row, or place for one.
+    /// Returns 1 in the first slot of every row, including places of rows that are not used,
+    /// and 0 elsewhere.
     pub(super) fn first_classes(&self) -> Vec<f64> {
         let is_first = |slot: usize| match self.arrangement {
             Arrangement::Strided(stride) => (slot / stride).is_multiple_of(self.padded_classes()),

@@ -1,20 +1,24 @@
-//! Softmax of the rows of an encrypted matrix, in several variants, each with one code path for ciphertexts and for plain numbers.
+//! Softmax of the rows of an encrypted matrix, in several variants.
+//! Each variant has one code path for ciphertexts and for plain numbers.
 //!
-//! | module | what |
+//! | module | content |
 //! |---|---|
 //! | [`plain`], [`encrypted`], [`plan`] | the three things that a variant runs on: numbers, ciphertexts, levels |
 //! | [`normalise_square`] | normalise and square |
-//! | [`published`] | HETAL's: maximum, domain extension, exponential, Goldschmidt's inverse |
+//! | [`published`] | HETAL (the paper): maximum, domain extension, exponential, Goldschmidt's inverse |
 //! | [`rivals`] | three more to compare with |
 //! | [`table`] | errors, depths and bootstraps side by side |
 //!
-//! A variant is written once, against [`Vectors`]. Run on levels ([`SoftmaxPlan::new`]) it tells its depth, where to bootstrap and
-//! which keys it needs, before any key exists; on plain numbers, its error; on ciphertexts it does the same steps.
+//! A variant is written once, against [`Vectors`]. When it runs on levels ([`SoftmaxPlan::new`]),
+//! it tells its depth, where to bootstrap and which keys it needs, before any key exists.
+//! When it runs on plain numbers, it tells its error. On ciphertexts it performs the same steps.
 //!
-//! **Padding.** Classes are padded to a power of two, rows to the number of slots. Padding contributes exactly nothing: the input is multiplied by
-//! a mask in the product that scales it, so that what a polynomial makes of padding is known, and is subtracted.
+//! **Padding.** Classes are padded to a power of two, and rows to the number of slots.
+//! Padding contributes exactly nothing: the product that scales the input also multiplies it
+//! by a mask, so the value that a polynomial takes on padding is known and can be subtracted.
 //!
-//! **Range.** Every variant is made for logits within a range. Beyond it results are wrong without a sign of it: check what the client decrypts.
+//! **Range.** Every variant is made for logits within a range. Beyond it the results are wrong
+//! without any error message, so check the values that the client decrypts.
 
 pub mod encrypted;
 mod layout;

@@ -1,16 +1,21 @@
-//! Normalise and square (Cho, Hanrot, Kim, Park and Stehlé, [CCS 2024](https://eprint.iacr.org/2024/182)).
+//! Normalise and square (Cho, Hanrot, Kim, Park and Stehlé,
+//! [CCS 2024](https://eprint.iacr.org/2024/182)).
 //!
-//! y = exp(x/2^k), then k times y ← y²/Σ y²: a common factor cancels in the next step, so that only the last inverse has to be accurate.
+//! The method computes y = exp(x/2^k) and then repeats y ← y²/Σ y² k times.
+//! A common factor of y cancels in the next step, so only the last inverse has to be accurate.
 //!
-//! **Intervals.** With |x| ≤ R and a = R/2^k the first Σ y² is in [c·e^−2a, c·e^2a]. An inverse with the relative error ε leaves
-//! 1 − ε ≤ Σ y ≤ 1 + ε, hence the next Σ y² in [(1 − ε)²/c, (1 + ε)²].
+//! **Intervals.** With |x| ≤ R and a = R/2^k, the first Σ y² is in [c·e^−2a, c·e^2a].
+//! An inverse with the relative error ε leaves 1 − ε ≤ Σ y ≤ 1 + ε,
+//! hence the next Σ y² is in [(1 − ε)²/c, (1 + ε)²].
 //!
-//! **Error.** With the relative error η of the exponential and ε of the last inverse, no result is off by more than
-//! (1 + ε)·((1 + η)/(1 − η))^(2^k) − 1 of itself.
+//! **Error.** With the relative error η of the exponential and ε of the last inverse,
+//! the relative error of every result is at most (1 + ε)·((1 + η)/(1 − η))^(2^k) − 1.
 //!
-//! **Levels.** Inverses are polynomials on [−1, 1]: the factor 2/(b − a) of the map from [a, b] is one of Σ y², hence its root one of y, and
-//! is put into the coefficients of the polynomial before. A step takes one level for the square, ⌈log2(degree + 1)⌉ for the inverse and one for the
-//! product. The map of x to [−1, 1] takes a level, in which padding is masked; subtracting the mean of the classes takes another.
+//! **Levels.** Inverses are polynomials on [−1, 1].
+//! The map from [a, b] multiplies Σ y² by 2/(b − a), and hence y by the root of it, which
+//! is put into the coefficients of the polynomial before. A step takes one level for the square,
+//! ⌈log2(degree + 1)⌉ for the inverse and one for the product. The map of x to [−1, 1] takes
+//! a level, in which padding is masked. Subtracting the mean of the classes takes another.
 //!
 //! | R | k | levels for 3 … 10 classes and an error of 10⁻³ (one more unless the input is scaled) |
 //! |---|---|---|
@@ -20,9 +25,11 @@
 //! | 32 | 5 | 28 – 29 |
 //! | 128 | 8 (smaller intervals, inverses of degree 3), 7 for 10 classes | 36 – 39 |
 //!
-//! Each step doubles the range, for four or five levels. Rounding errors of y relative to Σ y are doubled by every square that follows: a level whose slots
-//! have an error δ contributes up to 2^k·c·δ, which bounds the range for a given precision, not the approximation. The largest δ is that of a
-//! bootstrapping: y and y² are bootstrapped amplified, with an eighth of it.
+//! Each step doubles the range and takes four or five levels.
+//! Rounding errors of y relative to Σ y are doubled by every square that follows: a level whose
+//! slots have an error δ contributes up to 2^k·c·δ. For a given precision, this bounds the range,
+//! rather than the approximation. The largest δ is that of a bootstrapping. Therefore y and y² are
+//! amplified when they are bootstrapped, which reduces this error to an eighth.
 
 use super::softmax::check_classes;
 use super::{Softmax, Vectors};
@@ -30,37 +37,39 @@ use crate::base::error::{Error, Result, check_integer, check_range};
 use crate::circuits::Chebyshev;
 use crate::circuits::polynomial::minimax::{Minimax, exponential, inverse, inverse_error};
 
-/// What [`NormaliseSquare::new`] takes.
+/// The settings of [`NormaliseSquare::new`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NormaliseSquareConfig {
-    /// Classes.
+    /// The number of classes.
     pub classes: usize,
-    /// R: logits are in [−R, R], after subtracting the mean if that is wanted (which takes [−R, R] to [−2R, 2R] at worst).
+    /// The range R: logits are in [−R, R], after subtracting the mean if that is wanted
+    /// (which takes [−R, R] to [−2R, 2R] at worst).
     pub range: f64,
-    /// Wanted bound on the error.
+    /// The wanted bound on the error.
     pub error: f64,
-    /// Subtract the mean of the classes first.
+    /// Whether to subtract the mean of the classes first.
     pub centre: bool,
-    /// The input is x/R already, and zero in the padding: saves a level. Not together with `centre`.
+    /// Whether the input is x/R already, and zero in the padding.
+    /// This saves a level and cannot be combined with `centre`.
     pub scaled: bool,
 }
 
 impl NormaliseSquareConfig {
-    /// An error of 10⁻³, no centring, inputs in [−R, R].
+    /// Settings for an error of 10⁻³ and inputs in [−R, R], without centring.
     #[must_use]
     pub const fn new(classes: usize, range: f64) -> Self {
         Self { classes, range, error: 1e-3, centre: false, scaled: false }
     }
 }
 
-/// One step: y ← y²·p(Σ y² − shift).
+/// One step, y ← y²·p(Σ y² − shift).
 #[derive(Clone, Debug)]
 struct Step {
     inverse: Chebyshev,
     shift: f64,
-    /// The largest y², and the largest Σ y².
+    /// A bound on y² and on Σ y².
     square: f64,
-    /// The largest |p|, for padded rows as well.
+    /// The largest |p|, including the values in padded rows.
     gain: f64,
 }
 
@@ -73,7 +82,7 @@ pub struct NormaliseSquare {
     error: f64,
 }
 
-/// Degrees of one candidate, the intervals of its inverses and a bound on its error.
+/// The degrees of one candidate, the intervals of its inverses and a bound on its error.
 struct Candidate {
     exponential: usize,
     inverses: Vec<(usize, [f64; 2])>,
@@ -90,14 +99,17 @@ impl Candidate {
 /// The part of the wanted error that the exponential may take.
 const SHARE: f64 = 0.25;
 
-/// log2 of how much y and y² are amplified when they are bootstrapped. The sine then takes a part of up to 64·(2πy/2^10)²/6 ≤ 4·10⁻⁴ from y, and as much from
-/// what is about as large: such a factor cancels in the next step, and between classes that are far apart it decides nothing.
+/// log2 of the factor by which y and y² are amplified when they are bootstrapped.
+/// The sine then reduces y by a part of up to 64·(2πy/2^10)²/6 ≤ 4·10⁻⁴,
+/// and entries of about the same size by as much. Such a common factor cancels in the next step,
+/// and between classes that are far apart it makes no difference.
 const GAIN: u32 = 3;
 
-/// Intermediate inverses up to this error: beyond, the intervals escape.
+/// The largest error of intermediate inverses. Beyond it, the intervals grow out of bounds.
 const LOOSEST: f64 = 0.6;
 
-/// The intervals for an exponential with the relative error η on [−a, a], with these degrees in the middle and at the end.
+/// Computes the intervals for an exponential with the relative error η on [−a, a] and inverses
+/// of these degrees in the middle and at the end.
 fn candidate(
     classes: usize,
     a: f64,
@@ -116,7 +128,7 @@ fn candidate(
             return None;
         }
         inverses.push((degree, interval));
-        // A little more, for what rounding adds.
+        // The slack leaves room for rounding errors.
         let slack = error + 1e-4;
         interval = [(1.0 - slack).powi(2) / c, (1.0 + slack).powi(2)];
     }
@@ -128,8 +140,9 @@ impl NormaliseSquare {
     /// Chooses k and the degrees with the smallest depth.
     ///
     /// # Errors
-    /// [`Error::Range`] for fewer than two or more than 1024 classes, a range outside [0.1, 1024], an error outside [10⁻⁷, 0.1];
-    /// [`Error::Conflict`] for both `centre` and `scaled`; [`Error::SoftmaxError`] if no degrees reach the error.
+    /// [`Error::Range`] for fewer than two or more than 1024 classes, a range outside [0.1, 1024],
+    /// or an error outside [10⁻⁷, 0.1]; [`Error::Conflict`] for both `centre` and `scaled`;
+    /// [`Error::SoftmaxError`] if no degrees reach the error.
     pub fn new(config: NormaliseSquareConfig) -> Result<Self> {
         let NormaliseSquareConfig { classes, range, error, centre, scaled } = config;
         check_integer("classes", classes, 2, 1024)?;
@@ -139,7 +152,7 @@ impl NormaliseSquare {
             return Err(Error::Conflict { first: "centring", second: "inputs that are scaled already" });
         }
         let Some(best) = Self::search(classes, range, error)? else {
-            // The first of 1, 2, 5, 10 … times 10⁻⁷ that is reached.
+            // Looks for the first of 1, 2, 5, 10 … times 10⁻⁷ that can be reached.
             let powers = (0..7).map(|i| 10f64.powi(i));
             let others = powers.flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * power / 1e7)).chain([0.1]);
             let mut larger = others.filter(|&other| other > error);
@@ -149,7 +162,7 @@ impl NormaliseSquare {
         Self::build(config, &best)
     }
 
-    /// The degrees with the smallest depth, if there are any that reach the error.
+    /// Returns the degrees with the smallest depth, if any degrees reach the error.
     fn search(classes: usize, range: f64, error: f64) -> Result<Option<Candidate>> {
         let mut best: Option<Candidate> = None;
         for k in 1..=12u32 {
@@ -170,7 +183,8 @@ impl NormaliseSquare {
         Ok(best)
     }
 
-    /// Polynomials on [−1, 1], with the factors that the maps of their successors need.
+    /// Builds the polynomials on [−1, 1], including the factors that the maps of their
+    /// successors need.
     fn build(config: NormaliseSquareConfig, candidate: &Candidate) -> Result<Self> {
         let a = config.range / f64::from(candidate.inverses.len() as u32).exp2();
         let factor = |[from, to]: [f64; 2]| 2.0 / (to - from);
@@ -181,29 +195,30 @@ impl NormaliseSquare {
         for (i, &(degree, [from, to])) in candidate.inverses.iter().enumerate() {
             let alpha = factor([from, to]);
             let Minimax { polynomial, .. } = inverse(degree, [from, to])?;
-            // y² has the factor α: the inverse takes it away.
+            // y² has the factor α, which the inverse removes.
             let inverse = on_unit(&polynomial, next(i + 1) / alpha);
             let shift = (from + to) / (to - from);
-            // 1/x falls: p is largest at the start of the interval or, in padded rows, at Σ y² = 0.
+            // As 1/x falls, p is largest at the start of the interval or, in padded rows,
+            // at Σ y² = 0.
             let gain = (1.0 + candidate.error) * inverse.evaluate(-shift).abs().max(inverse.evaluate(-1.0).abs());
             steps.push(Step { inverse, shift, square: alpha * to, gain });
         }
         Ok(Self { config, exponential, steps, error: candidate.error })
     }
 
-    /// What it was made from.
+    /// The settings that the variant was made from.
     #[must_use]
     pub const fn config(&self) -> &NormaliseSquareConfig {
         &self.config
     }
 
-    /// k.
+    /// The number k of steps.
     #[must_use]
     pub fn squarings(&self) -> usize {
         self.steps.len()
     }
 
-    /// Degrees: of the exponential, of the inverses.
+    /// The degree of the exponential and those of the inverses.
     #[must_use]
     pub fn degrees(&self) -> (usize, Vec<usize>) {
         (self.exponential.degree(), self.steps.iter().map(|step| step.inverse.degree()).collect())
@@ -215,7 +230,7 @@ impl NormaliseSquare {
         self.error
     }
 
-    /// x/R in [−1, 1], zero in the padding.
+    /// Returns x/R in [−1, 1], with zeros in the padding.
     fn mapped<E: Vectors>(&self, vectors: &E, x: E::Vector) -> Result<E::Vector> {
         if self.config.scaled {
             return Ok(x);
@@ -232,13 +247,15 @@ impl NormaliseSquare {
     }
 }
 
-/// The smallest degree 2^m − 1 that has this relative error on [−a, a], and what it has.
+/// Returns the smallest degree 2^m − 1 that has this relative error on [−a, a],
+/// and the error that it reaches.
 fn smallest_exponential(a: f64, allowed: f64) -> Result<Option<(usize, f64)>> {
     for degree in [3, 7, 15] {
         let interpolated = Chebyshev::interpolate(f64::exp, degree, [-a, a]);
         let relative = |x: f64| (1.0 - interpolated.evaluate(x) * (-x).exp()).abs();
         let rough = (0..=50).map(|i| relative(a * (f64::from(i) / 25.0 - 1.0))).fold(0.0, f64::max);
-        // Interpolation has at least the best error and a few times it at most; the exchange needs more than rounding errors.
+        // The error of interpolation is at least the best one and at most a few times it.
+        // The Remez exchange needs an error that exceeds rounding.
         if rough > 10.0 * allowed {
             continue;
         }
@@ -250,7 +267,7 @@ fn smallest_exponential(a: f64, allowed: f64) -> Result<Option<(usize, f64)>> {
     Ok(None)
 }
 
-/// The same coefficients times a factor, for an argument in [−1, 1].
+/// Returns the same coefficients times a factor, for an argument in [−1, 1].
 fn on_unit(p: &Chebyshev, factor: f64) -> Chebyshev {
     Chebyshev::new(p.coefficients().iter().map(|c| c * factor).collect(), [-1.0, 1.0])
 }
@@ -264,14 +281,14 @@ impl Softmax for NormaliseSquare {
         check_classes(vectors, self.config.classes)?;
         let layout = *vectors.layout();
         let input = if self.config.scaled { 1.0 } else { self.config.range };
-        // Before subtracting the mean there is no bound on what is common to a row.
+        // Before the mean is subtracted, there is no bound on the part that is common to a row.
         if !self.config.centre {
             vectors.checkpoint(&mut [(&mut x, input)])?;
         }
         let mut x = self.mapped(vectors, x)?;
         vectors.checkpoint(&mut [(&mut x, 1.0)])?;
         let y = vectors.polynomial(&x, &self.exponential)?;
-        // The exponential of padding, which is 0 by now.
+        // Subtracts the exponential of padding, which is 0 at this point.
         let mut y = vectors.add_slots(&y, &layout.fill(|_, _| 0.0, -self.exponential.evaluate(0.0)))?;
         for step in &self.steps {
             vectors.checkpoint_amplified(&mut [(&mut y, step.square.sqrt())], GAIN)?;

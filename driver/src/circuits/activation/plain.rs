@@ -1,26 +1,27 @@
-//! Plain numbers: the simulation, with the same approximations and without noise.
+//! Plain numbers: a simulation with the same approximations and without noise.
 
 use super::{Layout, Softmax, Vectors};
 use crate::base::error::{Error, Result, check_count};
 use crate::circuits::Chebyshev;
 
-/// Computes with `f64` slots; bootstrapping changes nothing.
+/// Computes with `f64` slots. Bootstrapping does not change them.
 #[derive(Clone, Debug)]
 pub struct Plain {
     layout: Layout,
 }
 
 impl Plain {
-    /// For this layout.
+    /// Creates a simulation for this layout.
     #[must_use]
     pub const fn new(layout: Layout) -> Self {
         Self { layout }
     }
 
-    /// The softmax of rows, by a variant.
+    /// Computes the softmax of rows by a variant.
     ///
     /// # Errors
-    /// [`Error::Count`] for another number of classes than the variant's, or rows of different lengths; [`Error::Range`] for no rows.
+    /// [`Error::Count`] if the number of classes is not the variant's,
+    /// or if rows have different lengths; [`Error::Range`] if there are no rows.
     pub fn softmax(variant: &impl Softmax, rows: &[Vec<f64>]) -> Result<Vec<Vec<f64>>> {
         let classes = rows.first().map_or(0, Vec::len);
         rows.iter().try_for_each(|row| check_count("classes", row.len(), classes))?;
@@ -76,7 +77,7 @@ impl Vectors for Plain {
 
     fn checkpoint_amplified(&self, live: &mut [(&mut Vec<f64>, f64)], _: u32) -> Result<()> {
         for (x, bound) in live {
-            // A bound that does not hold would wrap around in a bootstrapping.
+            // A value beyond its bound would wrap around in a bootstrapping.
             if let Some(&value) = x.iter().find(|x| x.abs() > *bound * (1.0 + 1e-9)) {
                 return Err(Error::Range { what: "a value to bootstrap", value, min: -*bound, max: *bound });
             }

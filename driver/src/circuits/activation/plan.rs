@@ -1,4 +1,4 @@
-//! Levels: what a variant needs, before any key exists.
+//! Planning on levels: finds out what a variant needs, before any key exists.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -12,16 +12,17 @@ use crate::circuits::{Bootstrap, Chebyshev, Cost, PolynomialPlan};
 use crate::ckks::keys::{KeyId, KeyRequests};
 use crate::ckks::params::Parameters;
 
-/// A checkpoint: what it takes to get there and to refresh there.
+/// A checkpoint, with the levels that it takes to get there and the ciphertexts to refresh there.
 #[derive(Clone, Copy, Debug)]
 struct Point {
-    /// Levels since the start.
+    /// The number of levels since the start.
     depth: usize,
-    /// The same with the level that is needed to divide what is too large for a bootstrapping.
+    /// The same, including the level that is needed to divide values that are too large
+    /// for a bootstrapping.
     ready: usize,
-    /// Ciphertexts to refresh that have consumed levels.
+    /// The number of ciphertexts to refresh that have consumed levels.
     used: usize,
-    /// Others.
+    /// The number of other ciphertexts.
     unused: usize,
 }
 
@@ -30,26 +31,26 @@ struct Point {
 pub struct Refresh {
     /// The lowest level of an input.
     pub input: usize,
-    /// The level of results.
+    /// The level of the results.
     pub output: usize,
 }
 
 impl Refresh {
-    /// Those of an implementation.
+    /// Returns the levels of an implementation.
     #[must_use]
     pub fn of(bootstrap: &dyn Bootstrap) -> Self {
         Self { input: bootstrap.input_level(), output: bootstrap.output_level() }
     }
 }
 
-/// Levels, bootstraps and keys of a variant that starts at one level.
+/// The levels, bootstraps and keys of a variant that starts at a given level.
 #[derive(Clone, Debug)]
 pub struct SoftmaxPlan {
     layout: Layout,
     level: usize,
     output_level: usize,
     depth: usize,
-    /// Numbers of the checkpoints at which to refresh.
+    /// The numbers of the checkpoints at which to refresh.
     refreshes: BTreeSet<usize>,
     bootstraps: usize,
     requests: KeyRequests,
@@ -57,12 +58,14 @@ pub struct SoftmaxPlan {
 }
 
 impl SoftmaxPlan {
-    /// For a ciphertext at `level`, a result at `end` or above it, and a bootstrapping, if there is one. Bootstraps are placed where they
-    /// refresh the fewest ciphertexts altogether, and of such places late, so that the result has more levels.
+    /// Plans for a ciphertext at `level`, a result at `end` or above, and a bootstrapping
+    /// if there is one. Bootstraps are placed where they refresh the fewest ciphertexts in total.
+    /// Among such places, late ones are preferred, so that the result has more levels.
     ///
     /// # Errors
-    /// [`Error::Level`]; [`Error::NoLevelsLeft`] if a step takes more levels than a bootstrapping gives, or there is none and the depth is more than
-    /// the levels; [`Error::Count`] for another number of classes.
+    /// [`Error::Level`]; [`Error::NoLevelsLeft`] if a step takes more levels than
+    /// a bootstrapping gives, or if there is no bootstrapping and the depth exceeds the levels;
+    /// [`Error::Count`] for another number of classes.
     pub fn new(
         params: &Parameters,
         variant: &impl Softmax,
@@ -87,37 +90,37 @@ impl SoftmaxPlan {
         &self.layout
     }
 
-    /// The level of inputs.
+    /// The level of the inputs.
     #[must_use]
     pub const fn level(&self) -> usize {
         self.level
     }
 
-    /// The level of results.
+    /// The level of the results.
     #[must_use]
     pub const fn output_level(&self) -> usize {
         self.output_level
     }
 
-    /// Levels that it consumes, over all bootstraps.
+    /// The number of levels that the variant consumes, over all bootstraps.
     #[must_use]
     pub const fn depth(&self) -> usize {
         self.depth
     }
 
-    /// Ciphertexts that are bootstrapped.
+    /// The number of ciphertexts that are bootstrapped.
     #[must_use]
     pub const fn bootstraps(&self) -> usize {
         self.bootstraps
     }
 
-    /// The keys that it needs, without those of the bootstrapping.
+    /// The keys that the variant needs, without those of the bootstrapping.
     #[must_use]
     pub const fn requests(&self) -> &KeyRequests {
         &self.requests
     }
 
-    /// What it costs, without the bootstraps.
+    /// The cost of the variant, without the bootstraps.
     #[must_use]
     pub const fn cost(&self) -> Cost {
         self.cost
@@ -128,7 +131,8 @@ impl SoftmaxPlan {
     }
 }
 
-/// Levels that a variant consumes, and the bootstraps that it takes from `level` to `end` with a bootstrapping of these levels.
+/// Returns the number of levels that a variant consumes and the number of bootstraps that it takes
+/// from `level` to `end`, with a bootstrapping of these levels.
 ///
 /// # Errors
 /// As [`SoftmaxPlan::new`].
@@ -145,7 +149,7 @@ pub fn depth_and_bootstraps(
     Ok((points[points.len() - 1].depth, state.bootstraps))
 }
 
-/// Levels that a variant consumes.
+/// Returns the number of levels that a variant consumes.
 ///
 /// # Errors
 /// [`Error::Count`] for another number of classes than the variant's.
@@ -154,7 +158,7 @@ pub fn depth(variant: &impl Softmax, layout: Layout) -> Result<usize> {
     Ok(points[points.len() - 1].depth)
 }
 
-/// All checkpoints, and the end as the last point.
+/// Returns all checkpoints, with the end as the last point.
 fn points(variant: &impl Softmax, layout: Layout) -> Result<Vec<Point>> {
     let (last, mut state) = trace(variant, layout, None, UNLIMITED, &BTreeSet::new(), None)?;
     let depth = UNLIMITED - last;
@@ -162,7 +166,7 @@ fn points(variant: &impl Softmax, layout: Layout) -> Result<Vec<Point>> {
     Ok(state.points)
 }
 
-/// Runs a variant on levels: the last level, and what was noted.
+/// Runs a variant on levels. Returns the last level and the recorded state.
 fn trace(
     variant: &impl Softmax,
     layout: Layout,
@@ -176,17 +180,18 @@ fn trace(
     Ok((last, tracer.state.into_inner()))
 }
 
-/// More levels than anything takes.
+/// More levels than any variant takes.
 const UNLIMITED: usize = 1 << 20;
 
-/// The cheapest checkpoints to refresh at: by the shortest path over them.
+/// Finds the cheapest checkpoints to refresh at, as a shortest path over them.
 fn place(points: &[Point], level: usize, end: usize, refresh: Option<Refresh>) -> Result<BTreeSet<usize>> {
     let (last, others) = points.split_last().expect("the end is a point");
     let refused = |level| Error::NoLevelsLeft { operation: "softmax", needed: last.depth, level };
     let Some(Refresh { input, output }) = refresh else {
         return if last.depth + end <= level { Ok(BTreeSet::new()) } else { Err(refused(level)) };
     };
-    // The cheapest way to have refreshed at point i last: its cost and the point before.
+    // For each point i, the cheapest way in which the last refresh is at i:
+    // its cost and the point of the refresh before.
     let mut best: Vec<Option<(usize, Option<usize>)>> = Vec::new();
     let reach = |best: &[Option<(usize, Option<usize>)>], point: &Point, needed: usize| {
         let start = (point.ready + needed <= level).then_some((0, None));
@@ -194,11 +199,12 @@ fn place(points: &[Point], level: usize, end: usize, refresh: Option<Refresh>) -
             let fits = point.ready + needed <= output + points[j].depth;
             way.filter(|_| fits).map(|(cost, _)| (cost, Some(j)))
         });
-        // Of equal costs the last refresh that is latest.
+        // Among equal costs, takes the way whose last refresh is the latest.
         start.into_iter().chain(from).min_by_key(|&(cost, at)| (cost, std::cmp::Reverse(at)))
     };
     for point in others {
-        // What has consumed nothing since the start has the output level, or a higher one, unless the start is below it.
+        // Ciphertexts that have consumed nothing since the start are at or above the output level,
+        // unless the start is below it.
         let live = point.used + if level < output { point.unused } else { 0 };
         let way = reach(&best, point, input).map(|(cost, at)| (cost + live, at));
         best.push(way);
@@ -220,10 +226,10 @@ struct State {
     cost: Cost,
 }
 
-/// Computes with levels, and notes checkpoints and keys.
+/// Computes with levels, and records checkpoints and keys.
 struct Tracer<'a> {
     layout: Layout,
-    /// None: only levels are counted.
+    /// With `None`, only levels are counted.
     params: Option<&'a Parameters>,
     refreshes: &'a BTreeSet<usize>,
     refresh: Option<Refresh>,

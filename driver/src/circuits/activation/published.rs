@@ -1,31 +1,43 @@
-//! HETAL's softmax (Lee, Lee, Kim, Shin and Lee, [ICML 2023](https://arxiv.org/abs/2403.14111), Algorithm 1): approximate maximum, domain extension,
-//! exponential, Goldschmidt's inverse.
+//! The softmax of HETAL (the paper): approximate maximum, domain extension,
+//! exponential, Goldschmidt's inverse (Lee, Lee, Kim, Shin and Lee,
+//! [ICML 2023](https://arxiv.org/abs/2403.14111), Algorithm 1).
 //!
-//! For logits in [−R, R], with base range r = 8, ratio L = 2 and R ≤ R_n = (r/2)·L^n:
+//! The table is for logits in [−R, R], with base range r = 8, ratio L = 2 and R ≤ R_n = (r/2)·L^n:
 //!
-//! | step | what | levels |
+//! | step | computation | levels |
 //! |---|---|---|
-//! | scale | x, or x/R if that is the input, to x/2R_n in [−1/2, 1/2], padding −1/2 for the maximum and 0 for the rest | 1 |
-//! | maximum | max(a, b) ≈ b + (a − b)·(1 + f(g(g(a − b))))/2 over pairs, then pairs of pairs; subtracted | 10·⌈log2 c⌉ |
-//! | extension | n times w ↦ L·w − (4/27)·L³·w³, which maps [−r·L^(i+1), r·L^(i+1)]/r·L^(i+1) to [−r·L^i, r·L^i]/r·L^i | 2n |
-//! | precise | w ↦ w + κ·(w³ − w⁵), which takes off the error of third order; not in the normal variant | 3 |
-//! | exponential | a polynomial of degree 8 for e^w, squared three times: e^(8w) | 7 |
-//! | inverse | 1/s = (2 − s)·∏ (1 + (1 − s)^(2^i)), i = 1 … 16, for s = Σ e/100 | 17 |
-//! | product | | 1 |
+//! | scale | maps x, or x/R if that is the input, to x/2R_n in [−1/2, 1/2], with padding −1/2 for the maximum and 0 for the rest | 1 |
+//! | maximum | takes max(a, b) ≈ b + (a − b)·(1 + f(g(g(a − b))))/2 over pairs, then pairs of pairs; the result is subtracted | 10·⌈log2 c⌉ |
+//! | extension | applies n times w ↦ L·w − (4/27)·L³·w³, which maps [−r·L^(i+1), r·L^(i+1)]/r·L^(i+1) to [−r·L^i, r·L^i]/r·L^i | 2n |
+//! | precise | applies w ↦ w + κ·(w³ − w⁵), which removes the error of third order; not in the normal variant | 3 |
+//! | exponential | evaluates a polynomial of degree 8 for e^w and squares it three times: e^(8w) | 7 |
+//! | inverse | computes 1/s = (2 − s)·∏ (1 + (1 − s)^(2^i)), i = 1 … 16, for s = Σ e/100 | 17 |
+//! | product | multiplies the exponentials by the inverse | 1 |
 //!
-//! That is 56 levels for up to 4 classes, 66 for 8, 76 for 16 at R = 128. The factor 1/100 is put into the coefficients of the exponential.
-//! Maxima of pairs at the distance c'/2 first, then c'/4 …: all classes of a row then have the same one, though it is approximate.
+//! In total, that is 56 levels for up to 4 classes, 66 for 8 and 76 for 16, at R = 128.
+//! The factor 1/100 is part of the coefficients of the exponential.
+//! Maxima are taken of pairs at the distance c'/2 first, then c'/4 and so on.
+//! All classes of a row then have the same maximum, although it is approximate.
 //!
-//! **Theorem 1.** If softmax is approximated within ε on the base range, the extended one has an error below β + ε. Here β is derived as
-//! follows. Softmax does not change when a number is subtracted from the whole row: let z_i be the logits less the approximate maximum, which falls
-//! short of the true one by at most δ, so that the largest is z_0 in [0, δ]. Let D be the extension, and r_i = e^(z_i − z_0),
-//! r̃_i = e^(D(z_i) − D(z_0)). An entry of softmax is r_i/(1 + Σ_(j>0) r_j), whose derivatives by all r_j are at most 1 in magnitude,
-//! hence the error is at most Σ_(j>0) |r̃_j − r_j| ≤ β = (c − 1)·max |e^(D(z) − D(z_0)) − e^(z − z_0)| over −2R_n ≤ z ≤ z_0 ≤ δ. For δ: a maximum of
-//! two falls short by at most δ_1 = max d·(1 − f(g(g(d))))/2 over 0 ≤ d ≤ 1, in units of 2R_n, and never exceeds it; ⌈log2 c⌉ rounds of them fall
-//! short by ⌈log2 c⌉·δ_1.
+//! **Theorem 1.** If softmax is approximated within ε on the base range,
+//! the extended one has an error below β + ε. Here β is derived as follows.
+//! Softmax does not change when a number is subtracted from the whole row. So let z_i be
+//! the logits minus the approximate maximum. This maximum falls short of the true one by at most δ,
+//! so that the largest logit is z_0 in [0, δ]. Let D be the extension, r_i = e^(z_i − z_0)
+//! and r̃_i = e^(D(z_i) − D(z_0)). An entry of softmax is r_i/(1 + Σ_(j>0) r_j),
+//! whose derivatives by all r_j are at most 1 in magnitude. Hence the error is at most
 //!
-//! **Limits.** Sums are at most c·e^D(δ). Where that is above 200 nothing excludes rows for which the inverse diverges, though none of a table's random
-//! rows does; [`Paper::shortfall`] tells δ.
+//! Σ_(j>0) |r̃_j − r_j| ≤ β = (c − 1)·max |e^(D(z) − D(z_0)) − e^(z − z_0)|
+//!
+//! over −2R_n ≤ z ≤ z_0 ≤ δ.
+//!
+//! For δ: in units of 2R_n, a maximum of two falls short
+//! by at most δ_1 = max d·(1 − f(g(g(d))))/2 over 0 ≤ d ≤ 1, and it never exceeds the true one.
+//! ⌈log2 c⌉ rounds of such maxima fall short by at most ⌈log2 c⌉·δ_1.
+//!
+//! **Limits.** Sums are at most c·e^D(δ). Where that is above 200, nothing
+//! excludes rows for which the inverse diverges, although none of the random rows of a table does.
+//! [`Paper::shortfall`] tells δ.
 
 use super::softmax::check_classes;
 use super::vectors::powers;
@@ -34,49 +46,49 @@ use crate::base::error::{Result, check_integer, check_range};
 use crate::circuits::Chebyshev;
 use crate::circuits::polynomial::minimax::exponential;
 
-/// r: the exponential is approximated on [−r, r].
+/// The base range r: the exponential is approximated on [−r, r].
 const BASE: f64 = 8.0;
-/// L.
+/// The ratio L of the domain extension.
 const RATIO: f64 = 2.0;
-/// Goldschmidt's inverse converges for sums below twice this.
+/// The divisor of sums. Goldschmidt's inverse converges for sums below twice this value.
 const SUM: f64 = 100.0;
-/// Factors of the inverse.
+/// The number of factors of the inverse.
 const ITERATIONS: usize = 16;
-/// Squarings after the exponential: e^w to e^8w.
+/// The number of squarings after the exponential, from e^w to e^8w.
 const SQUARINGS: usize = 3;
-/// Applications of g before the one of f.
+/// The number of applications of g before that of f.
 const ROUGH: usize = 2;
 
-/// What [`Paper::new`] takes.
+/// The settings of [`Paper::new`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PaperConfig {
-    /// Classes.
+    /// The number of classes.
     pub classes: usize,
-    /// R: logits are in [−R, R].
+    /// The range R: logits are in [−R, R].
     pub range: f64,
-    /// With the correction of third order.
+    /// Whether to apply the correction of third order.
     pub precise: bool,
-    /// The input is x/R already.
+    /// Whether the input is x/R already.
     pub scaled: bool,
 }
 
-/// The paper's softmax for a range and a number of classes.
+/// The softmax of HETAL (the paper) for a range and a number of classes.
 #[derive(Clone, Debug)]
 pub struct Paper {
     config: PaperConfig,
     extensions: usize,
-    /// g.
+    /// The polynomial g.
     rough: Chebyshev,
-    /// f/2.
+    /// The polynomial f/2.
     fine: Chebyshev,
     extension: Chebyshev,
     correction: Option<Chebyshev>,
     exponential: Chebyshev,
-    /// Relative error of the exponential, before squaring.
+    /// The relative error of the exponential, before squaring.
     error: f64,
 }
 
-/// The odd polynomial Σ c_i·x^(2i+1), exactly odd.
+/// Returns the odd polynomial Σ c_i·x^(2i+1), whose even coefficients are exactly zero.
 fn odd(c: &[f64]) -> Chebyshev {
     let degree = 2 * c.len() - 1;
     let p = Chebyshev::interpolate(|x| x * c.iter().rev().fold(0.0, |sum, c| sum * x * x + c), degree, [-1.0, 1.0]);
@@ -85,14 +97,14 @@ fn odd(c: &[f64]) -> Chebyshev {
 }
 
 impl Paper {
-    /// Goldschmidt's inverse was not made for the sums of more classes.
+    /// The largest number of classes: Goldschmidt's inverse was not made for the sums of more.
     pub const MOST_CLASSES: usize = 16;
 
-    /// Chooses n, the smallest with R ≤ (r/2)·L^n.
+    /// Chooses n as the smallest number with R ≤ (r/2)·L^n.
     ///
     /// # Errors
-    /// [`Error::Range`](crate::Error::Range) for fewer than two or more than 16 classes, whose sums Goldschmidt's inverse was not made for, or a range
-    /// outside [0.1, 1024].
+    /// [`Error::Range`](crate::Error::Range) for fewer than two or more than 16 classes,
+    /// for whose sums Goldschmidt's inverse was not made, or a range outside [0.1, 1024].
     pub fn new(config: PaperConfig) -> Result<Self> {
         check_integer("classes", config.classes, 2, Self::MOST_CLASSES)?;
         check_range("range", config.range, 0.1, 1024.0)?;
@@ -119,36 +131,36 @@ impl Paper {
         })
     }
 
-    /// What it was made from.
+    /// The settings that the softmax was made from.
     #[must_use]
     pub const fn config(&self) -> &PaperConfig {
         &self.config
     }
 
-    /// n.
+    /// The number n of extensions.
     #[must_use]
     pub const fn extensions(&self) -> usize {
         self.extensions
     }
 
-    /// 2R_n.
+    /// The width 2R_n of the extended range.
     fn width(&self) -> f64 {
         BASE * RATIO.powi(self.extensions as i32)
     }
 
-    /// The largest input: R or 1.
+    /// The largest input: 1 if it is scaled already, otherwise R.
     const fn bound(&self) -> f64 {
         if self.config.scaled { 1.0 } else { self.config.range }
     }
 
-    /// D(z): the extension of a logit less the maximum.
+    /// Returns D(z), the extension of a logit minus the maximum.
     #[must_use]
     pub fn extended(&self, z: f64) -> f64 {
         let w = (0..self.extensions).fold(z / self.width(), |w, _| self.extension.evaluate(w));
         BASE * self.correction.as_ref().map_or(w, |p| p.evaluate(w))
     }
 
-    /// δ: how much the approximate maximum falls short of the true one at most.
+    /// Returns δ, the largest amount by which the approximate maximum falls short of the true one.
     #[must_use]
     pub fn shortfall(&self) -> f64 {
         let sign = |d: f64| 2.0 * self.fine.evaluate((0..ROUGH).fold(d, |d, _| self.rough.evaluate(d)));
@@ -158,7 +170,7 @@ impl Paper {
         one * self.width() * f64::from(self.config.classes.next_power_of_two().ilog2())
     }
 
-    /// β of Theorem 1, over a grid.
+    /// Returns β of Theorem 1, computed over a grid.
     #[must_use]
     pub fn beta(&self) -> f64 {
         let (steps, delta) = (4000, self.shortfall());
@@ -173,13 +185,15 @@ impl Paper {
         (self.config.classes - 1) as f64 * largest
     }
 
-    /// ε of Theorem 1: from the relative error of the exponential; Goldschmidt's inverse has none in `f64` for sums from 1 to 199.
+    /// Returns ε of Theorem 1, which follows from the relative error of the exponential.
+    /// In `f64`, Goldschmidt's inverse has no error for sums from 1 to 199.
     #[must_use]
     pub fn base_error(&self) -> f64 {
         ((1.0 + self.error) / (1.0 - self.error)).powi(1i32 << SQUARINGS) - 1.0
     }
 
-    /// The approximate maximum of every row, of x scaled with padding −1/2 in `a`; zero in the padding.
+    /// Returns the approximate maximum of every row, where `a` has x scaled with padding −1/2.
+    /// The result is zero in the padding.
     fn maximum<E: Vectors>(&self, vectors: &E, x: &mut E::Vector, mut a: E::Vector) -> Result<E::Vector> {
         let layout = *vectors.layout();
         let (bound, mask) = (self.bound(), layout.fill(|_, _| 1.0, 0.0));
@@ -193,7 +207,8 @@ impl Paper {
                 vectors.checkpoint(&mut [(&mut *x, bound), (&mut a, 0.5), (&mut sign, 1.0)])?;
             }
             let weight = vectors.add_slots(&vectors.polynomial(&sign, &self.fine)?, &half)?;
-            // From a, which may have been refreshed. The mask is multiplied while the weight is computed: it takes no level.
+            // The difference is taken from a once more, because a may have been refreshed.
+            // The product with the mask takes no level, because the weight is at a lower one.
             let mut other = vectors.rotate(&a, k)?;
             let mut difference = vectors.sub(&a, &other)?;
             if k == 1 && layout.is_cyclic() {
@@ -205,7 +220,7 @@ impl Paper {
         if layout.is_cyclic() { Ok(a) } else { vectors.mul_slots(&vectors.broadcast(&a)?, &mask) }
     }
 
-    /// e^z/100 for w = z/r, zero in the padding, where w is zero.
+    /// Returns e^z/100 for w = z/r. The result is zero in the padding, where w is zero.
     fn powers_of_e<E: Vectors>(&self, vectors: &E, w: &E::Vector, layout: &Layout) -> Result<E::Vector> {
         let mut e = vectors.polynomial(w, &self.exponential)?;
         let mut at_zero = self.exponential.evaluate(0.0);
@@ -217,11 +232,11 @@ impl Paper {
         vectors.add_slots(&e, &layout.fill(|_, _| 0.0, -at_zero))
     }
 
-    /// e/Σ e.
+    /// Returns e/Σ e.
     fn normalised<E: Vectors>(&self, vectors: &E, mut e: E::Vector, layout: &Layout) -> Result<E::Vector> {
         let constant = |c: f64| vec![c; layout.slots()];
         let sum = vectors.row_sum(&e)?;
-        // In padded rows the inverse of 1: that of 0 would be large.
+        // In padded rows the inverse of 1 is computed, because that of 0 would be large.
         let mut sum = vectors.add_slots(&sum, &layout.padded_rows(1.0))?;
         vectors.checkpoint(&mut [(&mut e, 2.0), (&mut sum, 2.0)])?;
         let t = vectors.add_slots(&sum, &constant(-1.0))?;
@@ -252,7 +267,8 @@ impl Softmax for Paper {
         vectors.checkpoint(&mut [(&mut x, self.bound())])?;
         let a = vectors.add_slots(&vectors.mul_slots(&x, &scale)?, &layout.fill(|_, _| 0.0, -0.5))?;
         let maximum = self.maximum(vectors, &mut x, a)?;
-        // Scaled a second time, so that what waits for the maximum has consumed no level.
+        // Scales x a second time, so that the vector that waits for the maximum has consumed
+        // no level.
         let mut w = vectors.sub(&vectors.mul_slots(&x, &scale)?, &maximum)?;
         vectors.checkpoint(&mut [(&mut w, 1.0)])?;
         for p in std::iter::repeat_n(&self.extension, self.extensions).chain(&self.correction) {

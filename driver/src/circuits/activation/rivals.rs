@@ -1,21 +1,27 @@
-//! Softmaxes to compare with, of three other works on encrypted networks.
+//! Softmaxes to compare with, from three other works on encrypted networks.
 //!
-//! | variant | what | defined for | levels |
+//! | variant | formula | defined for | levels |
 //! |---|---|---|---|
 //! | [`Hong`] | e^x ≈ ((x + 16)/32)^16 up to a factor, Goldschmidt's inverse | R ≤ 26 | 36 |
 //! | [`PrivGd`] | ∏_(j≠i) σ(x_i − x_j) with σ of degree 3 | R ≤ 4 | 5 – 7 |
 //! | [`Gumbel`] | softmax of x/4: an exponential of degree 12, squared six times, Goldschmidt's inverse | R ≤ 39 | 20 |
 //!
-//! **Sources.** The formulas, and every constant in them, are those that HETAL's authors compare with: the script `src/benchmark/softmax.py` of
-//! CryptoLabInc/HETAL. The texts of the three papers could not be read, so that nothing here is known to be what those papers themselves
-//! recommend, or to be the best for a range. As there, errors are against softmax of x, though [`Gumbel`] approximates that of x/4. Three things are done
-//! otherwise and change none of the digits shown: constant factors of Goldschmidt's inverse are put into the exponential before it; the quotient is
-//! updated and not the inverse, which would be up to 2^27; the exponential of degree 12 is the best one.
+//! **Sources.** The formulas, and every constant in them, are those that the authors of HETAL
+//! (the paper) compare with: the script `src/benchmark/softmax.py` of CryptoLabInc/HETAL.
+//! The texts of the three papers could not be read. So nothing here is known to be
+//! the recommendation of those papers themselves, or to be the best choice for a range. As in that
+//! script, errors are measured against softmax of x, although [`Gumbel`] approximates that of x/4.
+//! Three things are done differently, and none of them changes any of the digits shown:
+//! constant factors of Goldschmidt's inverse are moved into the exponential before it;
+//! the quotient is updated instead of the inverse, which would be up to 2^27;
+//! and the exponential of degree 12 is the best approximation.
 //!
-//! **Limits.** A range is refused where the exponential of a single class leaves what the inverse converges for, or a difference what σ was made for;
-//! [`PrivGd`] takes cyclic layouts only. On ciphertexts the sums of [`Hong`], as small as 2^−37 at R = 8, vanish in the error of a bootstrapping (some
-//! 2^−20): |1 − s| is then above 1 in places and is squared thirty times, and what comes out is astronomically large. The other two are as inexact as
-//! on numbers.
+//! **Limits.** A range is refused where the exponential of a single class leaves the interval
+//! on which the inverse converges, or where a difference leaves the interval that σ was made for.
+//! [`PrivGd`] takes cyclic layouts only. On ciphertexts, the sums of [`Hong`]
+//! are as small as 2^−37 at R = 8 and vanish in the error of a bootstrapping (about 2^−20):
+//! |1 − s| is then above 1 in places and is squared thirty times,
+//! so that the result is astronomically large. The other two are as inexact as on numbers.
 
 use super::softmax::check_classes;
 use super::{Layout, Softmax, Vectors};
@@ -29,16 +35,17 @@ fn check(classes: usize, range: f64, most: f64) -> Result<()> {
     check_range("range", range, 0.1, most)
 }
 
-/// e/Σ e by Goldschmidt's division, for sums s below 2: with t = 1 − s, e·(1 + t)·∏ (1 + t^(2^i)), i = 1 … `iterations`. No e is above `bound`; in the
-/// padding they are zero.
+/// Returns e/Σ e by Goldschmidt's division, for sums s below 2.
+/// With t = 1 − s, it computes e·(1 + t)·∏ (1 + t^(2^i)), i = 1 … `iterations`.
+/// No e is above `bound`, and e is zero in the padding.
 fn divided<E: Vectors>(vectors: &E, mut e: E::Vector, bound: f64, iterations: usize) -> Result<E::Vector> {
     let layout = *vectors.layout();
     let constant = |c: f64| vec![c; layout.slots()];
     vectors.checkpoint(&mut [(&mut e, bound)])?;
     let sum = vectors.row_sum(&e)?;
-    // In padded rows the sum is 1, so that t does not stay there.
+    // In padded rows the sum is set to 1, so that t is 0 there.
     let sum = vectors.add_slots(&sum, &layout.padded_rows(1.0))?;
-    // −t, the square of which is that of t.
+    // This is −t, which has the same square as t.
     let mut t = vectors.add_slots(&sum, &constant(-1.0))?;
     vectors.checkpoint(&mut [(&mut e, bound), (&mut t, 1.0)])?;
     let mut quotient = vectors.sub(&e, &vectors.mul(&e, &t)?)?;
@@ -50,7 +57,7 @@ fn divided<E: Vectors>(vectors: &E, mut e: E::Vector, bound: f64, iterations: us
     Ok(quotient)
 }
 
-/// v squared again and again: no v is above `bound` in magnitude, before the first square.
+/// Squares v repeatedly. Before the first square, no v is above `bound` in magnitude.
 fn squared<E: Vectors>(vectors: &E, mut v: E::Vector, mut bound: f64, times: usize) -> Result<E::Vector> {
     for _ in 0..times {
         vectors.checkpoint(&mut [(&mut v, bound)])?;
@@ -60,7 +67,7 @@ fn squared<E: Vectors>(vectors: &E, mut v: E::Vector, mut bound: f64, times: usi
     Ok(v)
 }
 
-/// x/`width`, zero in the padding.
+/// Returns x/`width`, with zeros in the padding.
 fn scaled<E: Vectors>(vectors: &E, x: &mut E::Vector, range: f64, width: f64) -> Result<E::Vector> {
     vectors.checkpoint(&mut [(&mut *x, range)])?;
     vectors.mul_slots(x, &vectors.layout().fill(|_, _| 1.0 / width, 0.0))
@@ -74,26 +81,26 @@ pub struct Hong {
 }
 
 impl Hong {
-    /// r: e^x ≈ (1 + x/2^r)^(2^r).
+    /// The number r of squarings in e^x ≈ (1 + x/2^r)^(2^r).
     const SQUARINGS: usize = 4;
-    /// L: what x + 2^r is divided by.
+    /// The divisor L of x + 2^r.
     const WIDTH: f64 = 32.0;
-    /// What sums are divided by.
+    /// The divisor of sums.
     const SUM: f64 = 80.0;
-    /// Factors of the inverse.
+    /// The number of factors of the inverse.
     const ITERATIONS: usize = 30;
 
-    /// For logits in [−R, R].
+    /// Creates the variant for logits in [−R, R].
     ///
     /// # Errors
     /// [`Error::Range`] for fewer than two or more than 16 classes, or a range outside [0.1, 26].
     pub fn new(classes: usize, range: f64) -> Result<Self> {
-        // (16 + R)/32 to the power of 16 is 160 a little above R = 27.
+        // The 16th power of (16 + R)/32 reaches 160 a little above R = 27.
         check(classes, range, 26.0)?;
         Ok(Self { classes, range })
     }
 
-    /// 2^r.
+    /// Returns 2^r.
     fn power() -> f64 {
         f64::from(1u32 << Self::SQUARINGS)
     }
@@ -123,12 +130,13 @@ pub struct PrivGd {
 }
 
 impl PrivGd {
-    /// Coefficients of x and x³ of the sigmoid, which are about the best in mean square on [−8, 8].
+    /// The coefficients of x and x³ of the sigmoid.
+    /// They are about the best in mean square on [−8, 8].
     const SIGMOID: [f64; 2] = [0.15012, -0.00156];
     /// The largest difference.
     const DIFFERENCE: f64 = 8.0;
 
-    /// For logits in [−R, R].
+    /// Creates the variant for logits in [−R, R].
     ///
     /// # Errors
     /// [`Error::Range`] for fewer than two or more than 16 classes, or a range outside [0.1, 4].
@@ -137,7 +145,7 @@ impl PrivGd {
         Ok(Self { classes, range })
     }
 
-    /// The sigmoid of a difference divided by the largest one.
+    /// Returns the sigmoid of 8w, where w is a difference divided by the largest one.
     fn sigmoid() -> Chebyshev {
         let [first, third] = Self::SIGMOID;
         let sigmoid = |w: f64| {
@@ -147,7 +155,8 @@ impl PrivGd {
         Chebyshev::interpolate(sigmoid, 3, [-1.0, 1.0])
     }
 
-    /// σ(x_i − x_(i+k)) where there are both classes, 1 where there is only the first, 0 where there is not even that.
+    /// Returns σ(x_i − x_(i+k)) where both classes exist, 1 where only the first one exists,
+    /// and 0 where not even that exists.
     fn factor<E: Vectors>(&self, vectors: &E, x: &E::Vector, k: usize) -> Result<E::Vector> {
         let layout = *vectors.layout();
         let both = |class: usize| (class + k) % layout.padded_classes() < layout.classes();
@@ -186,7 +195,9 @@ impl Softmax for PrivGd {
     }
 }
 
-/// The Gumbel softmax of Lee et al. ([IEEE Access 2022](https://doi.org/10.1109/ACCESS.2022.3159694)): of x/λ with λ = 4.
+/// The Gumbel softmax of Lee et al.
+/// ([IEEE Access 2022](https://doi.org/10.1109/ACCESS.2022.3159694)),
+/// which is the softmax of x/λ with λ = 4.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gumbel {
     classes: usize,
@@ -195,21 +206,21 @@ pub struct Gumbel {
 }
 
 impl Gumbel {
-    /// λ.
+    /// The temperature λ.
     const TEMPERATURE: f64 = 4.0;
-    /// Squarings after the exponential.
+    /// The number of squarings after the exponential.
     const SQUARINGS: usize = 6;
-    /// What sums are divided by.
+    /// The divisor of sums.
     const SUM: f64 = 10_000.0;
-    /// Factors of the inverse.
+    /// The number of factors of the inverse.
     const ITERATIONS: usize = 8;
 
-    /// For logits in [−R, R].
+    /// Creates the variant for logits in [−R, R].
     ///
     /// # Errors
     /// [`Error::Range`] for fewer than two or more than 16 classes, or a range outside [0.1, 39].
     pub fn new(classes: usize, range: f64) -> Result<Self> {
-        // e^(R/4) is 20000 a little above R = 39.
+        // e^(R/4) reaches 20000 a little above R = 39.
         check(classes, range, 39.0)?;
         let best = exponential(12, [-1.0, 1.0])?.polynomial;
         let factor = Self::SUM.powf(-1.0 / Self::power());
@@ -217,12 +228,12 @@ impl Gumbel {
         Ok(Self { classes, range, exponential: Chebyshev::new(coefficients, [-1.0, 1.0]) })
     }
 
-    /// By how much the argument of the exponential is divided.
+    /// The number by which the argument of the exponential is divided.
     fn power() -> f64 {
         f64::from(1u32 << Self::SQUARINGS)
     }
 
-    /// What padding has become, to be subtracted.
+    /// Returns minus the value that padding has after the squarings, to be added there.
     fn of_padding(&self, layout: &Layout) -> Vec<f64> {
         let at_zero = (0..Self::SQUARINGS).fold(self.exponential.evaluate(0.0), |e, _| e * e);
         layout.fill(|_, _| 0.0, -at_zero)
@@ -252,7 +263,8 @@ mod tests {
     use super::super::table::errors;
     use super::*;
 
-    /// Rows that are spread over [−R, R], by steps that have no common factor with their number.
+    /// Returns rows that are spread over [−R, R], with steps that have no common factor
+    /// with their number.
     fn rows(classes: usize, range: f64) -> Vec<Vec<f64>> {
         let entry = |i: usize, j: usize| range * ((i * 37 + j * 101) % 199) as f64 / 99.0 - range;
         (0..50).map(|i| (0..classes).map(|j| entry(i, j)).collect()).collect()
@@ -267,7 +279,8 @@ mod tests {
         }
     }
 
-    /// e/s with the error of an inverse after all its factors: 1/s − y = (1 − s)^(2^(n + 1))/s, for s divided by `sum`.
+    /// Returns e/s with the error of an inverse after all its factors:
+    /// 1/s − y = (1 − s)^(2^(n + 1))/s, for s divided by `sum`.
     fn divided_by_sum(e: &[f64], sum: f64, iterations: i32) -> Vec<f64> {
         let s: f64 = e.iter().sum();
         let lost = (1.0 - s / sum).powf(f64::from(iterations + 1).exp2());
@@ -297,7 +310,8 @@ mod tests {
         }
     }
 
-    /// Largest and mean errors as an independent simulation of the same formulas gave them: maxima of fewer samples are smaller, means are the same.
+    /// The largest and the mean errors are compared with those of an independent simulation
+    /// of the same formulas. Maxima over fewer samples are smaller, while means are the same.
     #[test]
     fn errors_are_those_of_the_comparison() {
         for (classes, hong, privgd, gumbel) in [
@@ -348,7 +362,7 @@ mod tests {
         let rows = Layout::new(64, 3, 3, 1).expect("fits");
         let refused = depth(&PrivGd::new(3, 4.0).expect("in range"), rows).unwrap_err();
         assert!(matches!(refused, Error::Unsupported { .. }), "{refused}");
-        // Three classes at the top: each would do, their sum would not.
+        // With three classes at the top of the range, each alone would do, but their sum does not.
         let tops = Plain::softmax(&Gumbel::new(3, 38.0).expect("in range"), &[vec![38.0; 3]]);
         assert!(matches!(tops, Err(Error::Range { .. })));
     }

@@ -1,7 +1,8 @@
 //! Errors, depths and bootstraps of the variants, side by side.
 //!
-//! HETAL's own table takes its samples for a range from that and all smaller ones of [`RANGES`]: its means are those of the means here, its maxima the
-//! largest of theirs, over more samples.
+//! The table of HETAL (the paper) takes its samples for a range from that
+//! range and all smaller ones of [`RANGES`]. Its means are therefore the means of those given here,
+//! and its maxima are the largest of those given here, over more samples.
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -24,39 +25,40 @@ pub const RANGES: [f64; 4] = [4.0, 8.0, 32.0, 128.0];
 pub struct Row {
     /// The variant.
     pub variant: String,
-    /// Classes.
+    /// The number of classes.
     pub classes: usize,
-    /// R: logits are uniform in [−R, R].
+    /// The range R: logits are uniform in [−R, R].
     pub range: f64,
     /// The largest error of an entry.
     pub max_error: f64,
     /// The mean over rows of the largest error in the row.
     pub mean_error: f64,
-    /// Levels.
+    /// The number of levels.
     pub depth: usize,
-    /// Bootstraps of one ciphertext, from 17 levels to 3 and back.
+    /// The number of bootstraps of one ciphertext, from 17 levels to 3 and back.
     pub bootstraps: usize,
 }
 
 /// A softmax of the table.
 #[derive(Clone, Debug)]
 pub enum Compared {
-    /// One that can be trained with.
+    /// A softmax that can be trained with.
     Variant(Variant),
-    /// That of Hong et al.
+    /// The softmax of Hong et al.
     Hong(Hong),
-    /// That of Jin et al.
+    /// PrivGD, the softmax of Jin et al.
     PrivGd(PrivGd),
-    /// That of Lee et al. (Gumbel softmax).
+    /// The Gumbel softmax of Lee et al.
     Gumbel(Gumbel),
 }
 
 impl Compared {
-    /// All for one number of classes and one range: normalise and square, made for the range, the two of HETAL, as published, with the
-    /// parameters of R = 128, and those rivals that are defined on the range.
+    /// Returns all for one number of classes and one range: hetal's normalise and square, made for
+    /// the range; the two variants of HETAL (the paper) as published, with the parameters of
+    /// R = 128; and those rivals that are defined on the range.
     ///
     /// # Errors
-    /// Those of the variants: none for the classes and ranges of the table.
+    /// Those of the variants; there are none for the classes and ranges of the table.
     pub fn all(classes: usize, range: f64) -> Result<Vec<Self>> {
         let paper = |precise| Paper::new(PaperConfig { classes, range: 128.0, precise, scaled: false });
         let ours = NormaliseSquare::new(NormaliseSquareConfig::new(classes, range))?;
@@ -101,7 +103,8 @@ impl Softmax for Compared {
 /// The levels of the bootstrapping of the presets.
 pub const REFRESH: Refresh = Refresh { input: 3, output: 17 };
 
-/// The largest and the mean (over rows) error of a variant on rows with independent uniform entries in [−R, R].
+/// Returns the largest error and the mean (over rows) of the error of a variant,
+/// on rows with independent uniform entries in [−R, R].
 ///
 /// # Errors
 /// Those of the variant.
@@ -118,7 +121,7 @@ pub fn errors(variant: &impl Softmax, classes: usize, range: f64, samples: usize
     Ok([largest, sum / samples as f64])
 }
 
-/// One row, from this many samples.
+/// Computes one row of the table from this many samples.
 ///
 /// # Errors
 /// Those of the variant.
@@ -129,10 +132,11 @@ pub fn row(variant: &impl Softmax, classes: usize, range: f64, samples: usize) -
     Ok(Row { variant: variant.name(), classes, range, max_error, mean_error, depth, bootstraps })
 }
 
-/// The table, from this many samples for each number of classes and range: every [`Compared::all`].
+/// Computes the table for every [`Compared::all`],
+/// from this many samples for each number of classes and range.
 ///
 /// # Errors
-/// Those of the variants: none for these classes and ranges.
+/// Those of the variants; there are none for these classes and ranges.
 pub fn table(samples: usize) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (classes, range) in CLASSES.into_iter().flat_map(|classes| RANGES.map(|range| (classes, range))) {

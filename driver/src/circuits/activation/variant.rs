@@ -9,9 +9,9 @@ use crate::base::error::Result;
 /// A variant that is chosen at run time.
 #[derive(Clone, Debug)]
 pub enum Variant {
-    /// Ours.
+    /// The default of hetal: normalise and square.
     Ours(NormaliseSquare),
-    /// HETAL's.
+    /// HETAL (the paper): the published method.
     Paper(Paper),
 }
 

@@ -1,60 +1,61 @@
-//! What a softmax runs on: numbers, ciphertexts or levels.
+//! The interface to the things that a softmax runs on: numbers, ciphertexts or levels.
 
 use super::layout::{Layout, Sums};
 use crate::base::error::Result;
 use crate::circuits::Chebyshev;
 
-/// What a softmax runs on.
+/// The operations of a softmax.
 pub trait Vectors {
-    /// A matrix, row by row in slots.
+    /// A matrix, stored row by row in slots.
     type Vector: Clone;
 
-    /// Where its entries are.
+    /// The positions of the entries.
     fn layout(&self) -> &Layout;
 
-    /// a + b.
+    /// Computes a + b.
     ///
     /// # Errors
-    /// Those of the evaluator: here and below.
+    /// Those of the evaluator, here and below.
     fn add(&self, a: &Self::Vector, b: &Self::Vector) -> Result<Self::Vector>;
 
-    /// a − b.
+    /// Computes a − b.
     ///
     /// # Errors
     /// As [`Vectors::add`].
     fn sub(&self, a: &Self::Vector, b: &Self::Vector) -> Result<Self::Vector>;
 
-    /// a·b, entry by entry: one level.
+    /// Computes a·b, entry by entry. This takes one level.
     ///
     /// # Errors
     /// As [`Vectors::add`].
     fn mul(&self, a: &Self::Vector, b: &Self::Vector) -> Result<Self::Vector>;
 
-    /// a times one constant for every slot: one level.
+    /// Multiplies a by a constant for every slot. This takes one level.
     ///
     /// # Errors
     /// As [`Vectors::add`].
     fn mul_slots(&self, a: &Self::Vector, constants: &[f64]) -> Result<Self::Vector>;
 
-    /// a plus one constant for every slot.
+    /// Adds a constant for every slot to a.
     ///
     /// # Errors
     /// As [`Vectors::add`].
     fn add_slots(&self, a: &Self::Vector, constants: &[f64]) -> Result<Self::Vector>;
 
-    /// p(a): ⌈log2(degree + 1)⌉ levels, and one more for an interval other than [−1, 1].
+    /// Computes p(a). This takes ⌈log2(degree + 1)⌉ levels,
+    /// and one more for an interval other than [−1, 1].
     ///
     /// # Errors
     /// As [`Vectors::add`].
     fn polynomial(&self, a: &Self::Vector, p: &Chebyshev) -> Result<Self::Vector>;
 
-    /// Slots rotated by k classes to the left; with a cyclic layout, within rows.
+    /// Rotates the slots by k classes to the left; with a cyclic layout, this happens within rows.
     ///
     /// # Errors
     /// As [`Vectors::add`].
     fn rotate(&self, a: &Self::Vector, k: i64) -> Result<Self::Vector>;
 
-    /// a plus a rotated by k classes, as [`Vectors::rotate`].
+    /// Adds to a its rotation by k classes (see [`Vectors::rotate`]).
     ///
     /// # Errors
     /// As [`Vectors::add`].
@@ -62,9 +63,10 @@ pub trait Vectors {
         self.add(a, &self.rotate(a, k)?)
     }
 
-    /// A place where all that is still needed may be bootstrapped, each with a bound on its magnitude: taken if the plan says so, but
-    /// for what has the output level of the bootstrapping, or a higher one. Up to the next such place all consume the same levels as if they came from one
-    /// level.
+    /// Marks a place where all vectors that are still needed may be bootstrapped.
+    /// Each comes with a bound on its magnitude. They are bootstrapped if the plan says so,
+    /// except those at or above the output level of the bootstrapping. Up to the next such place,
+    /// all of them consume the same levels as if they came from one level.
     ///
     /// # Errors
     /// As [`Vectors::add`].
@@ -72,15 +74,16 @@ pub trait Vectors {
         self.checkpoint_amplified(live, 0)
     }
 
-    /// The same with 2^`log_gain` times less noise, for the error of the sine of entries up to 2^`log_gain` times the bound
-    /// ([`Bootstrap::bootstrap_bounded`](crate::circuits::Bootstrap::bootstrap_bounded)).
+    /// Does the same with 2^`log_gain` times less noise,
+    /// but with the error of the sine of entries up to 2^`log_gain` times
+    /// the bound ([`Bootstrap::bootstrap_bounded`](crate::circuits::Bootstrap::bootstrap_bounded)).
     ///
     /// # Errors
     /// As [`Vectors::add`].
     fn checkpoint_amplified(&self, live: &mut [(&mut Self::Vector, f64)], log_gain: u32) -> Result<()>;
 
-    /// What the first class of every row has, in all its classes: takes a level, for the mask, unless the layout is cyclic, where all
-    /// classes are taken to be equal.
+    /// Copies the value in the first class of every row to all its classes. This takes a level
+    /// for the mask, unless the layout is cyclic, where all classes are assumed to be equal.
     ///
     /// # Errors
     /// As [`Vectors::add`].
@@ -91,7 +94,8 @@ pub trait Vectors {
         self.fold(self.mul_slots(a, &self.layout().first_classes())?, -1)
     }
 
-    /// The sum of as many classes as there are, padding included, from every slot on, to the left (1) or to the right (−1).
+    /// Returns for every slot the sum over as many classes as there are, padding included,
+    /// beginning with that slot. The slots are rotated to the left (1) or to the right (−1).
     ///
     /// # Errors
     /// As [`Vectors::add`].
@@ -102,7 +106,8 @@ pub trait Vectors {
         Ok(a)
     }
 
-    /// The sum of every row, padding included, in all its classes. Between rows of a skewed layout it is a part of the sum of one row.
+    /// Returns the sum of every row, padding included, in all its classes.
+    /// Between the rows of a skewed layout, the result is a part of the sum of one row.
     ///
     /// # Errors
     /// As [`Vectors::add`].
@@ -116,7 +121,7 @@ pub trait Vectors {
     }
 }
 
-/// 1, 2, 4, … below n.
+/// Returns 1, 2, 4, … below n.
 pub(super) fn powers(n: usize) -> impl Iterator<Item = i64> {
     (0..n.ilog2()).map(|i| 1i64 << i)
 }

@@ -1,4 +1,4 @@
-//! A stand-in for tests.
+//! A bootstrapping with the secret key, which stands in for the real one in tests.
 
 use std::sync::Mutex;
 
@@ -11,8 +11,8 @@ use crate::ckks::encoding::Encoder;
 use crate::ckks::eval::Evaluator;
 use crate::ckks::keys::SecretKey;
 
-/// Decrypts and encrypts again, **with the secret key**: for tests of what uses a [`Bootstrap`]. Takes parameters that are marked insecure
-/// only.
+/// Decrypts and encrypts again, **with the secret key**: for tests of code that uses
+/// a [`Bootstrap`]. It accepts only parameters that are marked insecure.
 #[derive(Debug)]
 pub struct InsecureRefresh {
     secret: SecretKey,
@@ -23,10 +23,11 @@ pub struct InsecureRefresh {
 }
 
 impl InsecureRefresh {
-    /// From and to these levels.
+    /// Creates a stand-in that refreshes from the input level to the output level.
     ///
     /// # Errors
-    /// [`Error::Parameters`] if the parameters are not marked insecure, [`Error::Level`] if a level does not exist.
+    /// [`Error::Parameters`] if the parameters are not marked insecure,
+    /// [`Error::Level`] if a level does not exist.
     pub fn new(secret: SecretKey, input_level: usize, output_level: usize, rng: ChaCha20Rng) -> Result<Self> {
         let params = secret.params().clone();
         if !params.is_insecure() {

@@ -1,24 +1,31 @@
-//! Bootstrapping: a ciphertext with no levels left becomes one with many (Cheon, Han, Kim, Kim and Song,
-//! [EUROCRYPT 2018](https://eprint.iacr.org/2018/153)).
+//! Bootstrapping: it turns a ciphertext with no levels left into one with many (Cheon, Han, Kim,
+//! Kim and Song, [EUROCRYPT 2018](https://eprint.iacr.org/2018/153)).
 //!
-//! | step | what | levels |
+//! | step | effect | levels |
 //! |---|---|---|
 //! | SlotToCoeff | the slots become the coefficients of the polynomial m | lowest |
 //! | raise | m mod q_0, under the sparse secret, is read as m + q_0·I modulo q_0 ⋯ q_L | back to L |
 //! | CoeffToSlot | the coefficients, divided by q_0·K, become slots | top |
 //! | EvalMod | t = I + m/q_0 becomes sin(2πt)/2π ≈ m/q_0 ([`crate::circuits::bootstrap::mod1`]) | below |
 //!
-//! In this order (*StC first*; Kim and Guyot, [2021](https://eprint.iacr.org/2021/1605) use it for convolutions) the linear transform at the end is
-//! done at the beginning, where there are four limbs and not twenty, and slots that are real need one EvalMod and not two. EvalMod then sees
-//! the slots themselves: the error of the sine, (2πr)²/24 for slots up to 1 and r = 2^−[`log_ratio`](BootstrapConfig::log_ratio), falls with r, and that of
-//! all noise in EvalMod grows with 1/r. An arcsine of degree 3 leaves (2πr)⁴/213: r may then be larger, and the noise smaller. In the classic order
-//! (*StC last*) EvalMod sees the coefficients of the message, which are smaller.
+//! This is the *StC-first* order (Kim and Guyot, [2021](https://eprint.iacr.org/2021/1605), use it
+//! for convolutions): the linear transform that usually comes at the end is done at the beginning,
+//! where there are four limbs and not twenty, and real slots need only one EvalMod instead of two.
+//! EvalMod then sees the slots themselves. For slots up
+//! to 1 and r = 2^−[`log_ratio`](BootstrapConfig::log_ratio), the error of the sine is (2πr)²/24,
+//! which falls with r, while all noise in EvalMod grows with 1/r. An arcsine of degree 3 leaves
+//! an error of (2πr)⁴/213; r may then be larger, which makes the noise smaller. In the classic
+//! order (*StC last*), EvalMod sees the coefficients of the message, which are smaller.
 //!
-//! Fewer slots than N/2 live in a subring: after raising, a trace (log2(N/2n) rotations) maps to it. Real and imaginary parts of the n complex slots
-//! then fill 2n real slots: one EvalMod serves both, and a mask with one more level puts them together again; real slots need neither.
+//! If there are fewer slots than N/2, the message lives in a subring,
+//! and after raising, a trace (log2(N/2n) rotations) maps to this subring. The real and imaginary
+//! parts of the n complex slots then fill 2n real slots, so that one EvalMod serves both.
+//! A mask puts them together again, which takes one more level. Real slots need neither.
 //!
-//! **Range.** Slots have to be at most 1 in magnitude (real and imaginary parts). Up to 2^log_ratio/4 the value comes back with the error of the sine,
-//! which grows with its cube; beyond, it is reduced modulo 2^log_ratio, silently: check what the client decrypts.
+//! **Range.** Slots have to be at most 1 in magnitude (real and imaginary parts).
+//! Up to 2^log_ratio/4, the value comes back with the error of the sine, which grows with its cube.
+//! Beyond that, it is reduced modulo 2^log_ratio without any error message,
+//! so check the values that the client decrypts.
 
 mod insecure;
 pub mod mod1;
@@ -42,16 +49,17 @@ use crate::ckks::keys::{EncapsulationKeys, KeyRequests, SPARSE_WEIGHT};
 use crate::ckks::params::Parameters;
 use mod1::{Mod1Config, Mod1Plan, bound, log_failure};
 
-/// What the slots hold.
+/// The kind of numbers in the slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packing {
     /// Complex numbers.
     Complex,
-    /// Real numbers: imaginary parts are dropped. In StC-first order this takes one EvalMod for N/2 slots.
+    /// Real numbers: imaginary parts are dropped. In StC-first order,
+    /// N/2 slots then take one EvalMod.
     Real,
 }
 
-/// Where SlotToCoeff is.
+/// The place of SlotToCoeff among the steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Before raising, at the lowest levels.
@@ -60,36 +68,37 @@ pub enum Order {
     StcLast,
 }
 
-/// What to bootstrap, and how.
+/// The settings of a bootstrapping.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BootstrapConfig {
-    /// log2 of the number of slots: from 3 to that of N/2.
+    /// log2 of the number of slots: from 3 up to log2(N/2).
     pub log_slots: u32,
-    /// What the slots hold.
+    /// The kind of numbers in the slots.
     pub packing: Packing,
     /// The order of the steps.
     pub order: Order,
-    /// Levels of SlotToCoeff.
+    /// The number of levels of SlotToCoeff.
     pub stc: usize,
-    /// Levels of CoeffToSlot.
+    /// The number of levels of CoeffToSlot.
     pub cts: usize,
-    /// Doublings of the angle in EvalMod.
+    /// The number of doublings of the angle in EvalMod.
     pub doublings: u32,
-    /// log2 of q_0 over the scale of the raised message.
+    /// log2 of the quotient of q_0 and the scale of the raised message.
     pub log_ratio: u32,
-    /// Degree of the arcsine after EvalMod: 1 for none, 3, 5, 7.
+    /// The degree of the arcsine after EvalMod: 1 for none, or 3, 5, 7.
     pub arcsine: usize,
-    /// Bits of precision that the approximation of the cosine leaves.
+    /// The precision, in bits, that the approximation of the cosine allows.
     pub precision: f64,
     /// log2 of the wanted probability that one bootstrapping fails.
     pub log_failure: f64,
-    /// Galois keys for one factor of a transform, at most.
+    /// The maximal number of Galois keys for one factor of a transform.
     pub max_keys: usize,
 }
 
 impl BootstrapConfig {
-    /// The precise choice for this many slots, made for the presets' levels: the sine itself, of degree 127, and its arcsine. What is left is
-    /// noise, which does not add up when results are bootstrapped again.
+    /// The precise choice for this many slots, made for the levels of the presets:
+    /// EvalMod uses the sine itself, by a polynomial of degree 127, and its arcsine.
+    /// The remaining error is noise, which does not add up when results are bootstrapped again.
     #[must_use]
     pub const fn new(log_slots: u32, packing: Packing) -> Self {
         Self {
@@ -107,8 +116,9 @@ impl BootstrapConfig {
         }
     }
 
-    /// The fast choice, for as many levels and 5 bits less: a cosine of degree 30 with its angle doubled three times, and no arcsine. The error of
-    /// the sine is the same function of the slots each time.
+    /// The fast choice, which takes as many levels and is 5 bits less precise:
+    /// a cosine of degree 30 whose angle is doubled three times, and no arcsine.
+    /// The error of the sine is the same function of the slots each time.
     #[must_use]
     pub const fn fast(log_slots: u32, packing: Packing) -> Self {
         Self { stc: 3, doublings: 3, log_ratio: 10, arcsine: 1, precision: 20.0, ..Self::new(log_slots, packing) }
@@ -123,39 +133,44 @@ pub trait Bootstrap: Send + Sync {
     /// The level of the result. Its scale is the nominal one.
     fn output_level(&self) -> usize;
 
-    /// The same slots at the output level. The input is not modified.
+    /// Returns the same slots at the output level. The input is not modified.
     ///
     /// # Errors
-    /// [`Error::LowLevel`] if the input is below the input level, [`Error::ScaleMismatch`] if it is there with another scale than the
-    /// nominal one, [`Error::Slots`] if it has more slots than were planned for, [`Error::MissingKey`], [`Error::OtherKeys`] if input, evaluation
-    /// keys and the keys of the bootstrapping do not belong together.
+    /// [`Error::LowLevel`] if the input is below the input level, [`Error::ScaleMismatch`] if
+    /// it is at that level with a scale other than the nominal one, [`Error::Slots`] if it has
+    /// more slots than were planned for, [`Error::MissingKey`], [`Error::OtherKeys`] if the input,
+    /// the evaluation keys and the keys of the bootstrapping do not belong together.
     fn bootstrap(&self, evaluator: &Evaluator, a: &Ciphertext) -> Result<Ciphertext> {
         self.bootstrap_bounded(evaluator, a, 0)
     }
 
-    /// The same for slots up to 2^`log_bound` in magnitude instead of 1, to which all noise is in proportion. The error of the sine, which grows with
-    /// the cube of what is beyond the bound, is the same function of all slots: where that is harmless a bound may be less than the slots are.
+    /// Does the same for slots up to 2^`log_bound` in magnitude instead of 1.
+    /// All noise is proportional to this bound. Beyond the bound, the error
+    /// of the sine grows with the cube of the slots. It is the same function for all slots:
+    /// where it is harmless, the bound may be smaller than the slots.
     ///
     /// # Errors
-    /// As [`Bootstrap::bootstrap`]: for a bound above 1 the input has to be above the input level, or to have a scale that is larger by as much.
+    /// Those of [`Bootstrap::bootstrap`]; for a bound above 1,
+    /// the input has to be above the input level, or its scale has to be larger by the same factor.
     /// [`Error::Range`] for a bound outside 2⁻¹⁶ … 2¹⁶.
     fn bootstrap_bounded(&self, evaluator: &Evaluator, a: &Ciphertext, log_bound: i32) -> Result<Ciphertext>;
 }
 
-/// The steps of a bootstrapping: what it needs, before any key exists.
+/// The steps of a bootstrapping and everything that it needs, known before any key exists.
 #[derive(Clone, Debug)]
 pub struct BootstrapPlan {
     params: Parameters,
     config: BootstrapConfig,
     k: u32,
     stc: Vec<Factor>,
-    /// Rotations that map to the subring.
+    /// The rotations that map to the subring.
     trace: Vec<i64>,
     cts: Vec<Factor>,
     eval_mod: Mod1Plan,
-    /// From the halves of 2n real slots to n complex ones, to the real parts, to the imaginary parts.
+    /// The maps from the halves of 2n real slots to n complex ones, to the real parts,
+    /// and to the imaginary parts.
     merge: Vec<Factor>,
-    /// The scale that is declared after raising.
+    /// The scale that the ciphertext is declared to have after raising.
     raised_scale: f64,
     input_level: usize,
     output_level: usize,
@@ -170,11 +185,12 @@ struct Factor {
 }
 
 impl BootstrapPlan {
-    /// Plans a bootstrapping from the top level of these parameters.
+    /// Plans a bootstrapping that starts at the top level of these parameters.
     ///
     /// # Errors
-    /// [`Error::Slots`]; [`Error::NoLevelsLeft`] if the chain is too short, [`Error::Range`] for a wrong setting, [`Error::Insecure`] if q_0·p_0 is
-    /// too large for the sparse secret.
+    /// [`Error::Slots`]; [`Error::NoLevelsLeft`] if the chain of primes is too short,
+    /// [`Error::Range`] for a wrong setting, [`Error::Insecure`] if q_0·p_0 is too large
+    /// for the sparse secret.
     pub fn new(params: &Parameters, config: BootstrapConfig) -> Result<Self> {
         let BootstrapConfig { log_slots, packing, order, .. } = config;
         let max_log = params.log_n() - 1;
@@ -188,23 +204,26 @@ impl BootstrapPlan {
         let q0 = params.q(0).as_f64();
         let gap = (params.slots() / n) as f64;
         let first = order == Order::StcFirst;
-        // Real slots stay real only if EvalMod sees the slots.
+        // Real slots stay real only if EvalMod sees the slots themselves.
         let one_real = first && packing == Packing::Real;
         let halves = !(full || one_real);
 
-        // CoeffToSlot: from the declared scale to that of its last level; by half, since the conjugate is added.
+        // CoeffToSlot goes from the declared scale to the nominal one of the level at which it
+        // ends. It includes a factor of 1/2, because the conjugate is added.
         let after_cts = top.checked_sub(config.cts).ok_or(Error::NoLevelsLeft {
             operation: "CoeffToSlot",
             needed: config.cts,
             level: top,
         })?;
-        // Few slots have fewer stages than there are levels for factors: the highest levels are then left out.
+        // With few slots, there are fewer stages than levels for factors.
+        // The highest levels are then left out.
         let factors = config.cts.min(log_slots as usize);
         let raised_scale = q0 * f64::from(k) * gap;
         let mut transforms = dft::coeff_to_slot(log_slots, factors)?;
         let last = transforms.pop().expect("at least one factor");
         transforms.push(if halves {
-            // Real parts to the first n of 2n slots, imaginary ones to the others: rows times 1/2 and −i/2.
+            // Real parts go to the first n of the 2n slots and imaginary parts to the others:
+            // the rows are multiplied by 1/2 and −i/2.
             rows(&last, &[Complex64::new(0.5, 0.0), Complex64::new(0.0, -0.5)])?
         } else {
             rows(&last, &[Complex64::new(0.5, 0.0)])?
@@ -213,25 +232,27 @@ impl BootstrapPlan {
         let scale = |l: usize| params.q(l).as_f64() * factor;
         let cts = plan_factors(params, transforms, after_cts + factors, scale, config.max_keys)?;
 
-        // EvalMod: c·Δ/(2πr) is m for a scale Δ; its last level has the nominal scale.
+        // EvalMod returns 2πr times the message. Declared at the scale Δ/(2πr),
+        // this is the message at Δ, the nominal scale of its last level.
         let message_scale = if first { q0 / f64::from(config.log_ratio).exp2() } else { params.scale(0) };
         let ratio = q0 / message_scale;
         let log_error = -(config.precision + (ratio / TAU).log2() + 2.0 * f64::from(config.doublings));
-        // Slots are up to 1; of coefficients, most are small.
+        // Slots can be as large as 1, whereas most coefficients are small.
         let range = if first { 1.0 / ratio } else { 0.0 };
         let mod1 = |scale| {
             let BootstrapConfig { doublings, arcsine, .. } = config;
             Mod1Plan::new(params, after_cts, Mod1Config { k, doublings, log_error, arcsine, range }, scale)
         };
-        // The depth does not depend on the scale.
+        // The depth does not depend on the scale, so any scale will do here.
         let after_mod = after_cts - mod1(params.scale(0))?.depth();
         let eval_mod = mod1(params.scale(after_mod) * ratio / TAU)?;
 
-        // From the nominal scale of a level to that of the next one.
+        // The scale of diagonals that map the nominal scale of a level to that of the next one.
         let nominal = |l: usize| params.scale(l - 1) * params.q(l).as_f64() / params.scale(l);
         let mut level = after_mod;
         let merge = if halves {
-            // y_j + i·y_{j+n} to both halves, the real parts y_j, the imaginary parts y_{j+n}: by the diagonals 0 and n.
+            // There are three matrices with the diagonals 0 and n. They write y_j + i·y_{j+n},
+            // the real parts y_j, and the imaginary parts y_{j+n} to both halves.
             let [zero, one, i] = [Complex64::ZERO, Complex64::ONE, Complex64::I];
             let half = |low, high| [vec![low; n], vec![high; n]].concat();
             let matrix = |real, imaginary| {
@@ -240,7 +261,7 @@ impl BootstrapPlan {
             let plan = |matrix| plan_factors(params, vec![matrix], after_mod, nominal, usize::MAX);
             let matrices = [matrix(one, i)?, matrix(one, zero)?, matrix(zero, one)?];
             let planned = matrices.into_iter().map(plan).collect::<Result<Vec<_>>>()?.concat();
-            // There is a level for it, or it had not been planned.
+            // Cannot underflow: without this level, the plan above would have failed.
             level -= 1;
             planned
         } else {
@@ -251,7 +272,7 @@ impl BootstrapPlan {
         params.check_level(factors)?;
         let stc = dft::slot_to_coeff(log_slots, factors)?;
         let (stc, input_level, output_level) = if first {
-            // From the nominal scale to that of the message.
+            // SlotToCoeff goes from the nominal scale to that of the message.
             let factor = (message_scale / params.scale(factors)).powf(1.0 / factors as f64);
             (plan_factors(params, stc, factors, |l| params.q(l).as_f64() * factor, config.max_keys)?, factors, level)
         } else {
@@ -279,13 +300,13 @@ impl BootstrapPlan {
         })
     }
 
-    /// What it was made from.
+    /// The settings that the plan was made from.
     #[must_use]
     pub const fn config(&self) -> &BootstrapConfig {
         &self.config
     }
 
-    /// The level that inputs are taken down to.
+    /// The level to which inputs are taken down.
     #[must_use]
     pub const fn input_level(&self) -> usize {
         self.input_level
@@ -297,13 +318,13 @@ impl BootstrapPlan {
         self.output_level
     }
 
-    /// Levels from the top that it consumes.
+    /// The number of levels from the top that the bootstrapping consumes.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.params.max_level() - self.output_level
     }
 
-    /// The bound K on the overflows.
+    /// The bound K on the overflows I.
     #[must_use]
     pub const fn overflow_bound(&self) -> u32 {
         self.k
@@ -315,7 +336,7 @@ impl BootstrapPlan {
         &self.eval_mod
     }
 
-    /// Reductions modulo 1 in one bootstrapping.
+    /// The number of reductions modulo 1 in one bootstrapping.
     #[must_use]
     pub fn reductions(&self) -> usize {
         let full = self.trace.is_empty();
@@ -323,14 +344,15 @@ impl BootstrapPlan {
         if full && !real { 2 } else { 1 }
     }
 
-    /// log2 of the probability that a bootstrapping fails: that an overflow exceeds its bound.
+    /// Returns log2 of the probability that a bootstrapping fails,
+    /// which happens if an overflow exceeds its bound.
     #[must_use]
     pub fn log_failure(&self) -> f64 {
         let coefficients = (2u64 << self.config.log_slots) as f64;
         log_failure(SPARSE_WEIGHT.min(self.params.n()), self.k.into()) + coefficients.log2()
     }
 
-    /// The evaluation keys that it needs, besides [`EncapsulationKeys`].
+    /// The evaluation keys that the bootstrapping needs, besides [`EncapsulationKeys`].
     #[must_use]
     pub fn requests(&self) -> KeyRequests {
         let mut requests = self.eval_mod.requests();
@@ -344,25 +366,25 @@ impl BootstrapPlan {
         self.stc.iter().chain(&self.cts).chain(&self.merge)
     }
 
-    /// Bytes of memory of all keys.
+    /// The memory of all keys, in bytes.
     ///
     /// # Errors
-    /// None for a plan.
+    /// A plan that was made successfully causes no error.
     pub fn key_bytes(&self) -> Result<usize> {
         Ok(self.requests().memory_bytes(&self.params)? + EncapsulationKeys::memory_bytes(&self.params))
     }
 
-    /// Bytes of memory of the encoded diagonals.
+    /// The memory of the encoded diagonals, in bytes.
     #[must_use]
     pub fn diagonal_bytes(&self) -> usize {
         self.factors().map(|factor| factor.plan.diagonal_bytes(&self.params)).sum()
     }
 
-    /// What it costs.
+    /// The cost of one bootstrapping.
     #[must_use]
     pub fn cost(&self) -> Cost {
         let (params, top) = (&self.params, self.params.max_level());
-        // One of the three ways to merge.
+        // A bootstrapping uses one of the three ways to merge.
         let factors = self.stc.iter().chain(&self.cts).chain(self.merge.first());
         let transforms = factors.fold(Cost::default(), |sum, factor| sum + factor.plan.cost());
         let rotation = |l: usize| Cost::key_switch(l, params.gadget_shape(l), 0);
@@ -375,12 +397,12 @@ impl BootstrapPlan {
     }
 }
 
-/// The slots over 2^`log_bound`, at a level and with its scale.
+/// Returns the slots divided by 2^`log_bound`, at a level and with its nominal scale.
 fn reduced_by(evaluator: &Evaluator, a: &Ciphertext, level: usize, log_bound: i32) -> Result<Ciphertext> {
     check_range("log2 of the bound of slots", log_bound.into(), -16.0, 16.0)?;
     let scale = evaluator.params().scale(level);
     if log_bound > 0 {
-        // A larger scale is a smaller value.
+        // Declaring a larger scale makes the values smaller.
         let mut a = a.clone();
         a.set_scale(a.scale() * f64::from(log_bound).exp2())?;
         return evaluator.adjust(&a, level, scale);
@@ -392,18 +414,20 @@ fn reduced_by(evaluator: &Evaluator, a: &Ciphertext, level: usize, log_bound: i3
     Ok(out)
 }
 
-/// The rows of a matrix times a vector that is constant over its parts: over as many slots as the matrix has for each part.
+/// Returns the matrix once for each part, with its rows multiplied by that part.
+/// Each part covers as many slots as the matrix has.
 fn rows(matrix: &LinearTransform, parts: &[Complex64]) -> Result<LinearTransform> {
     let n = matrix.slots();
     let diagonals = matrix.diagonals().iter().map(|(&k, d)| {
-        // Among 2n slots k and k − n are different rotations of what repeats itself: the shorter one is taken.
+        // On a vector of 2n slots that repeats itself after n, rotations by k and k − n give
+        // the same result, but need different keys. The shorter one is taken.
         let k = if 2 * k > n { k as i64 - n as i64 } else { k as i64 };
         (k, parts.iter().flat_map(|&part| d.iter().map(move |x| x * part)).collect())
     });
     LinearTransform::new(n * parts.len(), diagonals)
 }
 
-/// Plans of factors from this level down.
+/// Plans the factors, one per level from this level down.
 fn plan_factors(
     params: &Parameters,
     transforms: Vec<LinearTransform>,
@@ -431,7 +455,7 @@ pub struct Bootstrapper {
     merge: Vec<EncodedTransform>,
 }
 
-/// Time of the steps of one bootstrapping.
+/// The times of the steps of one bootstrapping.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Breakdown {
     /// SlotToCoeff.
@@ -440,7 +464,7 @@ pub struct Breakdown {
     pub raise: Duration,
     /// CoeffToSlot with the conjugation.
     pub cts: Duration,
-    /// EvalMod, and putting the parts together.
+    /// EvalMod, and the merging of the parts.
     pub eval_mod: Duration,
 }
 
@@ -465,10 +489,10 @@ impl Bootstrapper {
         &self.plan
     }
 
-    /// [`Bootstrap::bootstrap_bounded`], with the time of its steps.
+    /// Does the same as [`Bootstrap::bootstrap_bounded`] and returns the times of the steps.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`Bootstrap::bootstrap_bounded`].
     pub fn bootstrap_timed(
         &self,
         evaluator: &Evaluator,
@@ -497,7 +521,8 @@ impl Bootstrapper {
     /// Bootstraps two ciphertexts with real slots as one with complex slots, for the price of one.
     ///
     /// # Errors
-    /// As [`Bootstrap::bootstrap`]; [`Error::Unsupported`] if the plan is one for real slots, or has SlotToCoeff last.
+    /// Those of [`Bootstrap::bootstrap`];
+    /// [`Error::Unsupported`] if the plan was made for real slots or has SlotToCoeff last.
     pub fn bootstrap_pair(&self, evaluator: &Evaluator, a: &Ciphertext, b: &Ciphertext) -> Result<[Ciphertext; 2]> {
         if self.plan.config.packing == Packing::Real || self.plan.config.order == Order::StcLast {
             return Err(Error::Unsupported { what: "bootstrapping a pair with real packing or with SlotToCoeff last" });
@@ -526,8 +551,8 @@ impl Bootstrapper {
         Ok(out)
     }
 
-    /// Everything up to EvalMod: the real parts of what was raised, or both parts in the halves of twice as many slots; and the imaginary
-    /// parts, if they take an EvalMod of their own.
+    /// Runs all steps through EvalMod. Returns the real parts of the slots, or both parts in the
+    /// halves of twice as many slots, and the imaginary parts if they take a separate EvalMod.
     fn reduced(
         &self,
         evaluator: &Evaluator,
@@ -562,12 +587,12 @@ impl Bootstrapper {
 
         let (last, others) = self.cts.split_last().expect("at least one factor");
         let x = others.iter().try_fold(x, |x, factor| evaluator.transform(&x, factor))?;
-        // Conjugated before it is rescaled: the noise of that is then divided as well.
+        // Conjugates before rescaling, so that the noise of the conjugation is divided as well.
         let x = evaluator.transform_lazy(&x, last)?;
         let conjugate = evaluator.conjugate(&x)?;
         let mut real = evaluator.add(&x, &conjugate)?;
         evaluator.rescale_assign(&mut real)?;
-        // With w halved, w − w̄ is i times the imaginary part.
+        // As CoeffToSlot halves w, w − w̄ is i times the imaginary part.
         let imaginary = || {
             let mut out = evaluator.mul_i(&evaluator.sub(&conjugate, &x)?)?;
             evaluator.rescale_assign(&mut out)?;
@@ -577,7 +602,7 @@ impl Bootstrapper {
         drop((x, conjugate));
         lap(&mut times.cts);
         let reduce = |x: &Ciphertext| {
-            // The factor from the sine to the message is one of the scale.
+            // The factor between the sine and the message is part of the scale.
             let mut out = evaluator.mod1(x, &plan.eval_mod, f64::from(log_bound).exp2())?;
             out.set_scale(params.scale(out.level()))?;
             Ok::<_, Error>(out)

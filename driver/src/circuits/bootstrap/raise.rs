@@ -10,7 +10,8 @@ use crate::ckks::eval::Evaluator;
 use crate::ckks::keys::EncapsulationKeys;
 use crate::ckks::params::{GadgetShape, Parameters};
 
-/// What raising costs: a switch of one limb, the transforms of both parts to all limbs and p_0, and the division by p_0.
+/// The cost of raising: a key switch of one limb,
+/// the transforms of both parts to all limbs and p_0, and the division by p_0.
 pub(super) fn cost(params: &Parameters) -> Cost {
     let limbs = params.max_level() + 1;
     let lifted = 2 * limbs as u64 + 1;
@@ -20,13 +21,14 @@ pub(super) fn cost(params: &Parameters) -> Cost {
 }
 
 impl Evaluator {
-    /// m mod q_0 as m + q_0·I modulo q_0 ⋯ q_L, with I as small as the sparse secret makes it. The input is taken down to level 0; scale
-    /// and slots stay.
+    /// Returns m mod q_0 as m + q_0·I modulo q_0 ⋯ q_L,
+    /// where I is as small as the sparse secret makes it. The input is taken down to level 0;
+    /// the scale and the number of slots stay the same.
     pub(super) fn raise(&self, a: &Ciphertext, keys: &EncapsulationKeys) -> Result<Ciphertext> {
         let params = self.params();
         let gadget = EncapsulationKeys::gadget(params)?;
         let (n, limbs) = (params.n(), params.max_level() + 1);
-        // Under the sparse secret.
+        // The ciphertext under the sparse secret.
         let mut switched = [RnsPoly::<Eval>::zero(n, 2), RnsPoly::<Eval>::zero(n, 2)];
         self.pool.with(gadget.switch_scratch_len(1), |scratch| {
             let [b, a_out] = switched.each_mut();
@@ -36,7 +38,8 @@ impl Evaluator {
         b.truncate(1);
         a_part.truncate(1);
         b.view_mut().add_assign(params.qp(), a.parts[0].prefix(1));
-        // The integers nearest to 0, modulo all primes: c_1 is a digit for the key back, c_0 is only raised.
+        // Lifts the integers nearest to 0 to all primes.
+        // c_1 is a digit for the switch back to the usual secret, while c_0 is only raised.
         let [small_b, small_a] = [b, a_part].map(|part| part.into_coeff(params.qp()));
         let lift = |small: &RnsPoly<Coeff>, i: usize, out: &mut [f64]| {
             let table = params.qp().table(i);
@@ -49,7 +52,7 @@ impl Evaluator {
         let p = params.qp().modulus(limbs).value();
         for_each(b.limbs_mut().zip(a_out.limbs_mut()), |i, (b, a_out)| {
             let table = params.qp().table(i);
-            // c_1·(b, a) + (p_0·c_0, 0); modulo p_0 the second term vanishes.
+            // Computes c_1·(b, a) + (p_0·c_0, 0). Modulo p_0 the second term vanishes.
             if i < limbs {
                 lift(&small_b, i, b);
                 table.mul_scalar_assign(b, table.modulus().reduce(p));

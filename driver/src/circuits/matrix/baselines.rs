@@ -1,4 +1,5 @@
-//! Products to compare with: Crockett's, class by class, and those of Jin et al., a ciphertext for every column.
+//! Products to compare with: those of Crockett work class by class, and those of Jin et al.
+//! use a ciphertext for every column.
 
 use std::borrow::Cow;
 
@@ -9,7 +10,8 @@ use super::{Dimensions, Product};
 use crate::base::error::{Result, check_integer};
 use crate::base::parallel::try_map;
 
-/// What both of Crockett's products take: for every class a row or column is spread over a block and sums are put in place.
+/// Counts the operations that both of Crockett's products take:
+/// for every class, a row or column is spread over a block, and sums are put in place.
 fn crockett(grid: Shape, unit: Shape, classes: usize) -> Counts {
     let (a, b, c) = (grid.rows as u64, grid.cols as u64, classes as u64);
     let (rows, cols) = (u64::from(unit.rows.ilog2()), u64::from(unit.cols.ilog2()));
@@ -22,10 +24,11 @@ fn crockett(grid: Shape, unit: Shape, classes: usize) -> Counts {
     }
 }
 
-/// A·Bᵀ after Crockett: each row of B is spread over all rows, multiplied with A and summed over the columns. Takes 3 levels.
+/// The product A·Bᵀ after Crockett: each row of B is spread over all rows,
+/// multiplied with A and summed over the columns. It takes 3 levels.
 ///
-/// HETAL's paper counts c·(a'b' + a') constants for a' × b' blocks: c·(a' + b') are enough, which is the same for the one row of blocks
-/// that its tables have.
+/// For a' × b' blocks, HETAL (the paper) counts c·(a'b' + a') constants.
+/// c·(a' + b') are enough, which is the same for the one row of blocks that its tables have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ColMajor {
     packings: [Packing; 3],
@@ -33,7 +36,7 @@ pub struct ColMajor {
 }
 
 impl ColMajor {
-    /// For matrices in these unit blocks.
+    /// Creates the product for matrices in these unit blocks.
     ///
     /// # Errors
     /// As [`Packing::new`].
@@ -44,7 +47,7 @@ impl ColMajor {
     }
 }
 
-/// Refuses classes in more than one row, or column, of blocks.
+/// Refuses classes in more than one row or column of blocks.
 fn one_block(packing: Packing, rows: bool) -> Result<Packing> {
     let (shape, unit) = (packing.shape(), packing.unit());
     let (value, max) = if rows { (shape.rows, unit.rows) } else { (shape.cols, unit.cols) };
@@ -90,8 +93,8 @@ impl Product for ColMajor {
     }
 }
 
-/// Aᵀ·B after Crockett: each column of A is spread over all columns, multiplied with B and summed over the rows. Takes 3 levels; as many
-/// constants as [`ColMajor`].
+/// The product Aᵀ·B after Crockett: each column of A is spread over all columns, multiplied with B
+/// and summed over the rows. It takes 3 levels and as many constants as [`ColMajor`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowMajor {
     packings: [Packing; 3],
@@ -99,7 +102,7 @@ pub struct RowMajor {
 }
 
 impl RowMajor {
-    /// For matrices in these unit blocks.
+    /// Creates the product for matrices in these unit blocks.
     ///
     /// # Errors
     /// As [`Packing::new`].
@@ -132,7 +135,8 @@ impl Product for RowMajor {
         let of_classes = try_map(0..self.classes, |k| {
             let column = indicator(slots, unit, level, |_, j| j == k)?;
             let row = indicator(slots, unit, level.saturating_sub(2), |i, _| i == k)?;
-            // From the first column rotations to the right fill a row and do not leave it.
+            // Rotations to the right that start from the first column fill a row and do not
+            // leave it.
             let spread = |a: &S::Vector| {
                 let first = slots.rotate(&slots.mask(a, &column)?, k as i64)?;
                 fold(slots, first, unit.cols, -1)
@@ -151,20 +155,20 @@ impl Product for RowMajor {
     }
 }
 
-/// Columns of N/2 slots.
+/// Returns the packing in columns of N/2 slots.
 fn columns(shape: Shape, slots: usize) -> Result<Packing> {
     Packing::new(shape, Shape::new(slots, 1), Layout::Blocks)
 }
 
-/// A·Bᵀ after Jin et al.: columns of A times weights that fill a ciphertext each. No rotations, but c·b ciphertexts of weights. Takes 1
-/// level.
+/// The product A·Bᵀ after Jin et al.: columns of A times weights that fill a ciphertext each.
+/// It needs no rotations, but c·b ciphertexts of weights. It takes 1 level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JinAbt {
     packings: [Packing; 3],
 }
 
 impl JinAbt {
-    /// For this many slots.
+    /// Creates the product for this many slots.
     ///
     /// # Errors
     /// As [`Packing::new`].
@@ -202,14 +206,15 @@ impl Product for JinAbt {
     }
 }
 
-/// Aᵀ·B after Jin et al.: every entry is an inner product of two columns, summed over all slots. Takes 1 level.
+/// The product Aᵀ·B after Jin et al.: every entry is an inner product of two columns,
+/// summed over all slots. It takes 1 level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JinAtb {
     packings: [Packing; 3],
 }
 
 impl JinAtb {
-    /// For this many slots.
+    /// Creates the product for this many slots.
     ///
     /// # Errors
     /// As [`Packing::new`].

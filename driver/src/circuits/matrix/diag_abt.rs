@@ -1,4 +1,4 @@
-//! HETAL's A·Bᵀ.
+//! The product A·Bᵀ of HETAL (the paper).
 
 use super::ops::{accumulate, complexify, rot_up, same_level, select, sum_cols, sum_cols_mask, twice_real};
 use super::packing::{Layout, Packing, Shape};
@@ -7,9 +7,10 @@ use super::{Dimensions, Product};
 use crate::base::error::Result;
 use crate::base::parallel::try_map;
 
-/// DiagABT: A·Bᵀ = Σ_(k<c) SumCols(A ⊙ RotUp(B̄, k)) ⊙ M_k for weights B̄ tiled downwards, with M_k\[i, j\] = 1 where j ≡ i + k modulo c:
-/// row i meets class i + k. Classes k and k + c/2 share a complex slot. The logits come out tiled to the right; takes 3 levels: the
-/// product, the mask in SumCols, M_k.
+/// The product A·Bᵀ by the method DiagABT: A·Bᵀ = Σ_(k<c) SumCols(A ⊙ RotUp(B̄, k))
+/// ⊙ M_k for weights B̄ tiled downwards. The mask M_k\[i, j\] is 1 where j ≡ i + k modulo c,
+/// so that row i meets class i + k. Classes k and k + c/2 share a complex slot. The logits come out
+/// tiled to the right. The method takes 3 levels: for the product, the mask in SumCols, and M_k.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiagAbt {
     packings: [Packing; 3],
@@ -17,7 +18,7 @@ pub struct DiagAbt {
 }
 
 impl DiagAbt {
-    /// For features, weights and logits in these unit blocks.
+    /// Creates the product for features, weights and logits in these unit blocks.
     ///
     /// # Errors
     /// As [`Packing::new`].
@@ -31,7 +32,8 @@ impl DiagAbt {
         Ok(Self { packings, period })
     }
 
-    /// The product, with slot (i, j) of every block multiplied by `factor(i, j)`: in the mask of the classes, so that it takes no level.
+    /// Computes the product and multiplies slot (i, j) of every block by `factor(i, j)`.
+    /// The factor is part of the mask of the classes, so that it takes no level.
     ///
     /// # Errors
     /// As [`Product::apply`].

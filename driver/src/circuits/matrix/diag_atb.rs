@@ -1,4 +1,4 @@
-//! HETAL's Aᵀ·B.
+//! The product Aᵀ·B of HETAL (the paper).
 
 use std::borrow::Cow;
 
@@ -12,12 +12,14 @@ use super::{Dimensions, Product};
 use crate::base::error::Result;
 use crate::base::parallel::try_map;
 
-/// DiagATB: Aᵀ·B = Σ_(k<c) SumRows(RotLeft(Ā, k) ⊙ B) ⊙ M'_k for errors Ā tiled to the right, with M'_k\[i, l\] = 1 where i ≡ l + k modulo c.
-/// Classes k and k + c/2 share a complex slot. The gradient comes out tiled downwards, like the weights.
+/// The product Aᵀ·B by the method DiagATB: Aᵀ·B = Σ_(k<c) SumRows(RotLeft(Ā, k) ⊙ B) ⊙ M'_k for
+/// errors Ā tiled to the right. The mask M'_k\[i, l\] is 1 where i ≡ l + k modulo c. Classes k and
+/// k + c/2 share a complex slot. The gradient comes out tiled downwards, like the weights.
 ///
-/// Where A is at a lower level than B, plain rotations of A replace RotLeft and so save A a level: what they carry over from the next
-/// row meets columns of B that were rotated up by a row (PRotUp). SumRows is cyclic, so that this changes no sum. With more than two
-/// classes A loses 4 levels (two RotLeft, the product, M'_k), or 3 with PRotUp.
+/// Where A is at a lower level than B, plain rotations of A replace RotLeft, which saves A a level.
+/// The entries that they carry over from the next row meet columns of B that were rotated
+/// up by a row (PRotUp). As SumRows is cyclic, this changes no sum. With more than two classes,
+/// A loses 4 levels (two for RotLeft, one for the product, one for M'_k), or 3 with PRotUp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiagAtb {
     packings: [Packing; 3],
@@ -25,7 +27,7 @@ pub struct DiagAtb {
 }
 
 impl DiagAtb {
-    /// For errors, features and gradient in these unit blocks.
+    /// Creates the product for errors, features and gradient in these unit blocks.
     ///
     /// # Errors
     /// As [`Packing::new`].
@@ -39,7 +41,8 @@ impl DiagAtb {
         Ok(Self { packings, period })
     }
 
-    /// Whether features at the second level are rotated up, for errors at the first.
+    /// Tells whether the features, at the second level,
+    /// are rotated up for errors at the first level.
     #[must_use]
     pub const fn rotates_features(levels: [usize; 2]) -> bool {
         levels[0] < levels[1]
@@ -49,7 +52,7 @@ impl DiagAtb {
         self.packings[1].unit()
     }
 
-    /// Ā + i·RotLeft(Ā, c/2), a level lower.
+    /// Returns Ā + i·RotLeft(Ā, c/2), a level lower.
     fn pairs<S: Slots>(&self, slots: &S, left: &[Cow<'_, S::Vector>]) -> Result<Vec<S::Vector>> {
         let half = self.period / 2;
         let mask = rot_left_mask(slots, self.unit(), lowest(slots, left.iter().map(|a| &**a)), half)?;
@@ -60,7 +63,7 @@ impl DiagAtb {
         try_map(left, |a| pair(a))
     }
 
-    /// RotLeft(A, k) for all blocks, at `level`, or the plain rotations.
+    /// Returns RotLeft(A, k), or the plain rotations, of all blocks at `level`.
     fn rotated_errors<'a, S: Slots>(
         &self,
         slots: &S,
@@ -75,7 +78,7 @@ impl DiagAtb {
             let lowered = at_level(slots, errors, level)?;
             try_map(&lowered, |a| slots.rotate(a, k as i64))?
         } else {
-            // From the level above: RotLeft takes one.
+            // RotLeft starts from the level above, because it takes one.
             let lowered = at_level(slots, errors, level + 1)?;
             let mask = rot_left_mask(slots, self.unit(), level + 1, k)?;
             try_map(&lowered, |a| rot_left(slots, self.unit(), a, k, &mask))?
@@ -83,7 +86,8 @@ impl DiagAtb {
         Ok(rotated.into_iter().map(Cow::Owned).collect())
     }
 
-    /// The product times a factor: in the mask of the classes, so that it takes no level.
+    /// Computes the product times a factor. The factor is part of the mask of the classes,
+    /// so that it takes no level.
     ///
     /// # Errors
     /// As [`Product::apply`].
@@ -99,7 +103,7 @@ impl DiagAtb {
         let levels = [lowest(slots, left), lowest(slots, right)];
         let errors = self.pairs(slots, &at_level(slots, left, levels[0])?)?;
         let up = Self::rotates_features(levels);
-        // With two classes nothing is rotated but for the pairs.
+        // With two classes, nothing is rotated except in forming the pairs.
         let taken = |here: bool| usize::from(here && half > 1);
         let [a, b] = [(levels[0] - 1, !up), (levels[1], up)].map(|(level, here)| level.saturating_sub(taken(here)));
         let level = a.min(b);
@@ -141,7 +145,8 @@ impl Product for DiagAtb {
         self.packings
     }
 
-    /// HETAL's formulas for one row of blocks, which is all that its tables have, and what its steps come to for more.
+    /// Uses the formulas of HETAL (the paper) for one row of blocks, which is the only case
+    /// in the paper's tables. For more rows of blocks, it counts the steps of the code.
     fn counts(&self, levels: [usize; 2]) -> Counts {
         let (grid, unit) = (self.packings[1].grid(), self.unit());
         let (a, b, half) = (grid.rows as u64, grid.cols as u64, self.period as u64 / 2);

@@ -1,20 +1,21 @@
-//! Encrypted matrices: packing into unit blocks, and the two products of training a linear layer, A·Bᵀ (logits, from features and
-//! weights) and Aᵀ·B (gradient, from errors and features).
+//! Encrypted matrices: packing into unit blocks, and the two products of training a linear layer.
+//! A·Bᵀ computes logits from features and weights, and Aᵀ·B the gradient from errors and features.
 //!
-//! | product | what | levels |
+//! | product | method | levels |
 //! |---|---|---|
-//! | [`DiagAbt`], [`DiagAtb`] | HETAL's (Lee et al., [ICML 2023](https://arxiv.org/abs/2403.14111)): classes along diagonals, two in one complex slot | 3; 4 or 3 |
+//! | [`DiagAbt`], [`DiagAtb`] | HETAL (the paper; Lee et al., [ICML 2023](https://arxiv.org/abs/2403.14111)): classes along diagonals, two in one complex slot | 3; 4 or 3 |
 //! | [`SkewAbt`], [`SkewAtb`] | logits and weights skewed, features with guard columns: no class masks | 2; 1 |
 //! | [`ColMajor`], [`RowMajor`] | class by class (Crockett, WAHC 2020) | 3; 3 |
 //! | [`JinAbt`], [`JinAtb`] | a ciphertext for every column and every weight (Jin, Ragab and Aung, [ProvSec 2020](https://doi.org/10.1007/978-3-030-62576-4_14)) | 1; 1 |
 //!
-//! Every product is a [`Product`]: it names the packings of its operands and of its result, and says, before any key exists, which keys it
-//! needs, the levels it takes and the operations it makes ([`Product::plan`]). Features have a rows and b columns, weights c rows and b
-//! columns, logits and errors a rows and c columns: [`Dimensions`].
+//! Every product is a [`Product`]. It names the packings of its operands and of its result.
+//! Before any key exists, [`Product::plan`] tells which keys it needs,
+//! how many levels it takes and which operations it performs. Features have a rows and b columns,
+//! weights c rows and b columns, logits and errors a rows and c columns: see [`Dimensions`].
 //!
 //! # Example
 //!
-//! Which keys the skewed logits of 1024 rows, 769 features and 8 classes need at level 5:
+//! The keys that the skewed logits of 1024 rows, 769 features and 8 classes need at level 5:
 //!
 //! ```
 //! use hetal::circuits::matrix::{Dimensions, Product, SkewAbt, skew};
@@ -49,37 +50,38 @@ pub use slots::{Counts, Dry, Encrypted, Plain, PlainVector, Record, Recorded, Sl
 use crate::base::error::{Error, Result};
 use crate::ckks::keys::KeyRequests;
 
-/// a, b and c.
+/// The dimensions a, b and c of the matrices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Dimensions {
-    /// Rows of the features: a.
+    /// The number a of rows of the features.
     pub rows: usize,
-    /// Columns of the features and of the weights: b.
+    /// The number b of columns of the features and of the weights.
     pub features: usize,
-    /// Rows of the weights and columns of the logits: c.
+    /// The number c of rows of the weights and of columns of the logits.
     pub classes: usize,
 }
 
 impl Dimensions {
-    /// (a, b, c).
+    /// Creates the dimensions (a, b, c).
     #[must_use]
     pub const fn new(rows: usize, features: usize, classes: usize) -> Self {
         Self { rows, features, classes }
     }
 
-    /// The period of tiled matrices: the classes up to a power of two, two at least since they are handled in pairs.
+    /// The period of tiled matrices: the number of classes rounded up to a power of two.
+    /// It is at least two, because classes are handled in pairs.
     #[must_use]
     pub fn period(self) -> usize {
         self.classes.next_power_of_two().max(2)
     }
 
-    /// The period, if so many slots hold it in both directions.
+    /// Returns the period if this many slots hold it in both directions.
     fn square_period(self, slots: usize) -> Result<usize> {
         if !slots.is_power_of_two() {
             return Err(Error::Slots { slots, max: usize::MAX / 2 + 1 });
         }
         let (most, classes) = (1 << (slots.ilog2() / 2), self.classes);
-        // Two are handled in pairs, whatever there is.
+        // At least two classes have to fit, because classes are handled in pairs.
         if classes > most || most < 2 {
             let (what, place) = ("classes in both directions", format!("a unit block of {slots} slots"));
             let advice = "use fewer classes or a larger ring";
@@ -88,39 +90,41 @@ impl Dimensions {
         Ok(self.period())
     }
 
-    /// HETAL's unit block for this many slots: all rows of the features in one block if the classes leave room for them.
+    /// Returns the unit block of HETAL (the paper) for this many slots:
+    /// one block holds all rows of the features if the classes leave room for them.
     ///
     /// # Errors
-    /// [`Error::Slots`] if the slots are not a power of two, [`Error::TooMany`] if they do not hold the classes in both directions.
+    /// [`Error::Slots`] if the number of slots is not a power of two,
+    /// [`Error::TooMany`] if they do not hold the classes in both directions.
     pub fn unit(self, slots: usize) -> Result<Shape> {
         let period = self.square_period(slots)?;
         let rows = self.rows.next_power_of_two().max(period).min(slots / period);
         Ok(Shape::new(rows, slots / rows))
     }
 
-    /// a × b.
+    /// The shape a × b of the features.
     #[must_use]
     pub const fn features_shape(self) -> Shape {
         Shape::new(self.rows, self.features)
     }
 
-    /// c × b.
+    /// The shape c × b of the weights.
     #[must_use]
     pub const fn weights_shape(self) -> Shape {
         Shape::new(self.classes, self.features)
     }
 
-    /// a × c.
+    /// The shape a × c of the logits.
     #[must_use]
     pub const fn logits_shape(self) -> Shape {
         Shape::new(self.rows, self.classes)
     }
 }
 
-/// What a product will do for operands at certain levels.
+/// The steps of a product for operands at given levels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProductPlan {
-    /// Operations, adjustments and keys, from going through the product without ciphertexts.
+    /// The operations, adjustments and keys, recorded by running the product without ciphertexts.
     pub record: Record,
     /// The levels of the operands.
     pub levels: [usize; 2],
@@ -129,7 +133,7 @@ pub struct ProductPlan {
 }
 
 impl ProductPlan {
-    /// Levels from the lower one of the operands to the result.
+    /// The number of levels from the lower operand to the result.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.levels[0].min(self.levels[1]) - self.level
@@ -144,27 +148,29 @@ impl ProductPlan {
 
 /// A product of two matrices in unit blocks.
 pub trait Product {
-    /// Its name, for tables.
+    /// The name, for tables.
     fn name(&self) -> &'static str;
 
-    /// Packings of the two operands and of the result.
+    /// The packings of the two operands and of the result.
     fn packings(&self) -> [Packing; 3];
 
-    /// The operations that it makes for operands at these levels, from formulas. They count on levels enough.
+    /// Computes from formulas the number of operations that the product performs for operands at
+    /// these levels. The formulas assume that there are enough levels.
     fn counts(&self, levels: [usize; 2]) -> Counts;
 
-    /// The product of blocks, grids by rows.
+    /// Computes the product of blocks, with the grids stored by rows.
     ///
     /// # Errors
-    /// Those of [`Slots`]: missing keys, levels that are used up.
+    /// Those of [`Slots`]: missing keys, or levels that are used up.
     fn apply<S: Slots>(&self, slots: &S, left: &[S::Vector], right: &[S::Vector]) -> Result<Vec<S::Vector>>;
 
-    /// The product of two matrices. Operands at different levels are brought to one, each block by a product with a number: do that
-    /// once, beforehand, for a matrix that is used many times.
+    /// Computes the product of two matrices. Operands at different levels are brought to one,
+    /// which takes a product with a number for each block.
+    /// If a matrix is used many times, do that once beforehand.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if an operand has another packing, [`Error::Slots`] if a unit block has not the slots there are, and those
-    /// of [`Product::apply`].
+    /// [`Error::Malformed`] if an operand has another packing, [`Error::Slots`] if a unit block
+    /// does not have this number of slots, and those of [`Product::apply`].
     fn evaluate<S: Slots>(
         &self,
         slots: &S,
@@ -182,7 +188,7 @@ pub trait Product {
         BlockMatrix::new(result, self.apply(slots, left.blocks(), right.blocks())?)
     }
 
-    /// What it will do with this many slots for operands at these levels.
+    /// Plans the product with this many slots for operands at these levels.
     ///
     /// # Errors
     /// [`Error::Slots`], [`Error::NoLevelsLeft`].
@@ -196,7 +202,7 @@ pub trait Product {
         Ok(ProductPlan { record: recorded.record(), levels, level })
     }
 
-    /// Refuses another number of slots than a unit block has.
+    /// Refuses a number of slots that is not that of a unit block.
     ///
     /// # Errors
     /// [`Error::Slots`].

@@ -16,7 +16,7 @@ use super::packing::Shape;
 use super::slots::Slots;
 use crate::base::error::Result;
 
-/// A mask that is 1 where the predicate of row and column holds.
+/// Creates a mask that is 1 where the predicate of row and column holds, and 0 elsewhere.
 ///
 /// # Errors
 /// As [`Slots::encode`].
@@ -29,7 +29,8 @@ pub fn indicator<S: Slots>(
     slots.encode(level, &|slot| f64::from(u8::from(holds(slot / unit.cols, slot % unit.cols))).into())
 }
 
-/// v + (v rotated by stride) + … + (v rotated by (count − 1)·stride), for a power of two `count`: log2(count) rotations.
+/// Computes v + (v rotated by stride) + … + (v rotated by (count − 1)·stride) for a power of two
+/// `count`, with log2(count) rotations.
 ///
 /// # Errors
 /// As [`Slots::rotate`].
@@ -41,7 +42,7 @@ pub fn fold<S: Slots>(slots: &S, mut v: S::Vector, count: usize, stride: i64) ->
     Ok(v)
 }
 
-/// Row i of the result is row i + k, modulo s0.
+/// Rotates rows up: row i of the result is row i + k, modulo s0.
 ///
 /// # Errors
 /// As [`Slots::rotate`].
@@ -49,7 +50,7 @@ pub fn rot_up<S: Slots>(slots: &S, unit: Shape, v: &S::Vector, k: i64) -> Result
     slots.rotate(v, k * unit.cols as i64)
 }
 
-/// The first `k` columns, which [`rot_left`] by k carries to the end of the row.
+/// The mask of the first `k` columns, which [`rot_left`] by k carries to the end of the row.
 ///
 /// # Errors
 /// As [`Slots::encode`].
@@ -57,7 +58,8 @@ pub fn rot_left_mask<S: Slots>(slots: &S, unit: Shape, level: usize, k: usize) -
     indicator(slots, unit, level, |_, j| j < k)
 }
 
-/// Column j of the result is column j + k, modulo s1: 0 < k < s1. Takes a level; `mask` is [`rot_left_mask`].
+/// Rotates columns to the left: column j of the result is column j + k, modulo s1, for 0 < k < s1.
+/// This takes a level; `mask` is [`rot_left_mask`].
 ///
 /// # Errors
 /// Those of [`Slots`].
@@ -68,7 +70,7 @@ pub fn rot_left<S: Slots>(slots: &S, unit: Shape, v: &S::Vector, k: usize, mask:
     slots.add(&slots.rotate(&rest, k)?, &slots.rotate(&first, k - unit.cols as i64)?)
 }
 
-/// The last `k` columns, which [`prot_up`] by k moves.
+/// The mask of the last `k` columns, which [`prot_up`] by k moves.
 ///
 /// # Errors
 /// As [`Slots::encode`].
@@ -76,7 +78,8 @@ pub fn prot_up_mask<S: Slots>(slots: &S, unit: Shape, level: usize, k: usize) ->
     indicator(slots, unit, level, |_, j| j + k >= unit.cols)
 }
 
-/// The last columns, those in `mask`, rotated up by one row. Takes a level; the mask is [`prot_up_mask`].
+/// Rotates the last columns, those in `mask`, up by one row. This takes a level;
+/// the mask is [`prot_up_mask`].
 ///
 /// # Errors
 /// Those of [`Slots`].
@@ -86,7 +89,7 @@ pub fn prot_up<S: Slots>(slots: &S, unit: Shape, v: &S::Vector, mask: &S::Mask) 
     slots.add(&rest, &rot_up(slots, unit, &last, 1)?)
 }
 
-/// Every row becomes the sum of all rows: cyclic, so that it needs no mask.
+/// Replaces every row by the sum of all rows. The rotations are cyclic, so that no mask is needed.
 ///
 /// # Errors
 /// As [`Slots::rotate`].
@@ -94,7 +97,7 @@ pub fn sum_rows<S: Slots>(slots: &S, unit: Shape, v: S::Vector) -> Result<S::Vec
     fold(slots, v, unit.rows, unit.cols as i64)
 }
 
-/// The first column, where [`sum_cols`] finds the sums that are not mixed with other rows.
+/// The mask of the first column. There, the sums in [`sum_cols`] are not mixed with other rows.
 ///
 /// # Errors
 /// As [`Slots::encode`].
@@ -102,7 +105,8 @@ pub fn sum_cols_mask<S: Slots>(slots: &S, unit: Shape, level: usize) -> Result<S
     indicator(slots, unit, level, |_, j| j == 0)
 }
 
-/// Every column becomes the sum of all columns. Takes a level; `mask` is [`sum_cols_mask`].
+/// Replaces every column by the sum of all columns. This takes a level;
+/// `mask` is [`sum_cols_mask`].
 ///
 /// # Errors
 /// Those of [`Slots`].
@@ -111,17 +115,17 @@ pub fn sum_cols<S: Slots>(slots: &S, unit: Shape, v: S::Vector, mask: &S::Mask) 
     fold(slots, sums, unit.cols, -1)
 }
 
-/// 2·Re v: takes no level.
+/// Computes 2·Re v, which takes no level.
 pub(super) fn twice_real<S: Slots>(slots: &S, v: &S::Vector) -> Result<S::Vector> {
     slots.add(v, &slots.conjugate(v)?)
 }
 
-/// a + i·b.
+/// Computes a + i·b.
 pub(super) fn complexify<S: Slots>(slots: &S, a: &S::Vector, b: &S::Vector) -> Result<S::Vector> {
     slots.add(a, &slots.mul_i(b)?)
 }
 
-/// sum ← sum + v.
+/// Computes sum ← sum + v, where `None` stands for 0.
 pub(super) fn accumulate<S: Slots>(slots: &S, sum: &mut Option<S::Vector>, v: S::Vector) -> Result<()> {
     match sum {
         Some(sum) => slots.add_assign(sum, v),
@@ -132,16 +136,16 @@ pub(super) fn accumulate<S: Slots>(slots: &S, sum: &mut Option<S::Vector>, v: S:
     }
 }
 
-/// Vectors of one level, copied only where they had to be changed.
+/// Vectors of one level, which are copied only where they had to be changed.
 pub(super) type Blocks<'a, S> = Vec<Cow<'a, <S as Slots>::Vector>>;
 
-/// Vectors at a level.
+/// Brings vectors to a level.
 pub(super) fn at_level<'a, S: Slots>(slots: &S, list: &'a [S::Vector], level: usize) -> Result<Blocks<'a, S>> {
     let lower = |v| if slots.level(v) == level { Ok(Cow::Borrowed(v)) } else { Ok(Cow::Owned(slots.lower(v, level)?)) };
     list.iter().map(lower).collect()
 }
 
-/// The lowest level of these vectors.
+/// Returns the lowest level of these vectors.
 pub(super) fn lowest<'a, S: Slots>(slots: &S, list: impl IntoIterator<Item = &'a S::Vector>) -> usize
 where
     S::Vector: 'a,
@@ -149,7 +153,7 @@ where
     list.into_iter().map(|v| slots.level(v)).min().unwrap_or(0)
 }
 
-/// Both operands at the lowest level of either, and that level.
+/// Brings both operands to the lowest level of either, and returns that level too.
 pub(super) fn same_level<'a, S: Slots>(
     slots: &S,
     left: &'a [S::Vector],
@@ -159,8 +163,9 @@ pub(super) fn same_level<'a, S: Slots>(
     Ok((level, at_level(slots, left, level)?, at_level(slots, right, level)?))
 }
 
-/// ½ where the first predicate holds less i/2 where the second does, times a factor: twice the real part of the product with x + i·y is x
-/// there and y here.
+/// Returns a mask that is ½ where the first predicate holds, minus i/2 where the second one holds,
+/// times a factor. Twice the real part of the product with x + i·y is then x where the first one
+/// holds and y where the second one does.
 pub(super) fn select<S: Slots>(
     slots: &S,
     unit: Shape,

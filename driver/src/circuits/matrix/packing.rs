@@ -1,7 +1,8 @@
-//! Matrices in slots: unit blocks, layouts, packing, encryption.
+//! Matrices in slots: unit blocks, layouts, packing and encryption.
 //!
-//! A unit block of s0 × s1 = N/2 slots is stored by rows: entry (i, j) is slot i·s1 + j, so that a rotation by s1 moves rows. A
-//! matrix is a grid of such blocks; which entry of the matrix a slot holds is told by its [`Layout`].
+//! A unit block of s0 × s1 = N/2 slots is stored by rows:
+//! entry (i, j) is in slot i·s1 + j, so that a rotation by s1 moves rows.
+//! A matrix is a grid of such blocks. Its [`Layout`] tells which entry of the matrix a slot holds.
 
 use num_complex::Complex64;
 use rand_core::CryptoRng;
@@ -11,59 +12,63 @@ use crate::ckks::ciphertext::Ciphertext;
 use crate::ckks::encoding::Encoder;
 use crate::ckks::keys::SecretKey;
 
-/// Rows and columns, of a matrix or of a unit block.
+/// The numbers of rows and columns of a matrix or of a unit block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
-    /// Number of rows.
+    /// The number of rows.
     pub rows: usize,
-    /// Number of columns.
+    /// The number of columns.
     pub cols: usize,
 }
 
 impl Shape {
-    /// rows × cols.
+    /// Creates the shape rows × cols.
     #[must_use]
     pub const fn new(rows: usize, cols: usize) -> Self {
         Self { rows, cols }
     }
 
-    /// Number of entries.
+    /// The number of entries.
     #[must_use]
     pub const fn len(self) -> usize {
         self.rows * self.cols
     }
 
-    /// Whether there are no entries.
+    /// Tells whether there are no entries.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.len() == 0
     }
 }
 
-/// Which entry of a matrix a slot holds. Periods p are powers of two that divide both sides of the unit block.
+/// Tells which entry of a matrix a slot holds.
+/// Periods p are powers of two that divide both sides of the unit block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Layout {
     /// Blocks side by side, padded with zeros.
     Blocks,
-    /// Up to p rows, repeated downwards with period p: weights.
+    /// Up to p rows, repeated downwards with period p; used for weights.
     TiledRows(usize),
-    /// Up to p columns, repeated to the right with period p: logits and their errors.
+    /// Up to p columns, repeated to the right with period p; used for logits and their errors.
     TiledColumns(usize),
-    /// Blocks whose last p − 1 columns are zero, so that a rotation by less than p does not carry entries into another row. The
-    /// entries are halved: both products of [`super::skew`] come out doubled.
+    /// Blocks whose last p − 1 columns are zero,
+    /// so that a rotation by less than p does not carry entries into another row.
+    /// The entries are halved, because both products of [`super::skew`] come out doubled.
     Guarded(usize),
-    /// Weights for [`super::skew`]: slot (i, j) holds row (i + j) mod p, in the columns of [`Layout::Guarded`].
+    /// The weights for [`super::skew`]: slot (i, j) holds row (i + j) mod p,
+    /// in the same columns as [`Layout::Guarded`].
     SkewedRows(usize),
-    /// Logits of [`super::skew`]: slot (i, j) holds column (i + j) mod p of row i.
+    /// The logits of [`super::skew`]: slot (i, j) holds column (i + j) mod p of row i.
     SkewedColumns(usize),
-    /// A block for each entry, which fills all its slots.
+    /// One block for each entry, which fills all its slots.
     Replicated,
 }
 
-/// Entries of a matrix, or slots of a unit block: no machine holds as many.
+/// The largest number of entries of a matrix, or of slots of a unit block.
+/// No machine holds as many.
 const MOST_ENTRIES: usize = 1 << 60;
 
-/// Where the entries of a matrix of one shape are.
+/// The positions of the entries of a matrix of one shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Packing {
     shape: Shape,
@@ -72,16 +77,18 @@ pub struct Packing {
 }
 
 impl Packing {
-    /// A matrix of this shape in unit blocks of that one.
+    /// Creates the packing of a matrix of this shape in unit blocks of that shape.
     ///
     /// # Errors
-    /// [`Error::PowerOfTwo`](crate::Error::PowerOfTwo) if a side of the unit block or a period is none, [`Error::Range`](crate::Error::Range) for an empty matrix, more than 2^60 entries or slots,
-    /// a period that the block does not have, and a tiled side longer than the period.
+    /// [`Error::PowerOfTwo`](crate::Error::PowerOfTwo) if a side of the unit block or a period
+    /// is not a power of two, [`Error::Range`](crate::Error::Range) for an empty matrix,
+    /// more than 2^60 entries or slots, a period that the block does not have,
+    /// or a tiled side that is longer than the period.
     pub fn new(shape: Shape, unit: Shape, layout: Layout) -> Result<Self> {
         for (what, side) in [("rows of a unit block", unit.rows), ("columns of a unit block", unit.cols)] {
             check_power_of_two(what, side)?;
         }
-        // Sums of numbers of entries and slots are far from overflowing.
+        // With these limits, sums of numbers of entries and slots are far from overflowing.
         check_integer("columns of a unit block", unit.cols, 1, MOST_ENTRIES / unit.rows.min(MOST_ENTRIES))?;
         check_integer("rows of a matrix", shape.rows, 1, MOST_ENTRIES)?;
         check_integer("columns of a matrix", shape.cols, 1, MOST_ENTRIES / shape.rows)?;
@@ -131,7 +138,7 @@ impl Packing {
         self.layout
     }
 
-    /// Columns of a block that hold entries.
+    /// The number of columns of a block that hold entries.
     fn width(&self) -> usize {
         match self.layout {
             Layout::Guarded(p) | Layout::SkewedRows(p) => self.unit.cols + 1 - p,
@@ -139,7 +146,7 @@ impl Packing {
         }
     }
 
-    /// Rows and columns of blocks.
+    /// The numbers of rows and columns of blocks.
     #[must_use]
     pub fn grid(&self) -> Shape {
         let (rows, cols) = (self.shape.rows.div_ceil(self.unit.rows), self.shape.cols.div_ceil(self.width()));
@@ -151,7 +158,7 @@ impl Packing {
         }
     }
 
-    /// The entry in slot (i, j) of block (row, col), if it holds one.
+    /// Returns the entry in slot (i, j) of block (row, col), if the slot holds one.
     fn entry(&self, row: usize, col: usize, i: usize, j: usize) -> Option<(usize, usize)> {
         let (down, right) = (row * self.unit.rows + i, col * self.width() + j);
         let (r, c) = match self.layout {
@@ -165,12 +172,13 @@ impl Packing {
         (j < self.width() && r < self.shape.rows && c < self.shape.cols).then_some((r, c))
     }
 
-    /// By what entries are multiplied.
+    /// The factor applied to every entry.
     const fn factor(&self) -> f64 {
         if matches!(self.layout, Layout::Guarded(_)) { 0.5 } else { 1.0 }
     }
 
-    /// Calls `f` with block, slot and index of the entry by rows, for every slot that holds one.
+    /// Calls `f` for every slot that holds an entry, with the block,
+    /// the slot and the index of the entry by rows.
     fn for_entries(&self, mut f: impl FnMut(usize, usize, usize)) {
         let (grid, unit) = (self.grid(), self.unit);
         for block in 0..grid.len() {
@@ -183,7 +191,7 @@ impl Packing {
         }
     }
 
-    /// The slots of a matrix given by rows.
+    /// Packs a matrix, given by rows, into slots.
     ///
     /// # Errors
     /// [`Error::Count`](crate::Error::Count) if the number of values is not that of the shape.
@@ -195,41 +203,41 @@ impl Packing {
     }
 }
 
-/// A matrix in blocks: of slots, of ciphertexts, or of what a backend computes with.
+/// A matrix in blocks, which are slots, ciphertexts or the vectors of a backend.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BlockMatrix<V> {
     packing: Packing,
     blocks: Vec<V>,
 }
 
-/// Slots before encryption or after decryption.
+/// A matrix in slots, before encryption or after decryption.
 pub type PackedMatrix = BlockMatrix<Vec<Complex64>>;
-/// Ciphertexts.
+/// A matrix in ciphertexts.
 pub type EncryptedMatrix = BlockMatrix<Ciphertext>;
 
 impl<V> BlockMatrix<V> {
-    /// A matrix of these blocks, the grid by rows.
+    /// Creates a matrix from these blocks, with the grid stored by rows.
     ///
     /// # Errors
-    /// [`Error::Count`](crate::Error::Count).
+    /// [`Error::Count`](crate::Error::Count) if the number of blocks is not that of the packing.
     pub fn new(packing: Packing, blocks: Vec<V>) -> Result<Self> {
         check_count("blocks of a matrix", blocks.len(), packing.grid().len())?;
         Ok(Self { packing, blocks })
     }
 
-    /// Where the entries are.
+    /// The positions of the entries.
     #[must_use]
     pub const fn packing(&self) -> &Packing {
         &self.packing
     }
 
-    /// The blocks, the grid by rows.
+    /// The blocks, with the grid stored by rows.
     #[must_use]
     pub fn blocks(&self) -> &[V] {
         &self.blocks
     }
 
-    /// The same with every block replaced.
+    /// Returns the same matrix with every block replaced.
     ///
     /// # Errors
     /// Those of `f`.
@@ -240,7 +248,8 @@ impl<V> BlockMatrix<V> {
 }
 
 impl PackedMatrix {
-    /// The entries by rows: of those that are held in several slots the mean, of real parts.
+    /// Returns the entries by rows.
+    /// An entry that is held in several slots is the mean of their real parts.
     #[must_use]
     pub fn unpack(&self) -> Vec<f64> {
         let mut sums = vec![(0.0, 0.0); self.packing.shape.len()];
@@ -252,10 +261,11 @@ impl PackedMatrix {
         sums.into_iter().map(|(sum, count)| sum / count).collect()
     }
 
-    /// Encrypts every block at a level and its nominal scale. With a public key, or with seeds: [`BlockMatrix::try_map`].
+    /// Encrypts every block at a level and its nominal scale.
+    /// To encrypt with a public key or with seeds, use [`BlockMatrix::try_map`].
     ///
     /// # Errors
-    /// As [`Encoder::encode`] and [`SecretKey::encrypt`].
+    /// Those of [`Encoder::encode`] and [`SecretKey::encrypt`].
     pub fn encrypt(
         &self,
         encoder: &Encoder,
@@ -273,12 +283,12 @@ impl EncryptedMatrix {
     /// Decrypts every block. As with [`SecretKey::decrypt`], the result must not be given away.
     ///
     /// # Errors
-    /// As [`SecretKey::decrypt`].
+    /// Those of [`SecretKey::decrypt`].
     pub fn decrypt(&self, encoder: &Encoder, secret: &SecretKey) -> Result<PackedMatrix> {
         self.try_map(|block| encoder.decode(&secret.decrypt(block)?))
     }
 
-    /// Bytes of memory.
+    /// The memory of the ciphertexts, in bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.blocks.iter().map(Ciphertext::memory_bytes).sum()

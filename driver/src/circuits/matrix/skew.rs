@@ -1,17 +1,24 @@
-//! A pair of products without class masks: logits and weights are kept skewed.
+//! A pair of products that need no class masks, because logits and weights are kept skewed.
 //!
-//! Slot (r, κ) of the logits holds class r + κ of row r, slot (ρ, l) of the weights row ρ + l of column l, both modulo the period p
-//! and repeated with it. Softmax, labels and updates work on slots or on whole rows of p slots and do not mind. Then
+//! Slot (r, κ) of the logits holds class r + κ of row r. Slot (ρ, l) of the weights holds
+//! row ρ + l of column l. These classes and rows are taken modulo the period p and repeat with it.
+//! Softmax, labels and updates work on slots or on whole rows of p slots,
+//! so the skew does not affect them. The products are then:
 //!
-//! * logits = mask·fold(Σ_(k<p) Rot_(−k)(X ⊙ RotUp(V, k))): slot (r, l) of the k-th product belongs to class r + k + l, and so, moved to the
-//!   right by k, has the same place modulo p as all that is to be added to it. The fold adds columns p apart; the mask keeps the first p,
-//!   where no other row has come in, and rotations to the right repeat them. Two levels.
-//! * gradient = fold(Σ_(k<p) RotDown_k(Rot_k(P) ⊙ X)): slot (r, l) of the k-th product is of class r + k + l and column l, and so
-//!   belongs in row r + k. The fold adds rows p apart and is cyclic: no mask. One level.
+//! * logits = mask·fold(Σ_(k<p) Rot_(−k)(X ⊙ RotUp(V, k))):
+//!   slot (r, l) of the k-th product belongs to class r + k + l. Moved to the right by k,
+//!   it therefore has the same place modulo p as all the slots that are to be added to it.
+//!   The fold adds columns that are p apart. The mask keeps the first p columns,
+//!   where no other row has come in, and rotations to the right repeat them. This takes two levels.
+//! * gradient = fold(Σ_(k<p) RotDown_k(Rot_k(P) ⊙ X)): slot (r, l) of the k-th product is of class
+//!   r + k + l and column l, and so belongs in row r + k. The fold adds rows that are p apart.
+//!   It is cyclic and needs no mask. This takes one level.
 //!
-//! The last p − 1 columns of every unit row of X are zero ([`Layout::Guarded`]), so that plain rotations do no harm where HETAL's
-//! products mask theirs. Classes k and k + p/2 share a complex slot, parted at the end as z + z̄ and −i·(z − z̄): twice the parts,
-//! hence X is halved. Rotations of V and P are hoisted, and all p/2 of them are in memory at once; sums of products are relinearised once.
+//! The last p − 1 columns of every unit row of X are zero ([`Layout::Guarded`]),
+//! so that plain rotations do no harm in places where the products of HETAL (the paper) use masks.
+//! Classes k and k + p/2 share a complex slot, and are separated at the end as z + z̄
+//! and −i·(z − z̄). As these are twice the parts, X is halved. Rotations of V and P are hoisted,
+//! and all p/2 of them are in memory at once. Sums of products are relinearised once.
 
 use std::borrow::Cow;
 
@@ -22,7 +29,7 @@ use super::{Dimensions, Product};
 use crate::base::error::Result;
 use crate::base::parallel::try_map;
 
-/// Packings of features, weights and logits.
+/// The packings of features, weights and logits.
 fn packings(dims: Dimensions, unit: Shape) -> Result<[Packing; 3]> {
     let period = dims.period();
     Ok([
@@ -32,7 +39,8 @@ fn packings(dims: Dimensions, unit: Shape) -> Result<[Packing; 3]> {
     ])
 }
 
-/// The unit block with the fewest key-switches in both products together, of those with as many the one with the fewest blocks of features.
+/// Chooses the unit block with the fewest key switches in both products together,
+/// and among equals the one with the fewest blocks of features.
 ///
 /// # Errors
 /// Those of [`Dimensions::unit`] and of [`Packing::new`].
@@ -51,7 +59,7 @@ pub fn best_unit(dims: Dimensions, slots: usize) -> Result<Shape> {
     Ok(best.expect("a range that is not empty").2)
 }
 
-/// Adds the imaginary part of v, rotated, to its real part; both doubled.
+/// Adds the imaginary part of v, rotated, to its real part. Both come out doubled.
 fn part<S: Slots>(slots: &S, v: &S::Vector, rotation: i64) -> Result<S::Vector> {
     let conjugate = slots.conjugate(v)?;
     let real = slots.add(v, &conjugate)?;
@@ -60,7 +68,7 @@ fn part<S: Slots>(slots: &S, v: &S::Vector, rotation: i64) -> Result<S::Vector> 
     slots.add(&real, &slots.rotate(&imaginary, rotation)?)
 }
 
-/// The rotations by 0, stride, … (count − 1)·stride of every vector, by rotation.
+/// Returns the rotations of every vector by 0, stride, … (count − 1)·stride, grouped by rotation.
 fn rotations<S: Slots>(slots: &S, list: &[S::Vector], count: usize, stride: usize) -> Result<Vec<Vec<S::Vector>>> {
     let ks: Vec<_> = (0..count).map(|k| (k * stride) as i64).collect();
     let mut by_rotation: Vec<_> = ks.iter().map(|_| Vec::with_capacity(list.len())).collect();
@@ -70,7 +78,8 @@ fn rotations<S: Slots>(slots: &S, list: &[S::Vector], count: usize, stride: usiz
     Ok(by_rotation)
 }
 
-/// Logits, skewed, from features with guard columns and skewed weights. Takes 2 levels.
+/// The product for skewed logits, from features with guard columns and skewed weights.
+/// It takes 2 levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SkewAbt {
     packings: [Packing; 3],
@@ -78,7 +87,7 @@ pub struct SkewAbt {
 }
 
 impl SkewAbt {
-    /// For matrices in these unit blocks.
+    /// Creates the product for matrices in these unit blocks.
     ///
     /// # Errors
     /// As [`Packing::new`].
@@ -86,8 +95,8 @@ impl SkewAbt {
         Ok(Self { packings: packings(dims, unit)?, period: dims.period() })
     }
 
-    /// The logits of every row of blocks in the first columns of a block, one for each class with padding. What is in its other columns is not
-    /// masked. Takes 1 level.
+    /// Returns one block for every row of blocks, with the logits in its first columns, one column
+    /// for each class with padding. The other columns are not masked. This takes 1 level.
     ///
     /// # Errors
     /// As [`Product::apply`].
@@ -140,7 +149,8 @@ impl Product for SkewAbt {
     }
 }
 
-/// The gradient, skewed like the weights, from skewed errors and features with guard columns. Takes 1 level.
+/// The product for the gradient, skewed like the weights,
+/// from skewed errors and features with guard columns. It takes 1 level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SkewAtb {
     packings: [Packing; 3],
@@ -148,7 +158,7 @@ pub struct SkewAtb {
 }
 
 impl SkewAtb {
-    /// For matrices in these unit blocks.
+    /// Creates the product for matrices in these unit blocks.
     ///
     /// # Errors
     /// As [`Packing::new`].

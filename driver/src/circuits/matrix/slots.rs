@@ -1,11 +1,12 @@
-//! What a matrix product is computed with: ciphertexts, plain slots, or levels alone.
+//! The backends that compute a matrix product: ciphertexts, plain slots, or levels alone.
 //!
-//! The products are written once over [`Slots`]. [`Encrypted`] computes them, [`Plain`] is their oracle, exact slot by slot, and
-//! [`Dry`] goes through the same steps with nothing but levels. [`Recorded`] around any of them counts the operations and notes
-//! the keys, so that keys, depth and counts of a product are those of its own code.
+//! The products are written once over [`Slots`]. [`Encrypted`] computes them, [`Plain`] is their
+//! oracle, exact slot by slot, and [`Dry`] goes through the same steps with nothing but levels.
+//! [`Recorded`] wraps any of them, counts the operations and records the keys.
+//! The keys, depth and counts of a product thus follow from its own code.
 //!
-//! Every vector has the nominal scale of its level. A product, with a mask or of two vectors, takes a level and ends at the
-//! nominal scale of the next.
+//! Every vector has the nominal scale of its level. A product, with a mask or of two vectors,
+//! takes a level and ends at the nominal scale of the next.
 
 use std::collections::BTreeMap;
 use std::ops::{Add, AddAssign};
@@ -26,22 +27,22 @@ use crate::ckks::params::Parameters;
 pub trait Slots: Sync {
     /// A vector at a level.
     type Vector: Clone + Send + Sync;
-    /// Constants to multiply by, for vectors of one level.
+    /// A mask of constants to multiply by, for vectors of one level.
     type Mask: Send + Sync;
 
-    /// Number of slots, N/2.
+    /// The number of slots, N/2.
     fn slots(&self) -> usize;
 
     /// The level of a vector.
     fn level(&self, a: &Self::Vector) -> usize;
 
-    /// a + b, at one level.
+    /// Computes a + b for vectors at the same level.
     ///
     /// # Errors
     /// [`Error::LevelMismatch`] or [`Error::ScaleMismatch`] for different levels.
     fn add(&self, a: &Self::Vector, b: &Self::Vector) -> Result<Self::Vector>;
 
-    /// a ← a + b, at one level.
+    /// Computes a ← a + b for vectors at the same level.
     ///
     /// # Errors
     /// As [`Slots::add`].
@@ -50,49 +51,52 @@ pub trait Slots: Sync {
         Ok(())
     }
 
-    /// a − b, at one level.
+    /// Computes a − b for vectors at the same level.
     ///
     /// # Errors
     /// As [`Slots::add`].
     fn sub(&self, a: &Self::Vector, b: &Self::Vector) -> Result<Self::Vector>;
 
-    /// i·a: takes no level.
+    /// Computes i·a, which takes no level.
     ///
     /// # Errors
     /// [`Error::OtherParameters`].
     fn mul_i(&self, a: &Self::Vector) -> Result<Self::Vector>;
 
-    /// a at a lower level and its nominal scale: a product with a number ([`Evaluator::adjust`]), no mask.
+    /// Brings a to a lower level and its nominal scale.
+    /// This is a product with a number ([`Evaluator::adjust`]), not a mask.
     ///
     /// # Errors
     /// [`Error::LowLevel`] if a is below that level.
     fn lower(&self, a: &Self::Vector, level: usize) -> Result<Self::Vector>;
 
-    /// Constants, slot by slot, for vectors of a level.
+    /// Encodes a constant for every slot, for vectors of a given level.
     ///
     /// # Errors
     /// [`Error::NoLevelsLeft`] at level 0, [`Error::Level`].
     fn encode(&self, level: usize, value: &dyn Fn(usize) -> Complex64) -> Result<Self::Mask>;
 
-    /// a times constants, rescaled. Takes a level.
+    /// Multiplies a by constants and rescales it. This takes a level.
     ///
     /// # Errors
     /// [`Error::LevelMismatch`] if the mask is for another level.
     fn mask(&self, a: &Self::Vector, mask: &Self::Mask) -> Result<Self::Vector>;
 
-    /// Σ a·b with one relinearisation, rescaled. All vectors are at one level; takes one.
+    /// Computes Σ a·b with one relinearisation, and rescales it. All vectors are at the same level;
+    /// the sum takes one level.
     ///
     /// # Errors
-    /// [`Error::Count`] for an empty sum, [`Error::LevelMismatch`], [`Error::NoLevelsLeft`], [`Error::MissingKey`].
+    /// [`Error::Count`] for an empty sum, [`Error::LevelMismatch`],
+    /// [`Error::NoLevelsLeft`], [`Error::MissingKey`].
     fn dot(&self, pairs: &[(&Self::Vector, &Self::Vector)]) -> Result<Self::Vector>;
 
-    /// Slot j of the result is slot j + k of a.
+    /// Rotates a by k: slot j of the result is slot j + k of a.
     ///
     /// # Errors
     /// [`Error::MissingKey`].
     fn rotate(&self, a: &Self::Vector, k: i64) -> Result<Self::Vector>;
 
-    /// a plus a rotated by k.
+    /// Computes a plus a rotated by k.
     ///
     /// # Errors
     /// As [`Slots::rotate`].
@@ -100,36 +104,36 @@ pub trait Slots: Sync {
         self.add(a, &self.rotate(a, k)?)
     }
 
-    /// Many rotations of one vector, decomposed once.
+    /// Rotates one vector by many amounts, with a single decomposition.
     ///
     /// # Errors
     /// As [`Slots::rotate`].
     fn rotate_many(&self, a: &Self::Vector, ks: &[i64]) -> Result<Vec<Self::Vector>>;
 
-    /// Every slot conjugated.
+    /// Conjugates every slot.
     ///
     /// # Errors
     /// As [`Slots::rotate`].
     fn conjugate(&self, a: &Self::Vector) -> Result<Self::Vector>;
 }
 
-/// The level below, for an operation that takes one.
+/// Returns the level below, for an operation that takes one.
 fn next_level(operation: &'static str, level: usize) -> Result<usize> {
     level.checked_sub(1).ok_or(Error::NoLevelsLeft { operation, needed: 1, level })
 }
 
-/// Refuses different levels.
+/// Returns the common level of both and refuses different levels.
 fn same_level(a: usize, b: usize) -> Result<usize> {
     if a == b { Ok(a) } else { Err(Error::LevelMismatch { left: a, right: b }) }
 }
 
-/// The level of a sum of products.
+/// Returns the level of a sum of products.
 fn dot_level(mut levels: impl Iterator<Item = usize>) -> Result<usize> {
     let first = levels.next().ok_or(Error::Count { what: "products to sum", found: 0, wanted: 1 })?;
     next_level("a product", levels.try_fold(first, same_level)?)
 }
 
-/// Ciphertexts.
+/// The backend that computes with ciphertexts.
 #[derive(Clone, Debug)]
 pub struct Encrypted<'a> {
     evaluator: &'a Evaluator,
@@ -137,7 +141,7 @@ pub struct Encrypted<'a> {
 }
 
 impl<'a> Encrypted<'a> {
-    /// Computes with this evaluator's keys.
+    /// Creates a backend that computes with this evaluator's keys.
     #[must_use]
     pub fn new(evaluator: &'a Evaluator) -> Self {
         Self { evaluator, encoder: Encoder::new(evaluator.params()) }
@@ -186,7 +190,8 @@ impl Slots for Encrypted<'_> {
         let params = self.evaluator.params();
         params.check_level(level)?;
         let values: Vec<_> = (0..params.slots()).map(value).collect();
-        // Times the nominal scale of this level and divided by its prime: that of the next.
+        // A product with this scale, divided by the prime of this level,
+        // has the nominal scale of the next level.
         let scale = params.scale(level - 1) / params.scale(level) * params.q(level).as_f64();
         self.encoder.encode(&values, level, scale)
     }
@@ -220,7 +225,7 @@ impl Slots for Encrypted<'_> {
     }
 }
 
-/// Plain slots with the level that a ciphertext would have.
+/// Plain slots, with the level that a ciphertext would have.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlainVector {
     /// The slots.
@@ -240,10 +245,10 @@ impl PlainVector {
     }
 }
 
-/// Plain slots: the oracle.
+/// The backend that computes with plain slots: the oracle.
 #[derive(Clone, Copy, Debug)]
 pub struct Plain {
-    /// Number of slots.
+    /// The number of slots.
     pub slots: usize,
 }
 
@@ -311,10 +316,10 @@ impl Slots for Plain {
     }
 }
 
-/// Levels alone.
+/// The backend that computes with levels alone.
 #[derive(Clone, Copy, Debug)]
 pub struct Dry {
-    /// Number of slots.
+    /// The number of slots.
     pub slots: usize,
 }
 
@@ -373,23 +378,23 @@ impl Slots for Dry {
     }
 }
 
-/// Numbers of operations of a product.
+/// The numbers of operations of a product.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Products with plaintexts: masks.
+    /// Products with plaintexts, which are masks.
     pub constants: u64,
-    /// Products of ciphertexts.
+    /// Products of two ciphertexts.
     pub products: u64,
     /// Rotations.
     pub rotations: u64,
     /// Conjugations.
     pub conjugations: u64,
-    /// Relinearisations: one for a sum of products.
+    /// Relinearisations. A sum of products takes only one.
     pub relinearisations: u64,
 }
 
 impl Counts {
-    /// Operations that switch keys: what takes most of the time.
+    /// The number of operations that switch keys, which take most of the time.
     #[must_use]
     pub const fn key_switches(&self) -> u64 {
         self.rotations + self.conjugations + self.relinearisations
@@ -415,14 +420,14 @@ impl AddAssign for Counts {
     }
 }
 
-/// Work at one level.
+/// The work at one level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Work {
-    /// Products of two limb vectors, not counting relinearisation: sums of products.
+    /// Products of two limb vectors in sums of products, without relinearisation.
     pub products: u64,
-    /// Key-switches from a decomposition of their own, without rescaling.
+    /// Key switches that have a decomposition of their own, without rescaling.
     pub switches: u64,
-    /// Key-switches that shared one.
+    /// Key switches that reuse the decomposition of another one.
     pub hoisted: u64,
     /// Relinearisations with rescaling.
     pub relinearisations: u64,
@@ -430,26 +435,26 @@ pub struct Work {
     pub rescalings: u64,
 }
 
-/// What was done, and with which keys.
+/// The operations that were performed, and the keys that were used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     /// The operations.
     pub counts: Counts,
-    /// Of the rotations those that were made from digits that another one had already computed.
+    /// The number of rotations that used the digits of another rotation.
     pub hoisted: u64,
-    /// Products with a number that bring a vector to a lower level.
+    /// The number of products with a number that bring a vector to a lower level.
     pub adjustments: u64,
-    /// The work, as far as it depends on the level: by level.
+    /// The work by level, as far as it depends on the level.
     pub work: BTreeMap<usize, Work>,
-    /// The keys that were used, with the levels.
+    /// The keys that were used, with their levels.
     pub requests: KeyRequests,
 }
 
 impl Record {
-    /// What it costs under these parameters.
+    /// Returns the cost under these parameters.
     ///
     /// # Panics
-    /// If they have not the levels that were recorded.
+    /// If the parameters do not have the levels that were recorded.
     #[must_use]
     pub fn cost(&self, params: &Parameters) -> Cost {
         let at = |(&level, work): (&usize, &Work)| {
@@ -463,7 +468,7 @@ impl Record {
                 + Cost::key_switch(level, shape, 1) * work.relinearisations
                 + rescaling * work.rescalings
         };
-        // Nothing is done at level 0 that takes a level.
+        // Operations that take a level are never performed at level 0.
         self.work.iter().map(at).fold(Cost::default(), |sum, cost| sum + cost)
     }
 
@@ -472,7 +477,7 @@ impl Record {
     }
 }
 
-/// A backend that records what is done with it.
+/// A backend that records the operations of another one.
 #[derive(Debug)]
 pub struct Recorded<S> {
     inner: S,
@@ -480,29 +485,29 @@ pub struct Recorded<S> {
 }
 
 impl<S: Slots> Recorded<S> {
-    /// Nothing recorded yet.
+    /// Creates a backend with an empty record.
     #[must_use]
     pub fn new(inner: S) -> Self {
         Self { inner, record: Mutex::default() }
     }
 
-    /// What has been done.
+    /// Returns the operations that were performed so far.
     #[must_use]
     pub fn record(&self) -> Record {
         self.lock().clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Record> {
-        // A record is whole after every statement.
+        // A poisoned lock is no problem, because the record is complete after every statement.
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// log2 of the ring degree: there are N/2 slots.
+    /// log2 of the ring degree N, where there are N/2 slots.
     fn log_n(&self) -> u32 {
         self.slots().ilog2() + 1
     }
 
-    /// Notes rotations, but for those by 0. All but the first use the digits of the first.
+    /// Records rotations, except those by 0. All but the first use the digits of the first.
     fn note_rotations(&self, level: usize, ks: &[i64]) {
         let (slots, log_n) = (self.slots() as i64, self.log_n());
         let record = &mut *self.lock();

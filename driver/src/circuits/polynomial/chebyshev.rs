@@ -1,11 +1,12 @@
 //! Polynomials in the Chebyshev basis: T_0 = 1, T_1 = x, T_{a+b} = 2·T_a·T_b − T_{|a−b|}.
 //!
-//! On [−1, 1] the T_i are bounded by 1, so coefficients of functions decay instead of growing, and evaluation is stable
-//! (Trefethen, *Approximation Theory and Approximation Practice*, Chapters 3 and 4).
+//! On [−1, 1] every T_i is bounded by 1, so the coefficients of a function decay instead of
+//! growing, and evaluation is stable (Trefethen, *Approximation Theory and Approximation Practice*,
+//! Chapters 3 and 4).
 
 use std::f64::consts::PI;
 
-/// p(x) = Σ c_i·T_i(t) for x in an interval [a, b], t = (2x − a − b)/(b − a).
+/// The polynomial p(x) = Σ c_i·T_i(t) on an interval [a, b], where t = (2x − a − b)/(b − a).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chebyshev {
     coefficients: Vec<f64>,
@@ -13,7 +14,7 @@ pub struct Chebyshev {
 }
 
 impl Chebyshev {
-    /// From coefficients, that of T_0 first. Zeros at the end are dropped.
+    /// Creates a polynomial from its coefficients, that of T_0 first. Zeros at the end are dropped.
     ///
     /// # Panics
     /// If a number is not finite or the interval is empty.
@@ -30,8 +31,9 @@ impl Chebyshev {
         Self { coefficients, interval }
     }
 
-    /// The polynomial of this degree that agrees with f at the d + 1 Chebyshev nodes: for functions analytic near the interval the
-    /// error is close to the smallest possible.
+    /// Returns the polynomial of this degree d that agrees with f at the d + 1 Chebyshev nodes.
+    /// For a function that is analytic near the interval,
+    /// its error is close to the smallest possible one.
     ///
     /// # Panics
     /// If f is not finite at a node or the interval is empty.
@@ -39,7 +41,7 @@ impl Chebyshev {
     pub fn interpolate(f: impl Fn(f64) -> f64, degree: usize, interval: [f64; 2]) -> Self {
         let [a, b] = interval;
         let n = degree + 1;
-        // cos of kπ/2n, from the reduced argument.
+        // Returns cos(kπ/2n), computed from the reduced argument.
         let cos = |k: usize| (PI * (k % (4 * n)) as f64 / (2 * n) as f64).cos();
         let values: Vec<f64> = (0..n).map(|j| f(f64::midpoint(a, b) + (b - a) / 2.0 * cos(2 * j + 1))).collect();
         let coefficient = |i: usize| {
@@ -49,13 +51,13 @@ impl Chebyshev {
         Self::new((0..n).map(coefficient).collect(), interval)
     }
 
-    /// c_0 … c_d.
+    /// The coefficients c_0 … c_d.
     #[must_use]
     pub fn coefficients(&self) -> &[f64] {
         &self.coefficients
     }
 
-    /// [a, b].
+    /// The interval [a, b].
     #[must_use]
     pub const fn interval(&self) -> [f64; 2] {
         self.interval
@@ -67,7 +69,7 @@ impl Chebyshev {
         self.coefficients.len() - 1
     }
 
-    /// p(x) in the clear, by Clenshaw's recurrence.
+    /// Evaluates p(x) in the clear, by Clenshaw's recurrence.
     #[must_use]
     pub fn evaluate(&self, x: f64) -> f64 {
         let [a, b] = self.interval;
@@ -80,7 +82,8 @@ impl Chebyshev {
     }
 }
 
-/// q and r with p = q·T_m + r, deg r < m, for deg p < 2m: from 2·T_i·T_m = T_{i+m} + T_{m−i}.
+/// Returns q and r with p = q·T_m + r and deg r < m, for deg p < 2m.
+/// They follow from the identity 2·T_i·T_m = T_{i+m} + T_{m−i}.
 pub(super) fn divide(p: &[f64], m: usize) -> (Vec<f64>, Vec<f64>) {
     debug_assert!(m < p.len() && p.len() <= 2 * m);
     let mut r = p[..m].to_vec();

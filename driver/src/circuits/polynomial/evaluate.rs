@@ -1,15 +1,20 @@
-//! Polynomials of ciphertexts: Paterson and Stockmeyer's method in the Chebyshev basis, with the smallest possible depth and
-//! exact scales (Bossuat, Mouchet, Troncoso-Pastoriza and Hubaux, [EUROCRYPT 2021](https://eprint.iacr.org/2020/1203), Section 5).
+//! Polynomials of ciphertexts: the method of Paterson and Stockmeyer in the Chebyshev basis,
+//! with the smallest possible depth and exact scales (Bossuat, Mouchet,
+//! Troncoso-Pastoriza and Hubaux, [EUROCRYPT 2021](https://eprint.iacr.org/2020/1203), Section 5).
 //!
-//! With m the largest power of two up to the degree, p = q·T_m + r; q and r are divided again until they are short sums of the T_i, i < 2^b,
-//! that were computed before. A polynomial of degree d takes ⌈log2(d + 1)⌉ levels: T_m needs log2(m) of them and so may q, which is why the
-//! quotients of quotients are divided further than the remainders, down to degree 1.
+//! With m the largest power of two up to the degree, the polynomial is divided as p = q·T_m + r.
+//! Both q and r are divided again until they are short sums of the T_i, i < 2^b, that were
+//! computed before. A polynomial of degree d takes ⌈log2(d + 1)⌉ levels. T_m needs log2(m) of them,
+//! and so may q; therefore the quotients of quotients are divided further than the remainders,
+//! down to degree 1.
 //!
-//! **Scales.** Everything is computed for a wanted level and scale, from the result down: p with scale S at level l, *not yet rescaled*, is a
-//! sum of constants times T_i, each constant encoded at S divided by the scale that T_i has; or q·T_m + r with r for the same S and l,
-//! and q, rescaled, with the scale S/(scale of T_m), hence with that times q_{l+1} before its rescaling at level l + 1. No two terms ever
-//! differ in scale, nothing is adjusted, and products are relinearised and rescaled together with the remainders that are added to
-//! them.
+//! **Scales.** The result has a wanted level and scale, from which those of all intermediate
+//! values are derived. Take p with scale S at level l, *not yet rescaled*. Either it is a sum
+//! of constants times T_i, and each constant is encoded at S divided by the scale that T_i has.
+//! Or it is q·T_m + r: then r has the same S and l, while q, once rescaled, has
+//! the scale S/(scale of T_m), and hence q_{l+1} times that before its rescaling at level l + 1.
+//! No two terms ever differ in scale, and nothing is adjusted.
+//! Products are relinearised and rescaled together with the remainders that are added to them.
 
 use std::collections::BTreeMap;
 
@@ -21,15 +26,16 @@ use crate::ckks::eval::Evaluator;
 use crate::ckks::keys::KeyRequests;
 use crate::ckks::params::{Parameters, ParametersHash};
 
-/// How a polynomial of ciphertexts at one level is evaluated.
+/// The steps by which a polynomial of ciphertexts at one level is evaluated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolynomialPlan {
     hash: ParametersHash,
     polynomial: Chebyshev,
     level: usize,
-    /// Remainders below degree 2^baby are sums of the T_i; quotients go down as far as the levels ask for.
+    /// Remainders of degree below 2^baby are sums of the T_i.
+    /// Quotients are divided as far as the levels require.
     baby: u32,
-    /// The T_i to compute, i > 1, with their levels.
+    /// The T_i to compute, for i > 1, with their levels.
     powers: BTreeMap<usize, usize>,
     /// The levels of the products of two ciphertexts.
     products: Vec<usize>,
@@ -39,22 +45,23 @@ pub struct PolynomialPlan {
     rescaled: Vec<usize>,
 }
 
-/// ⌈log2 i⌉: the levels that T_i takes.
+/// Returns ⌈log2 i⌉, the number of levels that T_i takes.
 const fn depth_of(i: usize) -> usize {
     i.next_power_of_two().ilog2() as usize
 }
 
-/// T_i = 2·T_a·T_b − T_{a−b} with a the largest power of two below i.
+/// Returns the a and b of T_i = 2·T_a·T_b − T_{a−b}, where a is the largest power of two below i.
 const fn factors(i: usize) -> (usize, usize) {
     let a = i.next_power_of_two() / 2;
     (a, i - a)
 }
 
 impl PolynomialPlan {
-    /// Chooses the steps for a ciphertext at `level`: those with the smallest cost.
+    /// Chooses the steps with the smallest cost for a ciphertext at `level`.
     ///
     /// # Errors
-    /// [`Error::Level`] if the level does not exist, [`Error::NoLevelsLeft`] if it is below the depth.
+    /// [`Error::Level`] if the level does not exist,
+    /// [`Error::NoLevelsLeft`] if it is below the depth.
     pub fn new(params: &Parameters, polynomial: Chebyshev, level: usize) -> Result<Self> {
         params.check_level(level)?;
         let depth = depth(&polynomial);
@@ -72,7 +79,7 @@ impl PolynomialPlan {
                 relinearised: Vec::new(),
                 rescaled: vec![level; mapped(&polynomial)],
             };
-            // T_1, after the map to [−1, 1].
+            // The level of T_1, after the map to [−1, 1].
             let top = level - mapped(&polynomial);
             if polynomial.degree() > 0 {
                 plan.visit(top, polynomial.coefficients(), level - depth + 1, true);
@@ -88,7 +95,8 @@ impl PolynomialPlan {
         Ok(candidates.min_by(|a, b| cost(a).total_cmp(&cost(b))).expect("at least one candidate"))
     }
 
-    /// Notes the powers and operations of p at level l, before its rescaling, which takes place if it is not a remainder.
+    /// Records the powers and operations that p at level l takes.
+    /// The level is that before rescaling, which takes place unless p is a remainder.
     fn visit(&mut self, top: usize, p: &[f64], l: usize, rescaled: bool) {
         match self.step(top, p, l) {
             Step::Sum(terms) => {
@@ -106,7 +114,7 @@ impl PolynomialPlan {
         }
     }
 
-    /// Whether p is summed up or divided.
+    /// Decides whether p is computed as a sum or divided further.
     fn step(&self, top: usize, p: &[f64], l: usize) -> Step {
         let degree = p.iter().rposition(|&c| c != 0.0).unwrap_or(0);
         let terms: Vec<usize> = (1..=degree).filter(|&i| p[i] != 0.0).collect();
@@ -132,38 +140,40 @@ impl PolynomialPlan {
         &self.polynomial
     }
 
-    /// Level of the ciphertexts that it takes.
+    /// The level of the ciphertexts that the polynomial takes.
     #[must_use]
     pub const fn level(&self) -> usize {
         self.level
     }
 
-    /// Levels that it consumes: ⌈log2(degree + 1)⌉, and one for the map from an interval other than [−1, 1].
+    /// The number of levels that the polynomial consumes:
+    /// ⌈log2(degree + 1)⌉, and one more for the map from an interval other than [−1, 1].
     #[must_use]
     pub fn depth(&self) -> usize {
         depth(&self.polynomial)
     }
 
-    /// Products of two ciphertexts.
+    /// The number of products of two ciphertexts.
     #[must_use]
     pub fn products(&self) -> usize {
         self.products.len()
     }
 
-    /// Relinearisations: one serves a sum of products.
+    /// The number of relinearisations. One of them serves a whole sum of products.
     #[must_use]
     pub fn relinearisations(&self) -> usize {
         self.relinearised.len()
     }
 
-    /// The keys that it needs.
+    /// The keys that the polynomial needs.
     #[must_use]
     pub fn requests(&self) -> KeyRequests {
         self.relinearised.iter().fold(KeyRequests::default(), |all, &level| all.relinearisation(level))
     }
 
-    /// A bound on the error of a slot of the result: if those of the input are at most `input`, and every product, rescaled, and every constant
-    /// adds at most `rounding`. Worst case: errors never cancel.
+    /// A bound on the error of a slot of the result. It assumes that the errors of the input are
+    /// at most `input`, and that every rescaled product and every constant adds at most `rounding`.
+    /// It is the worst case, in which errors never cancel.
     #[must_use]
     pub fn error_bound(&self, input: f64, rounding: f64) -> f64 {
         let [from, to] = self.polynomial.interval();
@@ -172,7 +182,7 @@ impl PolynomialPlan {
         for &i in self.powers.keys() {
             let (a, b) = factors(i);
             let (ea, eb) = (powers[&a], powers[&b]);
-            // |T| ≤ 1; T_0 has no error.
+            // Every |T_i| is at most 1, and T_0 has no error.
             powers.insert(i, 2.0 * (ea + eb + ea * eb) + powers.get(&(a - b)).unwrap_or(&0.0) + rounding);
         }
         let top = self.level - mapped(&self.polynomial);
@@ -193,7 +203,7 @@ impl PolynomialPlan {
         }
     }
 
-    /// What it costs, but for the products with constants.
+    /// The cost of the polynomial, without the products with constants.
     #[must_use]
     pub fn cost(&self, params: &Parameters) -> Cost {
         let product = |&l: &usize| Cost { products: 4 * (l as u64 + 1), ..Cost::default() };
@@ -206,13 +216,13 @@ impl PolynomialPlan {
 }
 
 enum Step {
-    /// A sum of these T_i.
+    /// The polynomial is a sum of these T_i.
     Sum(Vec<usize>),
-    /// Division by T_m.
+    /// The polynomial is divided by T_m.
     Divide(usize),
 }
 
-/// 1 if x has to be mapped to [−1, 1].
+/// Returns 1 if x has to be mapped to [−1, 1], and 0 otherwise.
 fn mapped(polynomial: &Chebyshev) -> usize {
     usize::from(polynomial.interval() != [-1.0, 1.0])
 }
@@ -222,12 +232,13 @@ fn depth(polynomial: &Chebyshev) -> usize {
 }
 
 impl Evaluator {
-    /// p(a), slot by slot, at the level of the plan less its depth and with the scale `scale` (that of the level, usually). Slots have to be
-    /// in the polynomial's interval: outside, the values are those of the polynomial, which grow as (2x)^degree.
+    /// Evaluates p(a), slot by slot. The result is at the level of the plan minus its depth
+    /// and has the scale `scale` (usually that of its level). Slots have to lie in the polynomial's
+    /// interval. Outside of it, the values are those of the polynomial, which grow as (2x)^degree.
     ///
     /// # Errors
-    /// [`Error::LowLevel`] if a is below the level of the plan, [`Error::MissingKey`], [`Error::Degree`], [`Error::Scale`],
-    /// [`Error::OtherParameters`], [`Error::OtherKeys`].
+    /// [`Error::LowLevel`] if a is below the level of the plan, [`Error::MissingKey`],
+    /// [`Error::Degree`], [`Error::Scale`], [`Error::OtherParameters`], [`Error::OtherKeys`].
     pub fn polynomial(&self, a: &Ciphertext, plan: &PolynomialPlan, scale: f64) -> Result<Ciphertext> {
         let params = self.params();
         a.check(params)?;
@@ -235,7 +246,7 @@ impl Evaluator {
         a.check_degree(1)?;
         let mut x = self.drop_to_level(a, plan.level)?;
         if mapped(&plan.polynomial) == 1 {
-            // t = (2x − a − b)/(b − a), at the scale of the next level.
+            // Maps x to t = (2x − a − b)/(b − a), at the scale of the next level.
             let [from, to] = plan.polynomial.interval();
             let factor = params.scale(plan.level - 1) * params.q(plan.level).as_f64() / x.scale;
             self.mul_constant_assign(&mut x, 2.0 / (to - from), factor)?;
@@ -244,7 +255,7 @@ impl Evaluator {
         }
         let top = x.level();
         let mut powers = BTreeMap::from([(1, x)]);
-        // In ascending order, T_a, T_b and T_{a−b} come before T_{a+b}.
+        // In ascending order, T_a, T_b and T_{a−b} are computed before T_{a+b}.
         for (&i, &level) in &plan.powers {
             let (a, b) = factors(i);
             let (x, y) = (&powers[&a], &powers[&b]);
@@ -255,7 +266,7 @@ impl Evaluator {
         }
         let last = plan.level - plan.depth() + 1;
         if last > top {
-            // A constant: no level is consumed.
+            // The polynomial is constant: no level is consumed after the map.
             let mut zero = powers.remove(&1).expect("was just inserted");
             self.mul_integer_assign(&mut zero, 0)?;
             zero.scale = scale;
@@ -268,7 +279,9 @@ impl Evaluator {
         Ok(out)
     }
 
-    /// p at level l with this scale, which is that before rescaling; rescaled, or, as a remainder is added to what is not, of degree 1 or 2.
+    /// Evaluates p at level l, where `scale` is the scale before rescaling.
+    /// If `rescaled` is set, the result is rescaled. Otherwise p is a remainder, which is added
+    /// to a product that is not rescaled yet, and the result is a ciphertext of degree 1 or 2.
     fn divided(
         &self,
         plan: &PolynomialPlan,

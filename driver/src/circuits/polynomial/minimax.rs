@@ -1,10 +1,13 @@
-//! Polynomials with the smallest possible largest error, by Remez' exchange (Trefethen, *Approximation Theory and Approximation Practice*,
-//! Chapter 10; Pachón and Trefethen, [BIT 2009](https://doi.org/10.1007/s10543-009-0240-1)).
+//! Polynomials with the smallest possible largest error, computed with the Remez exchange algorithm
+//! (Trefethen, *Approximation Theory and Approximation Practice*, Chapter 10;
+//! Pachón and Trefethen, [BIT 2009](https://doi.org/10.1007/s10543-009-0240-1)).
 //!
-//! p of degree d is the best approximation of f, with the error e = w·(f − p) for a weight w > 0, exactly if e takes its largest magnitude with alternating
-//! signs at d + 2 points (Chebyshev). From d + 2 points one solves for p and E with e = ±E there, takes the extrema of
-//! e as the next points, and repeats; de la Vallée-Poussin: the best error is between the smallest and the largest of these extrema, which
-//! tells when to stop.
+//! Let e = w·(f − p) be the error of a polynomial p of degree d, with a weight w > 0.
+//! By Chebyshev's theorem, p is the best approximation of f exactly if e takes its
+//! largest magnitude with alternating signs at d + 2 points. Each round starts from d + 2 points,
+//! solves for p and E with e = ±E at these points, and takes the extrema of e as the next points.
+//! By de la Vallée-Poussin, the best error lies between the smallest and the largest of these
+//! extrema, which tells when to stop.
 
 use crate::base::error::{Error, Result};
 use crate::circuits::Chebyshev;
@@ -18,33 +21,36 @@ pub struct Minimax {
     pub error: f64,
 }
 
-/// Extrema that agree to within this part of themselves are taken for equal.
+/// The relative difference within which extrema count as equal.
 const TOLERANCE: f64 = 1e-6;
-/// The exchange converges quadratically: it is through after a handful of rounds, or not at all.
+/// The maximal number of rounds. The exchange converges quadratically:
+/// it either ends after a handful of rounds or not at all.
 const ROUNDS: usize = 60;
-/// Roundings in a value of a polynomial.
+/// The relative error that rounding may cause in a value of a polynomial.
 const ROUNDING: f64 = 32.0 * f64::EPSILON;
-/// Points of the search for extrema, for each extremum.
+/// The number of points in the search for extrema, for each extremum.
 const GRID: usize = 24;
 
-/// The best approximation of f by a polynomial of this degree, with weight w.
+/// Returns the best approximation of f by a polynomial of this degree, with the weight w.
 ///
 /// # Errors
-/// [`Error::Range`] if the exchange does not come to an end: if f is not continuous. Where the best error is near what rounding makes
-/// (10⁻¹⁴ times the largest f and the largest w) any polynomial that is about as good is returned.
+/// [`Error::Range`] if the exchange does not end, which happens if f is not continuous.
+/// Where the best error is close to the rounding errors (10⁻¹⁴ times the largest f and the largest
+/// w), any polynomial that is about as good is returned.
 pub fn remez(f: impl Fn(f64) -> f64, weight: impl Fn(f64) -> f64, degree: usize, [a, b]: [f64; 2]) -> Result<Minimax> {
     let x = |theta: f64| f64::midpoint(a, b) - (b - a) / 2.0 * theta.cos();
     let count = degree + 2;
-    // The extrema of T_(d+1): nearly right for functions that are analytic.
+    // Starts with the extrema of T_(d+1), which are nearly right for analytic functions.
     let mut angles: Vec<f64> = (0..count).map(|j| std::f64::consts::PI * j as f64 / (count - 1) as f64).collect();
     let largest = |g: &dyn Fn(f64) -> f64| angles.iter().map(|&theta| g(x(theta)).abs()).fold(0.0, f64::max);
-    // What rounding p, whose coefficients are about as large as f, makes of the error.
+    // The part of the error that is due to rounding in p,
+    // whose coefficients are about as large as f.
     let rounding = ROUNDING * largest(&f) * largest(&weight);
     for _ in 0..ROUNDS {
         let polynomial = levelled(&f, &weight, &angles, [a, b]);
         let error = |theta: f64| weight(x(theta)) * (f(x(theta)) - polynomial.evaluate(x(theta)));
         let Some(next) = extrema(error, &angles, rounding) else {
-            // Nothing is left but rounding errors.
+            // Only rounding errors are left.
             return Ok(Minimax { polynomial, error: rounding });
         };
         if next.len() < count {
@@ -60,13 +66,14 @@ pub fn remez(f: impl Fn(f64) -> f64, weight: impl Fn(f64) -> f64, degree: usize,
     Err(Error::Range { what: "degree of a best approximation", value: degree as f64, min: 0.0, max: 63.0 })
 }
 
-/// p with e = ±E at these points.
+/// Returns the p with e = ±E at these points.
 fn levelled(f: impl Fn(f64) -> f64, weight: impl Fn(f64) -> f64, angles: &[f64], [a, b]: [f64; 2]) -> Chebyshev {
     let n = angles.len();
     let mut rows: Vec<Vec<f64>> = Vec::with_capacity(n);
     for (j, &theta) in angles.iter().enumerate() {
         let x = f64::midpoint(a, b) - (b - a) / 2.0 * theta.cos();
-        // T_i(−cos θ) = (−1)^i·cos iθ; then the sign of E, then the right side.
+        // A row has the values T_i(−cos θ) = (−1)^i·cos iθ, then the factor of E with its sign,
+        // then the right-hand side.
         let mut row: Vec<f64> = (0..n - 1).map(|i| sign(i) * (i as f64 * theta).cos()).collect();
         row.extend([sign(j) / weight(x), f(x)]);
         rows.push(row);
@@ -80,7 +87,8 @@ const fn sign(i: usize) -> f64 {
     if i.is_multiple_of(2) { 1.0 } else { -1.0 }
 }
 
-/// The solution of a regular system, by elimination with row pivots; the last column is the right side.
+/// Solves a regular system by elimination with row pivoting.
+/// The last column is the right-hand side.
 fn solve(mut rows: Vec<Vec<f64>>) -> Vec<f64> {
     let n = rows.len();
     for i in 0..n {
@@ -100,16 +108,18 @@ fn solve(mut rows: Vec<Vec<f64>>) -> Vec<f64> {
     x
 }
 
-/// As many angles from 0 to π as there are in the last reference, at which e is extremal, with alternating signs; fewer if there are not so many, none
-/// if e is nowhere larger than `rounding`.
+/// Returns as many angles from 0 to π as the last reference has,
+/// at which e is extremal with alternating signs. There are fewer if e has fewer such extrema,
+/// and `None` is returned if e is nowhere larger than `rounding`.
 fn extrema(e: impl Fn(f64) -> f64, reference: &[f64], rounding: f64) -> Option<Vec<f64>> {
     let count = reference.len();
     let steps = GRID * count;
     let step = std::f64::consts::PI / steps as f64;
-    // With the last reference, at which signs alternate, no run of a sign is missed however short it is.
+    // The signs of e alternate at the points of the last reference.
+    // With these points included, no run of one sign is missed, however short it is.
     let mut angles: Vec<f64> = (0..=steps).map(|i| i as f64 * step).chain(reference.iter().copied()).collect();
     angles.sort_by(f64::total_cmp);
-    // The largest of every run of one sign.
+    // Keeps the largest value of each run of one sign.
     let mut found: Vec<(f64, f64)> = Vec::new();
     for (theta, y) in angles.into_iter().map(|theta| (theta, e(theta))) {
         match found.last_mut() {
@@ -125,14 +135,14 @@ fn extrema(e: impl Fn(f64) -> f64, reference: &[f64], rounding: f64) -> Option<V
         return None;
     }
     while found.len() > count {
-        // Those that are too many are taken from the ends.
+        // Surplus extrema are removed from the ends, so that the signs still alternate.
         let drop_first = found[0].1.abs() < found[found.len() - 1].1.abs();
         found.remove(if drop_first { 0 } else { found.len() - 1 });
     }
     Some(found.into_iter().map(|(theta, _)| refined(&e, theta, step)).collect())
 }
 
-/// The extremum of e near an angle, by golden sections.
+/// Returns the extremum of e near an angle, found by golden-section search.
 fn refined(e: impl Fn(f64) -> f64, theta: f64, step: f64) -> f64 {
     const GOLDEN: f64 = 0.618_033_988_749_894_9;
     let (mut low, mut high) = ((theta - step).max(0.0), (theta + step).min(std::f64::consts::PI));
@@ -141,7 +151,7 @@ fn refined(e: impl Fn(f64) -> f64, theta: f64, step: f64) -> f64 {
         let [left, right] = inner(low, high);
         if e(left).abs() > e(right).abs() { high = right } else { low = left }
     }
-    // An extremum at an end of the interval is there exactly.
+    // An extremum at an end of the interval lies exactly there.
     let middle = f64::midpoint(low, high);
     [0.0, std::f64::consts::PI, middle, theta]
         .into_iter()
@@ -152,7 +162,7 @@ fn refined(e: impl Fn(f64) -> f64, theta: f64, step: f64) -> f64 {
         .expect("not empty")
 }
 
-/// exp on [a, b], with the smallest *relative* error.
+/// Approximates exp on [a, b] with the smallest *relative* error.
 ///
 /// # Errors
 /// Those of [`remez`].
@@ -160,8 +170,9 @@ pub fn exponential(degree: usize, interval: [f64; 2]) -> Result<Minimax> {
     remez(f64::exp, |x| (-x).exp(), degree, interval)
 }
 
-/// 1/x on [a, b], a > 0, with the smallest relative error, which is 1/T_{d+1}((b + a)/(b − a)): 1 − x·p(x) is T_{d+1} of
-/// the mapped x over its value at x = 0.
+/// Approximates 1/x on [a, b], a > 0, with the smallest relative error.
+/// The error is 1/T_{d+1}((b + a)/(b − a)): 1 − x·p(x) is T_{d+1} of the mapped x,
+/// divided by its value at x = 0.
 ///
 /// # Errors
 /// Those of [`remez`]; [`Error::Range`] if a is not positive.
@@ -191,7 +202,8 @@ mod tests {
         (0..=20_000).map(|i| e(a + (b - a) * f64::from(i) / 20_000.0).abs()).fold(0.0, f64::max)
     }
 
-    /// e^x by a constant, (e² − 1)/2e = sinh 1; by a line 0.2788… (both by hand: the line has the slope sinh 1 and touches at ln sinh 1).
+    /// The best constant for e^x has the error (e² − 1)/2e = sinh 1 and the best line 0.2788….
+    /// Both were derived by hand: the line has the slope sinh 1 and touches at ln sinh 1.
     #[test]
     fn known_errors() {
         let best = |d| remez(f64::exp, |_| 1.0, d, [-1.0, 1.0]).expect("converges");
@@ -199,7 +211,8 @@ mod tests {
         assert!((best(0).error - s).abs() < 1e-5);
         let line = (c - s * (1.0 - s.ln())) / 2.0;
         assert!((best(1).error - line).abs() < 1e-5 && (line - 0.2788).abs() < 1e-4, "{} {line}", best(1).error);
-        // x^{d+1} by degree d: 2^−d; |x| by degree 2: 1/8, at x² + 1/8.
+        // The best error for x^{d+1} by degree d is 2^−d.
+        // That for |x| by degree 2 is 1/8, reached by x² + 1/8.
         for d in 1..12 {
             let monomial = remez(|x| x.powi(d + 1), |_| 1.0, d as usize, [-1.0, 1.0]).expect("converges");
             assert!((monomial.error * f64::from(d).exp2() - 1.0).abs() < 1e-5, "{d}");
@@ -219,7 +232,7 @@ mod tests {
             let error = largest(|x| e(&best.polynomial, x), interval);
             assert!(error <= best.error * (1.0 + 1e-5), "{degree}: {error} {}", best.error);
             assert!(error < largest(|x| e(&Chebyshev::interpolate(f64::exp, degree, interval), x), interval));
-            // d + 2 extrema of nearly this size, of alternating signs.
+            // There are d + 2 extrema of nearly this size, with alternating signs.
             let (mut signs, mut last) = (0, 0.0);
             for i in 0..=20_000 {
                 let y = e(&best.polynomial, interval[0] + (interval[1] - interval[0]) * f64::from(i) / 20_000.0);

@@ -1,4 +1,5 @@
-//! Polynomials: in the Chebyshev basis, the best ones for a function, evaluated on ciphertexts.
+//! Polynomials: the Chebyshev basis, best approximations of functions,
+//! and evaluation on ciphertexts.
 
 pub mod chebyshev;
 pub mod evaluate;

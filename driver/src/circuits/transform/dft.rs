@@ -1,10 +1,15 @@
-//! The transform between slots and coefficients as a few sparse matrices (Chen, Chillotti and Song,
-//! [EUROCRYPT 2019](https://eprint.iacr.org/2018/1043), Section 4; Han, Hhan and Cheon, [IEEE Access 2019](https://eprint.iacr.org/2018/1073)).
+//! The transform between slots and coefficients as a product of a few sparse matrices (Chen,
+//! Chillotti and Song, [EUROCRYPT 2019](https://eprint.iacr.org/2018/1043), Section 4;
+//! Han, Hhan and Cheon, [IEEE Access 2019](https://eprint.iacr.org/2018/1073)).
 //!
-//! The embedding of n slots (see [`crate::ckks::encoding`]) is w ↦ S_k ⋯ S_1·B·w for w_t = m_t + i·m_{t+n}: B reverses the bits of the index t, and the
-//! butterflies S_j of length 2^j have three diagonals each. Neighbouring S_j are multiplied together: a product of r has at most
-//! 2^{r+1} − 1 diagonals. B is left out: SlotToCoeff writes slot t to coefficient B(t), CoeffToSlot reads it from there, and what is between them works on
-//! all slots alike.
+//! The embedding of n slots (see [`crate::ckks::encoding`]) is the map w ↦ S_k ⋯ S_1·B·w, where
+//! w_t = m_t + i·m_{t+n}. The matrix B reverses the bits of the index t. Each S_j is a stage of
+//! butterflies of length 2^j and has three diagonals. Neighbouring stages are multiplied together:
+//! a product of r stages has at most 2^{r+1} − 1 diagonals.
+//!
+//! B itself is left out: SlotToCoeff writes slot t to coefficient B(t),
+//! and CoeffToSlot reads it from there. The steps between the two treat all slots alike,
+//! so the bit-reversed order does not matter to them.
 
 use std::f64::consts::TAU;
 
@@ -13,23 +18,26 @@ use num_complex::Complex64;
 use crate::base::error::{Result, check_integer};
 use crate::circuits::LinearTransform;
 
-/// S_k ⋯ S_1 for 2^`log_slots` slots in `factors` matrices, that which is applied first in front: from coefficients, in bit-reversed order, to slots.
+/// The product S_k ⋯ S_1 for 2^`log_slots` slots, split into `factors` matrices
+/// in the order in which they are applied. It maps coefficients, in bit-reversed order, to slots.
 ///
 /// # Errors
-/// [`Error::Range`](crate::Error::Range) if there are no factors or more than stages.
+/// [`Error::Range`](crate::Error::Range) if there are no factors, or more factors than stages.
 pub fn slot_to_coeff(log_slots: u32, factors: usize) -> Result<Vec<LinearTransform>> {
     merge(log_slots, factors, (1..=log_slots).map(|j| butterfly(log_slots, j)))
 }
 
-/// S_1⁻¹ ⋯ S_k⁻¹, in the same way: from slots to coefficients in bit-reversed order.
+/// The product S_1⁻¹ ⋯ S_k⁻¹, split in the same way.
+/// It maps slots to coefficients in bit-reversed order.
 ///
 /// # Errors
-/// [`Error::Range`](crate::Error::Range) if there are no factors or more than stages.
+/// [`Error::Range`](crate::Error::Range) if there are no factors, or more factors than stages.
 pub fn coeff_to_slot(log_slots: u32, factors: usize) -> Result<Vec<LinearTransform>> {
     merge(log_slots, factors, (1..=log_slots).rev().map(|j| inverse_butterfly(log_slots, j)))
 }
 
-/// Multiplies neighbouring stages together; the first factors get one more if they do not divide evenly.
+/// Multiplies neighbouring stages together.
+/// If the stages do not divide evenly, each of the first factors takes one more.
 fn merge(
     log_slots: u32,
     factors: usize,
@@ -44,7 +52,8 @@ fn merge(
     Ok(sizes.map(product).collect())
 }
 
-/// For each pair p = p_0 + j, p + h of a stage (h = 2^{stage−1}, j < h): calls `f` with both and the root exp(2πi·5^j/(8h)).
+/// Calls `f` for every butterfly of a stage, with the indices p = p_0 + j and p + h of its two
+/// entries (h = 2^{stage−1}, j < h) and its root exp(2πi·5^j/(8h)).
 fn pairs(log_slots: u32, stage: u32, mut f: impl FnMut(usize, usize, Complex64)) {
     let (len, h) = (1usize << stage, 1usize << (stage - 1));
     let mut power = 1usize;
@@ -55,7 +64,7 @@ fn pairs(log_slots: u32, stage: u32, mut f: impl FnMut(usize, usize, Complex64))
     }
 }
 
-/// (x_p, x_{p+h}) ↦ (x_p + ω·x_{p+h}, x_p − ω·x_{p+h}).
+/// The stage with the butterflies (x_p, x_{p+h}) ↦ (x_p + ω·x_{p+h}, x_p − ω·x_{p+h}).
 fn butterfly(log_slots: u32, stage: u32) -> LinearTransform {
     let (n, h) = (1usize << log_slots, 1usize << (stage - 1));
     let [mut main, mut up, mut down] = [(); 3].map(|()| vec![Complex64::ZERO; n]);
@@ -66,7 +75,7 @@ fn butterfly(log_slots: u32, stage: u32) -> LinearTransform {
     LinearTransform::new(n, [(0, main), (h as i64, up), (-(h as i64), down)]).expect("three diagonals")
 }
 
-/// (x_p, x_q) ↦ ((x_p + x_q)/2, (x_p − x_q)·ω̄/2).
+/// The inverse stage, with the butterflies (x_p, x_q) ↦ ((x_p + x_q)/2, (x_p − x_q)·ω̄/2).
 fn inverse_butterfly(log_slots: u32, stage: u32) -> LinearTransform {
     let (n, h) = (1usize << log_slots, 1usize << (stage - 1));
     let [mut main, mut up, mut down] = [(); 3].map(|()| vec![Complex64::ZERO; n]);
@@ -88,7 +97,7 @@ mod tests {
         a.iter().zip(b).map(|(a, b)| (a - b).norm()).fold(0.0, f64::max)
     }
 
-    /// The factors are the embedding, but for the reversal of bits.
+    /// The product of the factors is the embedding, up to the bit reversal.
     #[test]
     fn factors_are_the_embedding() {
         for log_slots in 1..=9 {

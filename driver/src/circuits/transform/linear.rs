@@ -1,17 +1,22 @@
-//! Linear transforms of the slots: baby-step giant-step with double hoisting (Bossuat, Mouchet, Troncoso-Pastoriza and Hubaux,
-//! [EUROCRYPT 2021](https://eprint.iacr.org/2020/1203), Section 4).
+//! Linear transforms of the slots by the baby-step giant-step method with double hoisting (Bossuat,
+//! Mouchet, Troncoso-Pastoriza and Hubaux, [EUROCRYPT 2021](https://eprint.iacr.org/2020/1203),
+//! Section 4).
 //!
-//! A matrix is its nonzero diagonals: (Mz)_j = Σ_k d_k\[j\]·z_{j+k}. With k = o + g + b, b < n_1 and g a multiple of n_1,
+//! A matrix M is given by its nonzero diagonals d_k: (Mz)_j = Σ_k d_k\[j\]·z_{j+k}. Each index is
+//! written k = o + g + b, where b < n_1 is the baby step and g, a multiple of n_1, the giant step:
 //!
 //! Mz = Σ_g rot_{o+g}( Σ_b rot_{−o−g}(d_{o+g+b}) ⊙ rot_b(z) ).
 //!
-//! The rotations by b share one decomposition and stay modulo QP, not divided by P, as do the diagonals; for each g, only the part
-//! that has to be switched again is divided. The whole ends with one division by P of both parts, or by P·q_level. Everything
-//! between ModUp and ModDown works limb by limb: a limb of all baby steps stays in the cache while the sums of all giant steps are made
-//! of it, and every key and every diagonal is read once.
+//! The rotations by b share one decomposition. Like the diagonals, they stay modulo
+//! QP and are not divided by P; for each g, only the part that has to be switched again is divided.
+//! The whole ends with one division of both parts by P, or by P·q_level. Everything between ModUp
+//! and ModDown works limb by limb: a limb of all baby steps stays in the cache while
+//! the sums of all giant steps are computed from it, and every key and every diagonal is read once.
 //!
-//! Diagonals that all repeat themselves after p slots are polynomials in X^(N/2p): they are kept as ones of degree 2p, with N/2p times less memory, since the
-//! values of such a polynomial come in runs. Those of CoeffToSlot and SlotToCoeff do, but for the factor with the longest butterflies.
+//! If all diagonals repeat themselves after p slots, they are polynomials in X^(N/2p).
+//! They are then stored as polynomials of degree 2p, which takes N/2p times less memory,
+//! because the values of such a polynomial come in runs. The diagonals of CoeffToSlot
+//! and SlotToCoeff repeat themselves, except in the factor with the longest butterflies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,10 +35,11 @@ use crate::ckks::eval::Evaluator;
 use crate::ckks::keys::{KeyId, KeyRequests};
 use crate::ckks::params::{GadgetShape, Parameters, ParametersHash};
 
-/// Coefficients of all baby steps that are multiplied with the diagonals at a time: half a second-level cache of 1 MiB for eight steps.
+/// The number of coefficients of all baby steps that are multiplied with the diagonals at a time.
+/// For eight baby steps they fill half of a second-level cache of 1 MiB.
 const BLOCK: usize = 4096;
 
-/// A square matrix over the slots, by its nonzero diagonals.
+/// A square matrix over the slots, given by its nonzero diagonals.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinearTransform {
     slots: usize,
@@ -41,10 +47,12 @@ pub struct LinearTransform {
 }
 
 impl LinearTransform {
-    /// From pairs of k and the diagonal d_k; indices count modulo the number of slots, diagonals of one index are added.
+    /// Creates a matrix from pairs of an index k and the diagonal d_k.
+    /// Indices are taken modulo the number of slots, and diagonals with the same index are added.
     ///
     /// # Errors
-    /// [`Error::Slots`] if the number of slots is not a power of two, [`Error::Count`] if there is no diagonal or one has another length.
+    /// [`Error::Slots`] if the number of slots is not a power of two,
+    /// [`Error::Count`] if there is no diagonal or one has another length.
     pub fn new(slots: usize, diagonals: impl IntoIterator<Item = (i64, Vec<Complex64>)>) -> Result<Self> {
         if !slots.is_power_of_two() {
             return Err(Error::Slots { slots, max: usize::MAX / 2 + 1 });
@@ -61,7 +69,7 @@ impl LinearTransform {
         Ok(Self { slots, diagonals: all })
     }
 
-    /// From the rows of a matrix.
+    /// Creates a matrix from its rows.
     ///
     /// # Errors
     /// As [`LinearTransform::new`].
@@ -77,7 +85,7 @@ impl LinearTransform {
         Self::new(slots, diagonals)
     }
 
-    /// Number of slots.
+    /// The number of slots.
     #[must_use]
     pub const fn slots(&self) -> usize {
         self.slots
@@ -89,7 +97,7 @@ impl LinearTransform {
         &self.diagonals
     }
 
-    /// Mz in the clear.
+    /// Computes Mz in the clear.
     ///
     /// # Panics
     /// If z has another length.
@@ -105,7 +113,7 @@ impl LinearTransform {
         out
     }
 
-    /// The transform that applies `first`, then self.
+    /// Returns the transform that applies `first`, then self.
     ///
     /// # Panics
     /// If the numbers of slots differ.
@@ -135,18 +143,18 @@ impl LinearTransform {
         period
     }
 
-    /// Chooses baby and giant steps for a ciphertext at `level` with keys made for `key_level` (usually the same): those with the
-    /// smallest cost.
+    /// Chooses the baby and giant steps with the smallest cost for a ciphertext at `level` and keys
+    /// made for `key_level` (usually the same level).
     ///
     /// # Errors
-    /// [`Error::Level`] if a level does not exist, [`Error::LowLevel`] if the keys would not serve the ciphertext, [`Error::Slots`] if the ring has not as
-    /// many slots.
+    /// [`Error::Level`] if a level does not exist, [`Error::LowLevel`] if the keys
+    /// would not serve the ciphertext, [`Error::Slots`] if the ring does not have as many slots.
     pub fn plan(&self, params: &Parameters, level: usize, key_level: usize) -> Result<LinearPlan> {
         self.plan_within(params, level, key_level, usize::MAX)
     }
 
-    /// [`LinearTransform::plan`] with at most `max_keys` keys, or as few as are possible: baby steps are cheap and giant steps save
-    /// keys.
+    /// Like [`LinearTransform::plan`], but with at most `max_keys` keys, or with as few
+    /// as possible if that cannot be reached: baby steps are cheap, while giant steps save keys.
     ///
     /// # Errors
     /// As [`LinearTransform::plan`].
@@ -161,11 +169,13 @@ impl LinearTransform {
         params.log_slots(self.slots)?;
         check_reaches(key_level, level)?;
         let n = self.slots;
-        // Diagonals often lie at multiples of a power of two: baby and giant steps then count in that stride.
+        // Diagonals often lie at multiples of a power of two.
+        // Baby and giant steps then count in that stride.
         let stride = self.diagonals.keys().fold(n, |s, &k| if k == 0 { s } else { s.min(1 << k.trailing_zeros()) });
         let units = n / stride;
         let period = self.period();
-        // From the end of the longest cyclic gap between indices on, they are in the shortest interval.
+        // The shortest cyclic interval with all indices starts at the end of the longest gap
+        // between them.
         let indices: Vec<usize> = self.diagonals.keys().map(|k| k / stride).collect();
         let gap = |i: usize| (indices[i] + units - indices[(i + indices.len() - 1) % indices.len()] - 1) % units;
         let first = indices[(0..indices.len()).max_by_key(|&i| gap(i)).expect("there is a diagonal")];
@@ -183,7 +193,7 @@ impl LinearTransform {
             LinearPlan { hash, slots: n, period, level, key_level, shape, steps }
         };
         let candidates = (1..=span.min(64)).flat_map(|baby| (0..baby).map(move |shift| (baby, shift)));
-        // First of all the number of keys, then the cost.
+        // The number of keys is compared first, then the cost.
         let rank = |plan: &LinearPlan| (plan.keys().max(max_keys), plan.cost().in_transforms());
         let best = candidates
             .map(|(baby, shift)| plan(baby, shift))
@@ -193,28 +203,28 @@ impl LinearTransform {
     }
 }
 
-/// Baby and giant steps of a transform at a level.
+/// The baby and giant steps of a transform at a level.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinearPlan {
     hash: ParametersHash,
     slots: usize,
-    /// The diagonals repeat themselves after so many slots.
+    /// The number of slots after which the diagonals repeat themselves.
     period: usize,
     level: usize,
     key_level: usize,
     shape: GadgetShape,
-    /// For each giant rotation the baby rotations, each with the index of its diagonal.
+    /// For each giant rotation, the baby rotations, each with the index of its diagonal.
     steps: BTreeMap<usize, Vec<(usize, usize)>>,
 }
 
 impl LinearPlan {
-    /// Level of the ciphertexts that it takes.
+    /// The level of the ciphertexts that the transform takes.
     #[must_use]
     pub const fn level(&self) -> usize {
         self.level
     }
 
-    /// Levels that it consumes, with the rescaling.
+    /// The number of levels that the transform consumes, including the rescaling.
     #[must_use]
     pub const fn depth(&self) -> usize {
         1
@@ -224,7 +234,7 @@ impl LinearPlan {
         self.steps.values().flatten().map(|&(b, _)| b).collect()
     }
 
-    /// Number of Galois keys that it needs.
+    /// The number of Galois keys that the transform needs.
     #[must_use]
     pub fn keys(&self) -> usize {
         let mut rotations = self.baby();
@@ -232,29 +242,30 @@ impl LinearPlan {
         rotations.iter().filter(|&&k| k != 0).count()
     }
 
-    /// Degree of the ring that the diagonals are encoded in. Diagonals that repeat themselves are polynomials in a power of X: their
-    /// values come in runs, of which one value each is kept if they are long enough for
-    /// [`dot_repeated_into`](hetal_kernel::NttTable::dot_repeated_into).
+    /// The degree of the ring in which the diagonals are encoded.
+    /// Diagonals that repeat themselves are polynomials in a power of X, whose values come in runs.
+    /// Only one value of each run is kept if the runs are long enough
+    /// for [`dot_repeated_into`](hetal_kernel::NttTable::dot_repeated_into).
     fn degree(&self, params: &Parameters) -> usize {
         let degree = (2 * self.period).max(1 << MIN_LOG_N);
         if params.n() / degree < 8 { params.n() } else { degree }
     }
 
-    /// Bytes of memory of the encoded diagonals.
+    /// The memory of the encoded diagonals, in bytes.
     #[must_use]
     pub fn diagonal_bytes(&self, params: &Parameters) -> usize {
         let diagonals: usize = self.steps.values().map(Vec::len).sum();
         diagonals * RnsPoly::<Eval>::bytes(self.degree(params), self.level + 1 + self.shape.special)
     }
 
-    /// The Galois keys that it needs.
+    /// The Galois keys that the transform needs.
     #[must_use]
     pub fn requests(&self, params: &Parameters) -> KeyRequests {
         let rotations = self.baby().into_iter().chain(self.steps.keys().copied());
         rotations.fold(KeyRequests::default(), |all, k| all.rotation(params, k as i64, self.key_level))
     }
 
-    /// What it costs, with the rescaling at the end.
+    /// The cost of the transform, including the rescaling at the end.
     #[must_use]
     pub fn cost(&self) -> Cost {
         let (limbs, k) = (self.level + 1, self.shape.special);
@@ -278,17 +289,17 @@ pub struct EncodedTransform {
     plan: LinearPlan,
     scale: f64,
     log_slots: u32,
-    /// In the order of the plan's steps.
+    /// The encoded diagonals, in the order of the plan's steps.
     diagonals: Vec<Vec<RnsPoly<Eval>>>,
 }
 
 impl EncodedTransform {
-    /// Encodes the diagonals at a scale: the scale of a ciphertext is multiplied by it. A scale of q_level keeps that of the
-    /// ciphertext after rescaling.
+    /// Encodes the diagonals at a scale, by which the transform multiplies the scale of a
+    /// ciphertext. With a scale of q_level, the ciphertext has its old scale again after rescaling.
     ///
     /// # Errors
-    /// [`Error::NotFinite`], [`Error::Overflow`], [`Error::OtherParameters`], [`Error::Malformed`] if the plan is one for other
-    /// diagonals.
+    /// [`Error::NotFinite`], [`Error::Overflow`], [`Error::OtherParameters`],
+    /// [`Error::Malformed`] if the plan was made for other diagonals.
     pub fn new(encoder: &Encoder, transform: &LinearTransform, plan: LinearPlan, scale: f64) -> Result<Self> {
         let params = encoder.params();
         crate::ckks::keys::check_hash(plan.hash, params)?;
@@ -316,13 +327,13 @@ impl EncodedTransform {
         Ok(Self { log_slots: params.log_slots(n)?, plan, scale, diagonals })
     }
 
-    /// Its plan.
+    /// The plan.
     #[must_use]
     pub const fn plan(&self) -> &LinearPlan {
         &self.plan
     }
 
-    /// Bytes of memory of the diagonals.
+    /// The memory of the diagonals, in bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.diagonals.iter().flatten().map(|d| RnsPoly::<Eval>::bytes(d.n(), d.limbs())).sum()
@@ -330,11 +341,13 @@ impl EncodedTransform {
 }
 
 impl Evaluator {
-    /// M·a, rescaled: the level is one lower than that of the plan.
+    /// Computes M·a and rescales it: the level of the result is one lower than that of the plan.
     ///
     /// # Errors
-    /// [`Error::LowLevel`] if a is below the level of the plan, [`Error::NoLevelsLeft`] if that is 0, [`Error::MissingKey`], [`Error::Degree`],
-    /// [`Error::Scale`], [`Error::OtherParameters`], [`Error::OtherKeys`]; [`Error::Slots`] if a has more slots than the matrix.
+    /// [`Error::LowLevel`] if a is below the level of the plan,
+    /// [`Error::NoLevelsLeft`] if that level is 0, [`Error::MissingKey`],
+    /// [`Error::Degree`], [`Error::Scale`], [`Error::OtherParameters`], [`Error::OtherKeys`];
+    /// [`Error::Slots`] if a has more slots than the matrix.
     pub fn transform(&self, a: &Ciphertext, transform: &EncodedTransform) -> Result<Ciphertext> {
         if transform.plan.level == 0 {
             return Err(Error::NoLevelsLeft { operation: "a linear transform", needed: 1, level: 0 });
@@ -342,7 +355,8 @@ impl Evaluator {
         self.transform_to(a, transform, transform.plan.level)
     }
 
-    /// M·a at the level of the plan, not rescaled: for what is to be rotated or summed before.
+    /// Computes M·a at the level of the plan without rescaling it,
+    /// for callers that rotate or add it first.
     ///
     /// # Errors
     /// As [`Evaluator::transform`].
@@ -350,7 +364,7 @@ impl Evaluator {
         self.transform_to(a, transform, transform.plan.level + 1)
     }
 
-    /// M·a, divided down to `kept` limbs.
+    /// Computes M·a and divides it down to `kept` limbs.
     fn transform_to(&self, a: &Ciphertext, transform: &EncodedTransform, kept: usize) -> Result<Ciphertext> {
         let plan = &transform.plan;
         let (params, level, shape) = (self.params(), plan.level, plan.shape);
@@ -370,7 +384,7 @@ impl Evaluator {
             if fits { Ok(key) } else { Err(Error::MissingKey { id, level: plan.key_level }) }
         };
         let baby: Vec<usize> = plan.baby().into_iter().collect();
-        // A key for each step but those by 0.
+        // A key for each step except those by 0.
         let keys = |steps: &mut dyn Iterator<Item = usize>| {
             steps.map(|k| if k == 0 { Ok(None) } else { rotation(k).map(Some) }).collect::<Result<Vec<_>>>()
         };
@@ -382,7 +396,8 @@ impl Evaluator {
         let [c0, c1] = [a.parts[0].prefix(limbs), a.parts[1].prefix(limbs)];
         let digits = if baby_keys.iter().any(Option::is_some) { gadget.digits(limbs) } else { 0 };
         let mut out = self.blank(a.generation, 2, kept - 1);
-        // Digits and the two parts of all sums, and of a total that is not one of them.
+        // Scratch memory for the digits, the two parts of all sums,
+        // and a total if that is not one of the sums.
         let polys = digits + 2 * (plan.steps.len() + usize::from(giant_keys[0].is_some()));
         self.pool.with(polys * all * limb_stride(n), |scratch| {
             let mut rest = scratch;
@@ -399,7 +414,7 @@ impl Evaluator {
 
             let run = n / plan.degree(params);
             let block = n.min(run.max(BLOCK));
-            // Limb by limb: all baby steps, then the sums of all giant steps.
+            // Limb by limb, computes all baby steps and then the sums of all giant steps.
             let mut tasks: Vec<Vec<[&mut [f64]; 2]>> = (0..all).map(|_| Vec::new()).collect();
             for [b, a] in &mut sums {
                 let limbs = b.reborrow().into_limbs_mut().zip(a.reborrow().into_limbs_mut());
@@ -423,7 +438,7 @@ impl Evaluator {
                             };
                             let mut list = [&[][..]; MAX_DIGIT];
                             list.iter_mut().zip(&digits).for_each(|(slot, digit)| *slot = digit.limb(j));
-                            // The key may be one for a higher level, with the same digits.
+                            // The key may have been made for a higher level, with the same digits.
                             let (gadget, list) = (&key.gadget, &list[..digits.len()]);
                             let finish = Finish { add: (part == 0 && j < limbs).then(|| (c.limb(j), p)), divide: None };
                             let at = gadget.qp_index(limbs, j);
@@ -436,7 +451,7 @@ impl Evaluator {
                             }
                         }
                     }
-                    // Block by block, which stays in the cache for all sums.
+                    // Works block by block, so that a block stays in the cache for all sums.
                     for from in (0..n).step_by(block) {
                         let (block, diagonal_block) = (from..from + block, from / run..(from + block) / run);
                         for ((sum, steps), diagonals) in
@@ -459,7 +474,7 @@ impl Evaluator {
                 });
             });
 
-            // Giant steps, all into the sum of the step by 0, which comes first.
+            // Adds all giant steps to the sum of the step by 0, which comes first.
             let mut sums = sums.into_iter();
             let mut total = match giant_keys[0] {
                 None => sums.next().expect("there is a step"),

@@ -1,4 +1,4 @@
-//! Linear maps of the slots: by their diagonals, and the factors of the embedding.
+//! Linear maps of the slots, given by their diagonals, and the factors of the embedding.
 
 pub mod dft;
 pub mod linear;
