@@ -42,9 +42,6 @@ fn names_round_trip() {
             assert_eq!(isa == other, isa.name() == other.name());
         }
     }
-    let lanes: Vec<_> = isas().iter().map(|isa| (isa.name(), isa.lanes())).collect();
-    let known = [("scalar", 1), ("portable", 8), ("avx2", 4), ("avx512", 8), ("neon", 2)];
-    assert!(lanes.iter().all(|lanes| known.contains(lanes)), "{lanes:?}");
 }
 
 #[test]
@@ -64,11 +61,11 @@ fn other_names_are_refused() {
     }
 }
 
+/// Of the SIMD leaves the one with the most lanes is the fastest; the portable lanes are never chosen.
 #[test]
 fn detection_takes_the_fastest() {
-    let order = ["neon", "avx512", "avx2", "scalar"];
-    let fastest = order.iter().find_map(|name| Isa::by_name(name).ok());
-    assert_eq!(Some(Isa::detect()), fastest);
+    let most = isas().into_iter().filter(|isa| *isa != Isa::PORTABLE).max_by_key(|isa| isa.lanes());
+    assert_eq!(Some(Isa::detect()), most);
     assert_eq!(Isa::detect(), Isa::detect());
 }
 

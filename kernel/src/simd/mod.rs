@@ -4,7 +4,7 @@
 //! | [`Isa`] | lanes | residue in a register | product | chosen by [`Isa::detect`] |
 //! |---|---|---|---|---|
 //! | `scalar` | 1 | `i64` | `u128`, Barrett | where none of the SIMD leaves is available |
-//! | `portable` | 8 | `[f64; 8]` | `libm::fma` | never: for tests, Miri and as a model of the SIMD leaves |
+//! | `portable` | 8 | `[f64; 8]` | `libm::fma` | never: for tests and as a model of the SIMD leaves |
 //! | `avx2` | 4 | `f64` | FMA3 | x86-64 with AVX2 and FMA |
 //! | `avx512` | 8 | `f64` | AVX-512F | x86-64 with AVX-512 F, BW, CD, DQ, VL |
 //! | `neon` | 2 | `f64` | NEON | aarch64 |
@@ -63,26 +63,138 @@ use crate::modulus::Modulus;
 #[derive(Clone, Copy)]
 pub struct Isa(Token);
 
-#[derive(Clone, Copy)]
-enum Token {
-    Scalar,
-    Portable,
+/// Makes everything that depends on the list of instruction sets from one table. A row has, in
+/// this order:
+///
+/// * the condition under which the leaf is compiled;
+/// * the variant of [`Token`], and the type of the proof that the CPU has the instructions;
+/// * `name`: the name in [`Isa::NAMES`];
+/// * `lanes`: the number of `f64` in a register, a power of two up to [`MAX_LANES`];
+/// * `detected`: whether [`Isa::detect`] may choose it; a later row is preferred to an earlier one;
+/// * `token`: an `Option` of the proof, empty where the CPU lacks the instructions;
+/// * `narrower`: the token that serves rings too small for so many lanes;
+/// * `run`: how a task is compiled and run with these instructions.
+macro_rules! isas {
+    ($(
+        #[cfg($cfg:meta)]
+        $variant:ident($proof:ty) {
+            name: $name:literal, lanes: $lanes:literal, detected: $detected:literal,
+            token: $token:expr,
+            narrower: |$wide:ident| $narrower:expr,
+            run: |$held:ident, $task:ident| $run:expr,
+        }
+    )*) => {
+        #[derive(Clone, Copy)]
+        enum Token {
+            $(#[cfg($cfg)] $variant($proof),)*
+        }
+
+        $(const _: () = assert!(($lanes as usize).is_power_of_two() && $lanes <= MAX_LANES, $name);)*
+
+        /// Every name, and whether [`Isa::detect`] may choose it.
+        const TABLE: [(&str, bool); [$($name),*].len()] = [$(($name, $detected)),*];
+
+        impl Isa {
+            /// Every name that [`Isa::by_name`] knows, on any machine.
+            pub const NAMES: [&'static str; TABLE.len()] = [$($name),*];
+
+            /// Returns the ISA of this name.
+            ///
+            /// # Errors
+            /// [`Error::UnknownIsa`] for a name outside [`Isa::NAMES`], [`Error::IsaUnavailable`]
+            /// if this machine lacks it.
+            pub fn by_name(name: &str) -> Result<Self, Error> {
+                let name = *Self::NAMES.iter().find(|n| **n == name).ok_or(Error::UnknownIsa)?;
+                let token = match name {
+                    $(#[cfg($cfg)] $name => $token.map(Token::$variant),)*
+                    _ => None,
+                };
+                token.map(Self).ok_or(Error::IsaUnavailable { name })
+            }
+
+            /// The name of this ISA, one of [`Isa::NAMES`].
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self.0 {
+                    $(#[cfg($cfg)] Token::$variant(_) => $name,)*
+                }
+            }
+
+            /// The number of residues per vector.
+            #[must_use]
+            pub const fn lanes(self) -> usize {
+                match self.0 {
+                    $(#[cfg($cfg)] Token::$variant(_) => $lanes,)*
+                }
+            }
+
+            fn narrower(self) -> Self {
+                Self(match self.0 {
+                    $(#[cfg($cfg)] Token::$variant($wide) => $narrower,)*
+                })
+            }
+
+            /// Runs `task` compiled for this ISA.
+            #[inline]
+            pub(crate) fn run<T: Task>(self, task: T) -> T::Output {
+                match self.0 {
+                    $(#[cfg($cfg)] Token::$variant($held) => {
+                        let $task = task;
+                        $run
+                    })*
+                }
+            }
+        }
+    };
+}
+
+/// The largest number of lanes for which the blocks of the transforms are made.
+const MAX_LANES: usize = 8;
+
+isas! {
+    #[cfg(all())]
+    Scalar(()) {
+        name: "scalar", lanes: 1, detected: true,
+        token: Some(()),
+        narrower: |_wide| Token::Scalar(()),
+        run: |_held, task| task.run(scalar::Scalar),
+    }
+    #[cfg(all())]
+    Portable(()) {
+        name: "portable", lanes: 8, detected: false,
+        token: Some(()),
+        narrower: |_wide| Token::Scalar(()),
+        run: |_held, task| task.run(float::Fma(portable::Portable)),
+    }
     #[cfg(target_arch = "x86_64")]
-    Avx2(pulp::x86::V3),
+    Avx2(pulp::x86::V3) {
+        name: "avx2", lanes: 4, detected: true,
+        token: pulp::x86::V3::try_new(),
+        narrower: |_wide| Token::Scalar(()),
+        run: |v3, task| v3.vectorize(x86::Avx2Call(v3, task)),
+    }
     #[cfg(target_arch = "x86_64")]
-    Avx512(pulp::x86::V4),
+    Avx512(pulp::x86::V4) {
+        name: "avx512", lanes: 8, detected: true,
+        token: pulp::x86::V4::try_new(),
+        narrower: |v4| Token::Avx2(*v4),
+        run: |v4, task| v4.vectorize(x86::Avx512Call(v4, task)),
+    }
     #[cfg(target_arch = "aarch64")]
-    Neon(pulp::aarch64::Neon),
+    Neon(pulp::aarch64::Neon) {
+        name: "neon", lanes: 2, detected: true,
+        token: pulp::aarch64::Neon::try_new(),
+        narrower: |_wide| Token::Scalar(()),
+        run: |neon, task| neon.vectorize(aarch64::NeonCall(neon, task)),
+    }
 }
 
 impl Isa {
     /// The integer fallback, which is available everywhere.
-    pub const SCALAR: Self = Self(Token::Scalar);
+    pub const SCALAR: Self = Self(Token::Scalar(()));
     /// Arrays of eight `f64` with the fused multiply-add of libm, which is slow where the compiler
-    /// knows no FMA instruction. This ISA models the SIMD leaves bit for bit and runs under Miri.
-    pub const PORTABLE: Self = Self(Token::Portable);
-    /// Every name that [`Isa::by_name`] knows, on any machine.
-    pub const NAMES: [&'static str; 5] = ["scalar", "portable", "avx2", "avx512", "neon"];
+    /// knows no FMA instruction. This ISA models the SIMD leaves bit for bit.
+    pub const PORTABLE: Self = Self(Token::Portable(()));
 
     /// Returns the fastest available ISA. The CPU is asked once per process (pulp caches
     /// the answer).
@@ -92,7 +204,8 @@ impl Isa {
     /// should use [`Isa::SCALAR`].
     #[must_use]
     pub fn detect() -> Self {
-        ["avx512", "avx2", "neon"].iter().find_map(|name| Self::by_name(name).ok()).unwrap_or(Self::SCALAR)
+        let detected = TABLE.iter().rev().filter(|(_, detected)| *detected);
+        detected.into_iter().find_map(|(name, _)| Self::by_name(name).ok()).unwrap_or(Self::SCALAR)
     }
 
     /// Returns the available ISAs, `scalar` first.
@@ -100,84 +213,11 @@ impl Isa {
         Self::NAMES.iter().filter_map(|name| Self::by_name(name).ok())
     }
 
-    /// Returns the ISA of this name.
-    ///
-    /// # Errors
-    /// [`Error::UnknownIsa`] for a name outside [`Isa::NAMES`], [`Error::IsaUnavailable`] if this
-    /// machine lacks it.
-    pub fn by_name(name: &str) -> Result<Self, Error> {
-        let name = *Self::NAMES.iter().find(|n| **n == name).ok_or(Error::UnknownIsa)?;
-        let token = match name {
-            "scalar" => Some(Token::Scalar),
-            "portable" => Some(Token::Portable),
-            #[cfg(target_arch = "x86_64")]
-            "avx2" => pulp::x86::V3::try_new().map(Token::Avx2),
-            #[cfg(target_arch = "x86_64")]
-            "avx512" => pulp::x86::V4::try_new().map(Token::Avx512),
-            #[cfg(target_arch = "aarch64")]
-            "neon" => pulp::aarch64::Neon::try_new().map(Token::Neon),
-            _ => None,
-        };
-        token.map(Self).ok_or(Error::IsaUnavailable { name })
-    }
-
-    /// The name of this ISA, one of [`Isa::NAMES`].
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self.0 {
-            Token::Scalar => "scalar",
-            Token::Portable => "portable",
-            #[cfg(target_arch = "x86_64")]
-            Token::Avx2(_) => "avx2",
-            #[cfg(target_arch = "x86_64")]
-            Token::Avx512(_) => "avx512",
-            #[cfg(target_arch = "aarch64")]
-            Token::Neon(_) => "neon",
-        }
-    }
-
-    /// The number of residues per vector.
-    #[must_use]
-    pub const fn lanes(self) -> usize {
-        match self.0 {
-            Token::Scalar => 1,
-            Token::Portable => 8,
-            #[cfg(target_arch = "x86_64")]
-            Token::Avx2(_) => 4,
-            #[cfg(target_arch = "x86_64")]
-            Token::Avx512(_) => 8,
-            #[cfg(target_arch = "aarch64")]
-            Token::Neon(_) => 2,
-        }
-    }
-
     /// Returns the ISA for a ring of degree 2^log_n. The transforms work on two groups of lanes²
     /// coefficients at once, so rings below 2·lanes² (N < 128 for eight lanes, N < 32 for four)
     /// fall back to a narrower ISA: from AVX-512 to AVX2, otherwise to the scalar one.
     pub(crate) fn for_degree(self, log_n: u32) -> Self {
-        if 1 << log_n >= 2 * self.lanes() * self.lanes() {
-            return self;
-        }
-        match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            Token::Avx512(v4) => Self(Token::Avx2(*v4)).for_degree(log_n),
-            _ => Self::SCALAR,
-        }
-    }
-
-    /// Runs `task` compiled for this ISA.
-    #[inline]
-    pub(crate) fn run<T: Task>(self, task: T) -> T::Output {
-        match self.0 {
-            Token::Scalar => task.run(scalar::Scalar),
-            Token::Portable => task.run(float::Fma(portable::Portable)),
-            #[cfg(target_arch = "x86_64")]
-            Token::Avx2(v3) => v3.vectorize(x86::Avx2Call(v3, task)),
-            #[cfg(target_arch = "x86_64")]
-            Token::Avx512(v4) => v4.vectorize(x86::Avx512Call(v4, task)),
-            #[cfg(target_arch = "aarch64")]
-            Token::Neon(neon) => neon.vectorize(aarch64::NeonCall(neon, task)),
-        }
+        if 1 << log_n >= 2 * self.lanes() * self.lanes() { self } else { self.narrower().for_degree(log_n) }
     }
 }
 

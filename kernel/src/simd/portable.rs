@@ -1,5 +1,5 @@
 //! Eight `f64` in an array. The operations are those of the SIMD leaves, so results are the same
-//! bit for bit; libm supplies the fused multiply-add. This leaf serves tests, Miri and readers as
+//! bit for bit; libm supplies the fused multiply-add. This leaf serves tests and readers as
 //! a model and is never chosen automatically.
 
 use super::float::FloatLanes;
