@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::train::{Ended, Training};
-use super::{report, table};
+use super::{announce, report, table};
 use crate::base::error::{Error, Result};
 use crate::base::key_generation::KeyGeneration;
 use crate::base::parallel::try_map;
@@ -115,7 +115,7 @@ impl DemoArgs {
         let plan = TrainPlan::new(&config, shape)?;
         let path = self.run.clone().unwrap_or_else(new_folder);
         let run = RunFolder::create(&path)?;
-        say(table::headline(plan.params()));
+        announce(plan.params(), json);
         say(format!(
             "{} images of handwritten digits, {} pixels, {} classes; {} steps of {} rows, {} bootstraps each",
             shape.rows,

@@ -44,7 +44,7 @@ use crate::train::store::KeyFolder;
 
 /// Trains classifiers on encrypted data.
 #[derive(Debug, Parser)]
-#[command(version, about, long_about = None)]
+#[command(name = "hetal", version, about = "Trains classifiers on encrypted data", long_about = None)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -140,6 +140,15 @@ fn open_keys(path: &Path) -> Result<KeyFolder> {
 fn warn_if_insecure(params: &Parameters) {
     if params.is_insecure() {
         warn(&format!("{} is INSECURE, for tests only: it protects nothing", params.literal().name));
+    }
+}
+
+/// Names the parameters in the first line for people; says with JSON, on standard error, if they protect nothing.
+fn announce(params: &Parameters, json: bool) {
+    if json {
+        warn_if_insecure(params);
+    } else {
+        println!("{}", table::headline(params));
     }
 }
 

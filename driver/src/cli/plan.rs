@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::config::{self, ConfigArgs, ShapeArgs};
 use super::progress::Progress;
-use super::table;
+use super::{announce, table};
 use crate::base::error::Result;
 use crate::base::text;
 use crate::ckks::keys::entropy;
@@ -167,8 +167,8 @@ impl KeygenArgs {
         let (Some(plan), Some(path)) = (self.plan.plan()?, &self.keys) else { return Ok(()) };
         let keys = plan.requests().plan(plan.params())?;
         let (keys, file_bytes) = (keys.len(), evaluation_keys_len(plan.params(), &keys)?);
+        announce(plan.params(), json);
         if !json {
-            println!("{}", table::headline(plan.params()));
             println!("job {}: {keys} evaluation keys, {}", plan.hash(), text::bytes(file_bytes as usize));
         }
         let (start, progress) = (Instant::now(), Progress::new("keys", keys));

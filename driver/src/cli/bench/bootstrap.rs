@@ -17,7 +17,7 @@ use crate::ckks::encoding::Encoder;
 use crate::ckks::eval::Evaluator;
 use crate::ckks::keys::{SecretKey, entropy};
 use crate::ckks::params::Parameters;
-use crate::cli::table;
+use crate::cli::{announce, table};
 use crate::measure::footprint;
 
 #[derive(Debug, Args)]
@@ -165,10 +165,10 @@ impl BootstrapArgs {
             cost_in_transforms: plan.cost().in_transforms(),
         };
         let n = line.slots;
+        announce(&params, json);
         if json {
             table::json(&line);
         } else {
-            println!("{}", table::headline(&params));
             println!(
                 "{n} {:?} slots, {} EvalMod of degree {}, |I| <= {}, failure 2^{:.0}, level {} to {}",
                 plan.config().packing,

@@ -20,7 +20,7 @@ use crate::ckks::encoding::Encoder;
 use crate::ckks::eval::Evaluator;
 use crate::ckks::keys::{SecretKey, entropy};
 use crate::ckks::params::Parameters;
-use crate::cli::table;
+use crate::cli::{announce, table};
 use crate::measure::footprint;
 
 /// The shapes of HETAL's tables.
@@ -165,9 +165,7 @@ impl MatmulArgs {
                 levels.into_iter().try_for_each(|level| check_integer(what, level, 0, params.max_level()))?;
             }
         }
-        if !json {
-            println!("{}", table::headline(&params));
-        }
+        announce(&params, json);
         let mut rng = entropy()?;
         let secret = SecretKey::generate(&params, &mut rng)?;
         let single = Single::new()?;

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::base::error::Result;
 use crate::ckks::params::Parameters;
-use crate::cli::table;
+use crate::cli::{announce, table};
 use crate::measure::precision;
 
 #[derive(Debug, Args)]
@@ -18,11 +18,11 @@ impl PrecisionArgs {
     pub(super) fn run(&self, json: bool) -> Result<()> {
         let params = Parameters::preset(&self.preset)?;
         let rows = precision::measure(&params)?;
+        announce(&params, json);
         if json {
             rows.iter().for_each(table::json);
             return Ok(());
         }
-        println!("{}", table::headline(&params));
         println!("bits: -log2 of the error of a slot, {} slots of magnitude up to 1", params.slots());
         let cells = rows.iter().map(|row| {
             let levels = format!("{} to {}", row.level, row.level_after);

@@ -20,7 +20,7 @@ use crate::ckks::encoding::Encoder;
 use crate::ckks::eval::Evaluator;
 use crate::ckks::keys::{KeyRequests, SecretKey, entropy};
 use crate::ckks::params::Parameters;
-use crate::cli::table;
+use crate::cli::{announce, table};
 use crate::measure::footprint;
 
 #[derive(Debug, Args)]
@@ -121,8 +121,9 @@ impl SoftmaxArgs {
     fn run_encrypted(&self, json: bool) -> Result<()> {
         let params = Parameters::preset(&self.preset)?;
         if !json {
-            println!("\n{}", table::headline(&params));
+            println!("");
         }
+        announce(&params, json);
         let bootstrap = BootstrapPlan::new(&params, BootstrapConfig::fast(params.log_n() - 1, Packing::Real))?;
         let refresh = Refresh { input: bootstrap.input_level(), output: bootstrap.output_level() };
         let mut cases = Vec::new();
