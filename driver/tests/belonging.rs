@@ -1,5 +1,5 @@
-//! What belongs together, what is left of what was ended, and whose each file is: folders as users mix, damage and lose
-//! them, through the program.
+//! Tests of folders as users mix, damage and lose them, through the program: what belongs together,
+//! what is left behind by a process that was killed, and whose each file is.
 
 mod common;
 
@@ -15,7 +15,7 @@ use common::program::{
 use hetal::train::store::{Kind, Party, party};
 use serde_json::Value;
 
-/// The sentence of an error.
+/// Runs a command that must fail and returns its error message.
 fn refused(root: &Path, command: &str) -> String {
     let output = hetal(root, &command.split(' ').collect::<Vec<_>>());
     let error = String::from_utf8(output.stderr).expect("text");
@@ -34,7 +34,8 @@ fn json_of(root: &Path, command: &str) -> Value {
 
 const TRAIN: &str = "train --keys keys --encrypted enc --data data --run";
 
-/// Two key generations of one job with their encrypted data, and a run of two epochs.
+/// Returns a folder with two key generations of one job, their encrypted data, and a run of two
+/// epochs.
 fn prepared() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
@@ -49,7 +50,7 @@ fn prepared() -> &'static Path {
     })
 }
 
-/// A copy of what was prepared, for tests that change it.
+/// Returns a copy of the prepared folders, for a test that changes them.
 fn own(name: &[u8]) -> PathBuf {
     let root = folder(name);
     for part in ["data", "keys", "enc", "run", "keys2", "enc2"] {
@@ -58,7 +59,8 @@ fn own(name: &[u8]) -> PathBuf {
     root
 }
 
-/// Every file lies where its owner's files do, and nothing of the client in a folder that travels.
+/// Every file lies where the files of its owner do, and a folder that travels to the server has no
+/// file of the client.
 #[test]
 fn whose_files_are() {
     let root = prepared();
@@ -90,7 +92,7 @@ fn whose_files_are() {
         }
     }
     assert!(seen > 15, "{seen}");
-    // No number of the normaliser is in what the server gets.
+    // No number of the normaliser is in the files that the server gets.
     let normaliser: Value =
         serde_json::from_slice(&fs::read(root.join("keys/normaliser.json")).expect("reads")).expect("JSON");
     let mean = normaliser["normaliser"]["mean"][0].as_f64().expect("a number").to_string();
@@ -99,7 +101,8 @@ fn whose_files_are() {
     }
 }
 
-/// Row 2: the data at hand are those that were encrypted, or it is told which part is not, before any step.
+/// Row 2: the data at hand are compared with those that were encrypted. Before any step, an error
+/// names the part that differs.
 #[test]
 fn other_data() {
     let root = own(b"belonging-data");
@@ -143,18 +146,19 @@ fn other_data() {
         assert!(error.contains(wanted), "{data}: {error}");
         assert!(!root.join("new").exists(), "{data}");
     }
-    // Rows to validate with in the data, and none encrypted.
+    // The data have rows to validate with, and none were encrypted.
     runs(&root, "encrypt --keys keys2 --data none --out bare --normaliser keys2/normaliser.json");
     let error = refused(&root, "train --keys keys2 --encrypted bare --data data --run new");
     assert!(error.contains("val: 30 rows are in the data set, and none were encrypted"), "{error}");
-    // Labels of another order would be measured against encrypted outputs.
+    // Labels in another order would be compared with the wrong encrypted outputs.
     let evaluate = "evaluate --keys keys --run run --encrypted enc --split val --data";
     assert!(refused(&root, &format!("{evaluate} shifted")).contains("val: the labels are not those"));
     runs(&root, &format!("{evaluate} data"));
     fs::remove_dir_all(root).expect("removes");
 }
 
-/// Row 3: keys, data and runs of two key generations with the same settings.
+/// Row 3: keys, data and runs of two key generations with the same settings are never used
+/// together.
 #[test]
 fn two_key_generations() {
     let root = own(b"belonging-keys");
@@ -184,20 +188,21 @@ fn two_key_generations() {
         let error = refused(&root, command);
         assert!(error.contains(foreign), "{command}: {error}");
     }
-    // A run of one generation continued with the other's keys and data.
+    // A run of one generation is not continued with the other's keys and data.
     let error = refused(&root, "train --keys keys2 --encrypted enc2 --data data --run run --resume");
     assert!(error.contains(foreign), "{error}");
-    // The manifest of one over the files of the other: digests tell.
+    // If the manifest of one lies over the files of the other, the digests differ.
     fs::copy(root.join("enc/manifest.json"), root.join("enc2/manifest.json")).expect("copies");
     assert!(refused(&root, "train --keys keys --encrypted enc2 --data data --run new").contains("SHA-256"));
     fs::remove_dir_all(root).expect("removes");
 }
 
-/// Rows 4 and 10: a run is continued whenever it was ended, and with what may change.
+/// Rows 4 and 10: a run is continued whenever it was ended, and with those settings changed that
+/// may change. Models are compared bit for bit with those of an uninterrupted run.
 #[test]
 fn continued() {
     let root = own(b"belonging-continued");
-    // Ended before its first checkpoint: continued, or begun again.
+    // Runs that ended before their first checkpoint are continued, or begun again.
     for (run, flag) in [("a", " --resume"), ("b", "")] {
         fs::create_dir_all(root.join(run).join("public")).expect("a folder");
         fs::write(root.join(run).join("public/server.jsonl"), "{\"event\":\"sta").expect("writes");
@@ -209,7 +214,7 @@ fn continued() {
         let model = |run: &str| fs::read(root.join(run).join("public/model-002.ct")).expect("a model");
         assert!(model(run) == model("run"), "not bit for bit the same");
     }
-    // More epochs after the end, with another patience and other checkpoints.
+    // The run is given more epochs after its end, with another patience and other checkpoints.
     let more = format!("{TRAIN} run --resume --epochs 4 --patience 9 --checkpoint-steps 2");
     let ended = json_of(&root, &more);
     assert_eq!((&ended["steps"], &ended["epochs"]), (&12.into(), &4.into()));
@@ -217,10 +222,10 @@ fn continued() {
     assert_eq!(ended["best_epoch"], whole["best_epoch"]);
     let model = |run: &str| fs::read(root.join(run).join("public/model-004.ct")).expect("a model");
     assert!(model("run") == model("whole"), "not bit for bit the same");
-    // Resumed once more there is nothing to do, and it says so.
+    // Resumed once more, there is nothing to do, and the program says so.
     let again = json_of(&root, &more);
     assert_eq!((&again["epochs"], &again["best_epoch"]), (&ended["epochs"], &ended["best_epoch"]));
-    // What steps depend on stays, and the message names it alone.
+    // Settings that steps depend on may not change, and the message names only the one that did.
     let error = refused(&root, &format!("{TRAIN} run --resume --epochs 5 --learning-rate 0.5"));
     assert!(error.contains("settings: learning_rate 0.5: must be 2.0") && !error.contains('{'), "{error}");
     let error = refused(&root, &format!("{TRAIN} run --resume --logit-range 9"));
@@ -228,13 +233,13 @@ fn continued() {
     fs::remove_dir_all(root).expect("removes");
 }
 
-/// Row 6: the epoch that `train` names is the one that others take.
+/// Row 6: all commands take the best epoch that `train` names.
 #[test]
 fn one_best_epoch() {
     let root = own(b"belonging-best");
     let log = root.join("run/client.jsonl");
     let events = fs::read_to_string(&log).expect("reads");
-    // The second epoch has the smaller loss, with logits beyond their range.
+    // The second epoch has the smaller loss, but logits beyond their range.
     let events: Vec<String> = events
         .lines()
         .map(|line| {
@@ -252,7 +257,8 @@ fn one_best_epoch() {
     let predict = "predict --keys keys --run run --features data/features_test.npy --out y.npy";
     assert_eq!(json_of(&root, predict)["epoch"], 1);
     runs(&root, "report run");
-    // Only epochs beyond the range: no result, and how to look at one nevertheless.
+    // If all epochs are beyond the range, there is no result, and the error says how to look at one
+    // nevertheless.
     let beyond = events.concat().replace("7.5", "9.5");
     fs::write(&log, beyond).expect("writes");
     let error = refused(&root, "evaluate --keys keys --run run --data data");
@@ -261,11 +267,13 @@ fn one_best_epoch() {
     fs::remove_dir_all(root).expect("removes");
 }
 
-/// Row 28: softmax is computed of training rows, whose logits only the plain twin tells.
+/// Row 28: softmax is also computed of training rows, and only the plain twin knows their logits;
+/// if these leave the range, the program warns.
 #[test]
 fn training_rows_leave_the_range() {
     let root = own(b"belonging-rows");
-    // One training row is four times as far out as all others; it is on the right side, so that little is learned of it.
+    // One training row is four times as far out as all others. It is on the right side, so that
+    // little is learned from it.
     let path = root.join("data/features_train.npy");
     let mut bytes = fs::read(&path).expect("reads");
     let values = bytes.len() - 4 * FEATURES;
@@ -295,7 +303,7 @@ fn training_rows_leave_the_range() {
     fs::remove_dir_all(root).expect("removes");
 }
 
-/// Row 12: a run without validation, also when it is resumed at its end.
+/// Row 12: a run without validation data, also when it is resumed at its end.
 #[test]
 fn without_validation() {
     let root = own(b"belonging-bare");
@@ -320,7 +328,7 @@ fn spawned(root: &Path, command: &str) -> Child {
     child.spawn().expect("starts")
 }
 
-/// Row 7: two processes at one run, and a log whose last line is torn.
+/// Row 7: a run is used by one process at a time, and a log whose last line is torn is repaired.
 #[test]
 fn one_process_at_a_time() {
     let root = own(b"belonging-lock");
@@ -334,7 +342,7 @@ fn one_process_at_a_time() {
     assert!(error.contains("in use"), "{error}");
     child.kill().expect("kills");
     child.wait().expect("ends");
-    // The lock went with the process; what it was writing is torn.
+    // The lock went with the process; the line that it was writing is torn.
     let mut text = fs::read(&log).expect("reads");
     text.extend(b"{\"event\":\"step\",\"epoch\":1,\"st");
     fs::write(&log, &text).expect("writes");
@@ -343,7 +351,7 @@ fn one_process_at_a_time() {
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && error.contains("was not written to its end"), "{error}");
     runs(&root, "report long");
-    // A last line that has an end, and is none, as after a loss of power.
+    // The last line has an end but is no JSON, as after a loss of power.
     let mut text = fs::read(&log).expect("reads");
     text.extend([0; 40]);
     text.push(b'\n');
@@ -353,7 +361,7 @@ fn one_process_at_a_time() {
     fs::remove_dir_all(root).expect("removes");
 }
 
-/// Row 31: logs that do not go with the checkpoint are found before anything is computed.
+/// Row 31: logs that do not fit the checkpoint are found before anything is computed.
 #[test]
 fn damaged_logs() {
     let root = own(b"belonging-logs");
@@ -364,7 +372,7 @@ fn damaged_logs() {
         fs::write(&path, "").expect("writes");
         let error = refused(&root, &resume);
         assert!(error.contains(log) && error.contains(what) && error.contains("restore"), "{error}");
-        // Damaged in the middle.
+        // The log is damaged in the middle.
         let damaged = text.replacen("\"epoch\":1", "\"epoch\":x", 1);
         assert_ne!(damaged, text);
         fs::write(&path, damaged).expect("writes");
@@ -372,7 +380,7 @@ fn damaged_logs() {
         assert!(error.contains(log) && error.contains("line") && error.contains("restore"), "{error}");
         fs::write(&path, text).expect("writes");
     }
-    // Without the server's log it goes on, and says what is lost.
+    // Without the server's log the run goes on, and the program says what is lost.
     fs::remove_file(root.join("run/public/server.jsonl")).expect("removes");
     let output = hetal(&root, &resume.split(' ').collect::<Vec<_>>());
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -380,7 +388,7 @@ fn damaged_logs() {
     fs::remove_dir_all(root).expect("removes");
 }
 
-/// Row 22: other rows under the same keys, and normalised in the same way.
+/// Row 22: other rows are encrypted under the same keys and normalised in the same way.
 #[test]
 fn other_rows_same_keys() {
     let root = own(b"belonging-rows");
@@ -394,10 +402,10 @@ fn other_rows_same_keys() {
     runs(&root, "encrypt --keys keys --data more --out next --normaliser keys/normaliser.json");
     let ended = json_of(&root, "train --keys keys --encrypted next --data more --run next-run --epochs 1");
     assert_eq!(ended["steps"], 4);
-    // 141 rows in batches of 40, with keys for 100.
+    // These are 141 rows in batches of 40, with keys made for 100 rows.
     assert_eq!(json_of(&root, "inspect data next --keys keys")["batches"], Value::from(vec![4, 1, 2]));
     runs(&root, "evaluate --keys keys --run next-run --data more");
-    // Fewer rows than a batch.
+    // These are fewer rows than a batch.
     let few = root.join("few");
     write_data(&few);
     features(&few.join("features_train.npy"), &x[..7 * FEATURES]);
@@ -408,7 +416,8 @@ fn other_rows_same_keys() {
     fs::remove_dir_all(root).expect("removes");
 }
 
-/// Row 27: results without the normaliser of the data would be wrong.
+/// Row 27: results without the normaliser of the data would be wrong, so that a missing or
+/// different one is refused.
 #[test]
 fn missing_normaliser() {
     let root = own(b"belonging-normaliser");
@@ -422,7 +431,7 @@ fn missing_normaliser() {
         let error = refused(&root, command);
         assert!(error.contains("normaliser.json (missing)"), "{command}: {error}");
     }
-    // Another one, of the same data under other keys: its salt differs.
+    // The other normaliser is one of the same data under other keys: its salt differs.
     fs::copy(root.join("keys2/normaliser.json"), root.join("keys/normaliser.json")).expect("copies");
     for command in commands {
         let error = refused(&root, command);
@@ -464,13 +473,13 @@ fn hostile_folders() {
     linked("keys2", "secret.key");
     assert!(refused(&root, "evaluate --keys keys2 --run run --data data").contains("no link"));
     assert_eq!(fs::read_to_string(root.join("diary")).expect("reads"), "mine\n");
-    // A pipe in the place of a file does not stop the program.
+    // A pipe in the place of a file does not block the program.
     fs::remove_file(root.join("enc/manifest.json")).expect("removes");
     let made = Command::new("mkfifo").arg(root.join("enc/manifest.json")).status().expect("runs");
     assert!(made.success());
     assert!(refused(&root, "inspect data enc --keys keys").contains("a regular file"));
 
-    // Counters that cannot be.
+    // These counters are impossible.
     copy(&prepared().join("enc"), &root.join("counted"));
     let manifest = root.join("counted/manifest.json");
     let text = fs::read_to_string(&manifest).expect("reads");
@@ -515,7 +524,8 @@ fn hostile_folders() {
     fs::remove_dir_all(root).expect("removes");
 }
 
-/// A folder that a killed process left is made anew, one of somebody else is not touched.
+/// A folder that a killed process left is made anew; a folder that is complete or has other files
+/// is not touched.
 #[test]
 fn unfinished_folders() {
     let root = own(b"belonging-unfinished");
@@ -531,7 +541,7 @@ fn unfinished_folders() {
         assert!(error.contains("make it again") || error.contains("reading"), "{error}");
         runs(&root, command);
         assert!(!path.join("unfinished").exists() && !path.join(".train-00000.ct.77.0").exists());
-        // What is complete, or holds other things, stays.
+        // A folder that is complete, or holds other things, stays as it is.
         assert!(refused(&root, command).contains("empty"));
         fs::write(path.join("unfinished"), "").expect("writes");
         fs::write(path.join("letter"), "dear").expect("writes");
@@ -541,11 +551,11 @@ fn unfinished_folders() {
     fs::remove_dir_all(root).expect("removes");
 }
 
-/// Row 16: what can be measured is, wherever the run lies.
+/// Row 16: a result is printed even if it cannot be written to the log.
 #[test]
 fn measured_elsewhere() {
     let root = own(b"belonging-measured");
-    // A log that cannot be written.
+    // The log cannot be written, since a folder has its name.
     fs::remove_file(root.join("run/client.jsonl")).expect("removes");
     fs::create_dir(root.join("run/client.jsonl")).expect("a folder");
     let output = hetal(&root, &["evaluate", "--keys", "keys", "--run", "run", "--data", "data", "--epoch", "2"]);
@@ -554,8 +564,8 @@ fn measured_elsewhere() {
     fs::remove_dir_all(root).expect("removes");
 }
 
-/// Rows 15 and 16: labels that are names, from the arrays to the page and the predictions; a test set alone, in which a
-/// class does not occur.
+/// Rows 15 and 16: labels that are names are kept from the arrays to the page and the predictions.
+/// A test set alone, in which a class does not occur, can be evaluated.
 #[test]
 fn named_classes() {
     let root = folder(b"belonging-named");
@@ -592,7 +602,7 @@ fn named_classes() {
         let points = y[y.len() - 12 * (50 - i)..][..12].chunks(4);
         points.map(|c| char::from_u32(u32::from_le_bytes(c.try_into().expect("four bytes"))).expect("a character"))
     };
-    // Rows of dogs alone, without any other set, named or by number.
+    // These rows are dogs alone, without any other set; their labels are numbers.
     fs::create_dir(root.join("dogs")).expect("a folder");
     let x = fs::read(root.join("data/features_test.npy")).expect("reads");
     let rows: Vec<usize> = (0..50).filter(|&i| of_test[i] == 1).collect();
@@ -611,7 +621,8 @@ fn named_classes() {
     fs::remove_dir_all(root).expect("removes");
 }
 
-/// Row 32: predictions are the owner's alone, and every command says that test parameters protect nothing.
+/// Row 32: predictions can be read by their owner alone, and every command says that test
+/// parameters protect nothing.
 #[test]
 fn protected() {
     let root = own(b"belonging-protected");

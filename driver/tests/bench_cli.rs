@@ -1,4 +1,4 @@
-//! `hetal bench matmul` and `hetal bench softmax`, through the program.
+//! Tests of `hetal bench matmul` and `hetal bench softmax`, through the program.
 
 use std::process::{Command, Output};
 
@@ -8,7 +8,7 @@ fn hetal(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_hetal")).arg("bench").args(arguments).output().expect("starts")
 }
 
-/// The objects that it prints.
+/// Returns the JSON objects that the program prints.
 fn json(arguments: &[&str]) -> Vec<Value> {
     let output = hetal(&[arguments, &["--json"]].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -20,13 +20,15 @@ fn number(row: &Value, name: &str) -> f64 {
     row[name].as_f64().unwrap_or_else(|| panic!("{name} of {row}"))
 }
 
-/// The lines that have this entry.
+/// Returns the lines that have this entry.
 fn with<'a>(lines: &'a [Value], name: &str) -> Vec<&'a Value> {
     lines.iter().filter(|line| line.get(name).is_some()).collect()
 }
 
-/// CMult, Mult and Rot of `ColMajor`, `DiagABT` and `DiagATB` (`RowMajor` takes what `ColMajor` does), and the rotations of Jin's Aᵀ·B: the
-/// corrected Table 7 of HETAL. `DiagATB` with PRotUp, for operands at two levels, is left to the tests of the products.
+/// The program prints the counts of the corrected Table 7 of HETAL (the paper): CMult, Mult and Rot
+/// of `ColMajor`, `DiagABT` and `DiagATB` (`RowMajor` takes as many as `ColMajor`), and the
+/// rotations of Jin's Aᵀ·B. `DiagATB` with PRotUp, for operands at two levels, is left to the tests
+/// of the products.
 #[test]
 fn counts_of_the_table() {
     let table = [
@@ -66,7 +68,7 @@ fn counts_of_the_table() {
     }
 }
 
-/// Everything is measured, with small errors; the rivals' parts are marked.
+/// All products are measured, with small errors; those of which only a part is run are marked.
 #[test]
 fn matmul() {
     let arguments = ["matmul", "--preset", "test-10", "--levels", "6,5", "--repeat", "1", "--shape", "20,40,3"];
@@ -81,7 +83,7 @@ fn matmul() {
         let [largest, mean] = ["max_error", "mean_error"].map(|name| number(row, name));
         assert!(0.0 < mean && mean <= largest && largest < 2f64.powi(-20), "{row}");
     }
-    // The raised ones end where ours do.
+    // The variant with more levels ends at the level of the skewed products.
     for rows in rows.chunks(12) {
         let level = |pair: &str, i: usize| {
             let of_pair: Vec<_> = rows.iter().filter(|row| row["pair"] == pair).collect();
@@ -96,7 +98,7 @@ fn matmul() {
         let part = matches!(pair["both"].as_str(), Some("Crockett" | "Jin"));
         assert_eq!(pair["extrapolated"], part, "{pair}");
     }
-    // A chosen few, whole, for people.
+    // A chosen few products are run in full and printed as text.
     let output = hetal(&[&arguments[..], &["20,12,3", "--products", "jin,skew"]].concat());
     let text = String::from_utf8(output.stdout).expect("text");
     assert!(output.status.success() && text.contains("skewed ATB") && text.contains("both, Jin"), "{text}");
@@ -105,13 +107,14 @@ fn matmul() {
         let output = hetal(&[&["matmul"], wrong].concat());
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");
     }
-    // No levels left, and none such.
+    // One of these levels is too low, and the other does not exist.
     for level in ["3", "99"] {
         let output = hetal(&["matmul", "--preset", "test-10", "--shape", "20,40,3", "--levels", level]);
         assert_eq!(output.status.code(), Some(1), "level {level}");
     }
 }
 
+/// Every variant is measured, and its error is within the bound of its kind.
 #[test]
 fn softmax() {
     let lines = json(&["softmax", "--samples", "500"]);
@@ -127,7 +130,8 @@ fn softmax() {
     }
 }
 
-/// With real bootstrapping.
+/// The softmax with real bootstrapping: its errors, and its differences from the same approximation
+/// on numbers.
 #[test]
 fn encrypted_softmax() {
     let arguments =
@@ -138,7 +142,7 @@ fn encrypted_softmax() {
     for (plain, row) in plain.iter().zip(encrypted) {
         assert_eq!((&plain["variant"], &plain["bootstraps"]), (&row["variant"], &row["bootstraps"]));
         assert_eq!(row["rows"], 256);
-        // Of the others' sums a bootstrapping does not leave much.
+        // A bootstrapping does not leave much of the other variants' sums.
         let (bounds, name) = match row["variant"].as_str().expect("a name") {
             "normalise and square" => ([2e-3, 2e-4], "ours"),
             name if name.starts_with("paper") => ([0.02, 2e-2], "the paper's"),

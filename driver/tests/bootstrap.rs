@@ -1,4 +1,4 @@
-//! Bootstrapping against the slots that went in.
+//! Tests of bootstrapping against the slots that went in.
 
 use std::f64::consts::TAU;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ impl Setup {
         self.secret.encrypt(&plaintext, &mut self.rng).expect("encrypts")
     }
 
-    /// At the lowest level that can be bootstrapped.
+    /// Encrypts at the lowest level that can be bootstrapped.
     fn encrypt_low(&mut self, z: &[Complex64]) -> Ciphertext {
         self.encrypt(z, self.bootstrapper.input_level())
     }
@@ -60,7 +60,7 @@ impl Setup {
         self.encoder.decode(&self.secret.decrypt(a).expect("decrypts")).expect("decodes")
     }
 
-    /// Bootstraps, and checks what does not depend on the values.
+    /// Bootstraps and checks everything that does not depend on the values.
     fn bootstrap(&self, a: &Ciphertext) -> Ciphertext {
         let copy = a.clone();
         let out = self.bootstrapper.bootstrap(&self.evaluator, a).expect("bootstraps");
@@ -71,7 +71,8 @@ impl Setup {
     }
 }
 
-/// −log2 of the mean and of the largest error of real and imaginary parts; of real parts alone for real packing.
+/// Returns −log2 of the mean and of the largest error of real and imaginary parts, or of real parts
+/// alone for real packing.
 fn bits(found: &[Complex64], wanted: &[Complex64], packing: Packing) -> (f64, f64) {
     assert_eq!(found.len(), wanted.len());
     let errors = found.iter().zip(wanted).flat_map(|(a, b)| match packing {
@@ -83,8 +84,11 @@ fn bits(found: &[Complex64], wanted: &[Complex64], packing: Packing) -> (f64, f6
     (-mean.log2(), -errors.iter().copied().fold(0.0, f64::max).log2())
 }
 
-/// Every number of slots, both packings, both orders, both choices. At N = 2^10 the noise is below that of n16 by 2^6 in the slots, and the error of
-/// the sine is (2π/2^10)²/24 = 2^−19.3 without an arcsine; with SlotToCoeff last the largest coefficients are those of a vector of few slots.
+/// Bootstrapping for every number of slots, both packings, both orders and both choices, against
+/// the slots that went in.
+/// At N = 2^10 the noise in the slots is below that of n16 by 2^6. The error of the sine is
+/// (2π/2^10)²/24 = 2^−19.3 without an arcsine. With SlotToCoeff last, the largest coefficients are
+/// those of a vector of few slots.
 #[test]
 fn every_number_of_slots() {
     let choices = [BootstrapConfig::new, BootstrapConfig::fast];
@@ -107,7 +111,8 @@ fn every_number_of_slots() {
     }
 }
 
-/// The largest ring: up to all 2^15 slots, with a chain that is as long as bootstrapping needs.
+/// Bootstrapping in the largest ring, with up to all 2^15 slots and a chain that is as long as
+/// bootstrapping needs.
 #[test]
 fn every_number_of_slots_of_the_largest_ring() {
     for log_slots in 10..=15 {
@@ -120,7 +125,7 @@ fn every_number_of_slots_of_the_largest_ring() {
     }
 }
 
-/// In a larger ring, with levels to spare, and another scale: the input is taken down.
+/// In a larger ring, inputs with levels to spare and with another scale are brought down first.
 #[test]
 fn inputs_of_any_level() {
     for (log_slots, packing) in [(12, Packing::Real), (10, Packing::Complex)] {
@@ -131,7 +136,7 @@ fn inputs_of_any_level() {
         a.set_scale(2.0 * a.scale()).expect("a scale");
         let (mean, worst) = bits(&s.decrypt(&s.bootstrap(&a)), &z, packing);
         assert!(mean > 23.5 && worst > 20.5, "2^{log_slots}: {mean} mean, {worst} worst");
-        // Fewer slots than planned for repeat themselves.
+        // Fewer slots than the plan is for repeat themselves.
         let few = vec![Complex64::new(0.25, 0.0), Complex64::new(-0.5, 0.0)];
         let a = s.encrypt(&few, 5);
         let wanted: Vec<_> = few.iter().cycle().take(s.slots()).copied().collect();
@@ -140,6 +145,7 @@ fn inputs_of_any_level() {
     }
 }
 
+/// Constant slots, a single spike and chains of twenty bootstrappings keep their precision.
 #[test]
 fn constants_spikes_and_chains() {
     let mut s = setup("test-10", BootstrapConfig::new(9, Packing::Real));
@@ -150,7 +156,8 @@ fn constants_spikes_and_chains() {
         let (_, worst) = bits(&s.decrypt(&s.bootstrap(&a)), &z, Packing::Real);
         assert!(worst > 22.5, "{worst} bits");
     }
-    // Twenty in a row do not drift: the noise adds up like a random walk, with the root of their number.
+    // Twenty in a row do not drift: the noise adds up like a random walk, with the square root of
+    // their number.
     let level = s.bootstrapper.input_level();
     let z = s.uniform(false);
     let mut a = s.encrypt_low(&z);
@@ -163,7 +170,8 @@ fn constants_spikes_and_chains() {
     }
 }
 
-/// Without an arcsine the error of the sine is the same function each time, and adds up: 20·2^−19.3 at worst.
+/// Without an arcsine, the error of the sine is the same function each time and adds up: to
+/// 20·2^−19.3 at worst.
 #[test]
 fn fast_chains() {
     let mut s = setup("test-10", BootstrapConfig::fast(9, Packing::Real));
@@ -178,7 +186,7 @@ fn fast_chains() {
     }
 }
 
-/// Noise is in proportion to the bound. Slots beyond it come back as the sine has them.
+/// The noise is proportional to the bound. Slots beyond the bound come back as values of the sine.
 #[test]
 fn bounds() {
     let mut s = setup("test-10", BootstrapConfig::fast(9, Packing::Real));
@@ -191,7 +199,7 @@ fn bounds() {
             assert_eq!((out.level(), out.scale()), (17, s.params.scale(17)));
             Ok(s.decrypt(&out))
         };
-        // A division takes a level.
+        // A division takes one level.
         let level = if log_bound > 0 { 4 } else { 3 };
         let small: Vec<Complex64> = z.iter().map(|z| z * bound).collect();
         let (_, worst) = bits(&run(level, &small, &mut s).expect("bootstraps"), &small, Packing::Real);
@@ -199,7 +207,7 @@ fn bounds() {
         if log_bound > 0 {
             assert!(matches!(run(3, &small, &mut s), Err(Error::ScaleMismatch { .. })));
         }
-        // The gain that halves the error of the sine up to the bound.
+        // This gain halves the error of the sine up to the bound.
         let unit = TAU / 1024.0 / bound;
         let gain = 1.0 + (TAU / 1024.0).powi(2) / 8.0;
         let sines: Vec<Complex64> = z.iter().map(|z| Complex64::from(gain * (unit * z.re).sin() / unit)).collect();
@@ -208,7 +216,7 @@ fn bounds() {
     }
 }
 
-/// With an arcsine the error of the sine is gone, for a level or two more.
+/// An arcsine removes the error of the sine, for two or three levels.
 #[test]
 fn arcsine() {
     for (degree, depth) in [(3, 2), (5, 3), (7, 3)] {
@@ -222,6 +230,8 @@ fn arcsine() {
     }
 }
 
+/// Two real ciphertexts are bootstrapped at once, each against its own slots; other packings refuse
+/// this.
 #[test]
 fn pairs() {
     for log_slots in [9, 6] {
@@ -240,7 +250,7 @@ fn pairs() {
     assert!(matches!(s.bootstrapper.bootstrap_pair(&s.evaluator, &a, &a), Err(Error::Unsupported { .. })));
 }
 
-/// What the documentation says of slots beyond 1: they come back through the sine, whose period is 2^log_ratio.
+/// As documented, slots beyond 1 come back through the sine, whose period is 2^log_ratio.
 #[test]
 fn beyond_the_range() {
     let mut s = setup("test-10", BootstrapConfig::fast(9, Packing::Real));
@@ -253,12 +263,13 @@ fn beyond_the_range() {
     for (z, found) in z.iter().zip(&found) {
         let sine = ratio / TAU * (TAU * z.re / ratio).sin() * gain;
         assert!((found.re - sine).abs() < 1e-3, "{} came back as {}, not {sine}", z.re, found.re);
-        // Noticed: far from what went in.
+        // This is visible: the values are far from those that went in.
         assert!(z.re.abs() < 128.0 || (found.re - z.re).abs() > 8.0, "{} came back as {}", z.re, found.re);
     }
 }
 
-/// Keys that were written and read again give the same result bit for bit; so do other numbers of threads.
+/// Keys that were written and read again give bit for bit the same result, and so do other numbers
+/// of threads.
 #[test]
 fn stored_keys_and_threads() {
     let mut s = setup("test-10", BootstrapConfig::new(8, Packing::Complex));
@@ -287,8 +298,8 @@ fn stored_keys_and_threads() {
     assert_eq!(first, run(again, encapsulation, 5));
 }
 
-/// Ciphertext, evaluation keys and encapsulation keys have to be of one key generation: any other one of the three is noticed before work starts,
-/// with both ids.
+/// Ciphertext, evaluation keys and encapsulation keys must come from one key generation. If any of
+/// the three does not, the error says so before work starts, with both ids.
 #[test]
 fn other_keys_are_refused() {
     let mut s = setup("test-10", BootstrapConfig::new(8, Packing::Complex));
@@ -331,8 +342,8 @@ fn the_sparse_modulus() {
     }
 }
 
-/// Keys under the sparse secret are made where an estimate says that they are secure, at 2^15 and 2^16, and for literals
-/// that promise nothing.
+/// Keys under the sparse secret are made where an estimate says that they are secure, which is at N
+/// = 2^15 and 2^16, and for literals that promise nothing.
 #[test]
 fn the_sparse_secret_is_refused_where_it_is_not_secure() {
     let make = |log_n, security, name: &str| {
@@ -371,6 +382,7 @@ fn the_sparse_secret_is_refused_where_it_is_not_secure() {
     keys(&make(14, Security::Insecure, "insecure-14")).expect("nothing was promised");
 }
 
+/// Levels, degrees and sizes of keys that plans for n16 have, and settings that are refused.
 #[test]
 fn plans() {
     let params = Parameters::preset("n16").expect("a preset");
@@ -385,7 +397,7 @@ fn plans() {
         {
             let plan = BootstrapPlan::new(&params, config).expect("a plan");
             assert_eq!((plan.reductions(), plan.eval_mod().degree()), (reductions, degree));
-            // 14 levels, either way.
+            // Bootstrapping takes 14 levels, either way.
             assert_eq!((plan.input_level(), plan.output_level()), (level, level + 14 - merged));
             assert!(plan.log_failure() < -64.0 && plan.overflow_bound() == 15, "{}", plan.log_failure());
             let gib = f64::from(1 << 30);
@@ -406,7 +418,7 @@ fn plans() {
     assert!(matches!(plan(BootstrapConfig { precision: 60.0, ..config }), Err(Error::Range { .. })));
 }
 
-/// Chains that end anywhere in a bootstrapping are refused, not run into.
+/// Chains that would end anywhere inside a bootstrapping are refused when they are planned.
 #[test]
 fn every_length_is_planned_or_refused() {
     let params = Parameters::preset("test-10").expect("a preset");
@@ -417,13 +429,14 @@ fn every_length_is_planned_or_refused() {
             BootstrapPlan::new(&params, config)
         };
         let planned: Vec<bool> = (0..30).map(|doublings| plan(doublings).is_ok()).collect();
-        // Long ones first, and none after one that is too short.
+        // The long chains come first, and none succeeds after one that is too short.
         assert!(planned[3] && !planned[25] && planned[3..].is_sorted_by(|a, b| a >= b), "{planned:?}");
         let error = plan(25).expect_err("too short").to_string();
         assert!(error.contains("levels"), "{error}");
     }
 }
 
+/// Inputs of too low a level, other scale, more slots or missing keys are refused.
 #[test]
 fn refusals() {
     let mut s = setup("test-10", BootstrapConfig::new(5, Packing::Complex));
@@ -452,7 +465,7 @@ fn copy_of(secret: &SecretKey) -> SecretKey {
     SecretKey::from_coefficients(secret.params(), coefficients, secret.key_generation()).expect("a secret")
 }
 
-/// The stand-in for tests keeps the contract, and refuses secure parameters.
+/// The stand-in for tests keeps the contract of a bootstrapping and refuses secure parameters.
 #[test]
 fn insecure_refresh() {
     let mut s = setup("test-10", BootstrapConfig::new(9, Packing::Complex));

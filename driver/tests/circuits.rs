@@ -1,4 +1,4 @@
-//! Linear transforms and polynomials of ciphertexts against plain arithmetic.
+//! Tests of linear transforms and polynomials of ciphertexts against plain arithmetic.
 
 use std::sync::Arc;
 
@@ -44,7 +44,8 @@ fn largest_error(found: &[Complex64], wanted: &[Complex64]) -> f64 {
     found.iter().zip(wanted).map(|(a, b)| (a - b).norm()).fold(0.0, f64::max)
 }
 
-/// Errors of a few key-switches and encodings at N = 2^10 and a scale of 2^40: each below 2^−27.7 (`hetal bench precision`).
+/// Bounds the errors of a few key-switches and encodings at N = 2^10 and a scale of 2^40: each is
+/// below 2^−27.7 (`hetal bench precision`).
 const FEW_STEPS: f64 = 1.0 / (1u64 << 24) as f64;
 
 fn wave(n: usize, frequency: f64) -> Vec<Complex64> {
@@ -54,12 +55,14 @@ fn wave(n: usize, frequency: f64) -> Vec<Complex64> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
+    /// Linear transforms with random diagonals, strides, periods and levels, against the same
+    /// transform of the plain slots.
     #[test]
     fn transforms(log_slots in 0u32..=9, count in 1usize..24, stride in 0u32..4, level in 1usize..18, extra in 0usize..3, log_period in 0u32..=9, seed: u64) {
         let mut s = setup(seed);
         let n = 1usize << log_slots;
         let step = 1i64 << stride.min(log_slots);
-        // Around the main diagonal, some of them missing.
+        // The diagonals are around the main one, and some of them are missing.
         let indices = (0..count as i64).map(|i| (i - count as i64 / 2) * step).filter(|k| (seed >> (k.rem_euclid(61))) & 3 != 0);
         // Diagonals that repeat themselves are kept in a smaller ring.
         let entries = |k: i64| wave(n.min(1 << log_period), 0.1 + k as f64).into_iter().map(|z| z / count as f64).cycle().take(n);
@@ -71,7 +74,7 @@ proptest! {
         let evaluator = s.evaluator(&plan.requests(&s.params));
         let encoded = EncodedTransform::new(&s.encoder, &transform, plan, s.params.q(level).as_f64()).expect("encodes");
         let z = wave(n, 0.37);
-        // A ciphertext above the level of the plan is taken down.
+        // A ciphertext above the level of the plan is brought down.
         let a = s.encrypt(&z, key_level);
         let copy = a.clone();
         let out = evaluator.transform(&a, &encoded).expect("transforms");
@@ -82,11 +85,13 @@ proptest! {
         prop_assert!(error < FEW_STEPS, "2^{}", error.log2());
     }
 
+    /// Random polynomials on random intervals, against the values of the plain polynomial, within
+    /// the bound of the plan.
     #[test]
     fn polynomials(degree in 0usize..70, level in 8usize..18, from in -4.0f64..0.0, width in 0.5f64..8.0, parity in 0usize..3, unit: bool, seed: u64) {
         let mut s = setup(seed);
         let interval = if unit { [-1.0, 1.0] } else { [from, from + width] };
-        // Coefficients that fall slowly; even, odd or neither.
+        // The coefficients fall slowly, and are even, odd or neither.
         let keep = |i: usize| parity == 2 || i % 2 == parity;
         let coefficients = (0..=degree).map(|i| if keep(i) { (i as f64 * 1.7 + 0.3).cos() / (i + 1) as f64 } else { 0.0 });
         let polynomial = Chebyshev::new(coefficients.collect(), interval);
@@ -102,7 +107,8 @@ proptest! {
         let out = evaluator.polynomial(&a, &plan, s.params.scale(after)).expect("evaluates");
         prop_assert_eq!((out.level(), out.scale()), (after, s.params.scale(after)));
         let wanted: Vec<Complex64> = x.iter().map(|x| plan.polynomial().evaluate(x.re).into()).collect();
-        // A fresh error and a rounding are below 2^−27 each at this ring; the rest is what the plan makes of them.
+        // A fresh error and a rounding are each below 2^−27 at this ring; the plan says what
+        // becomes of them.
         let unit_error = 1.0 / f64::from(1 << 27);
         let bound = plan.error_bound(unit_error * if unit { 1.0 } else { width.max(1.0) }, unit_error);
         let error = largest_error(&s.decrypt(&out), &wanted);
@@ -110,6 +116,7 @@ proptest! {
     }
 }
 
+/// A composition of transforms, and a transform given by rows, against plain matrix products.
 #[test]
 fn transforms_compose() {
     let n = 16;
@@ -122,8 +129,8 @@ fn transforms_compose() {
     assert!(largest_error(&LinearTransform::from_rows(&rows).expect("square").apply(&z), &wanted) < 1e-13);
 }
 
-/// Depth and products of Chebyshev polynomials: ⌈log2(d + 1)⌉ levels, and no more relinearisations than the published method
-/// (Bossuat et al., Table 2: 2^⌈m/2⌉ + m − ⌈m/2⌉ + … for degrees below 2^m).
+/// Depth and products of Chebyshev polynomials: ⌈log2(d + 1)⌉ levels, and no more relinearisations
+/// than in Bossuat et al., Table 2 (2^⌈m/2⌉ + m − ⌈m/2⌉ + … for degrees below 2^m).
 #[test]
 fn polynomial_plans() {
     let s = setup(1);
@@ -138,7 +145,7 @@ fn polynomial_plans() {
     }
 }
 
-/// Counts of a key-switch from the table in the kernel's documentation.
+/// The counts of a key-switch are those of the table in the kernel's documentation.
 #[test]
 fn costs() {
     let s = setup(2);
@@ -152,6 +159,7 @@ fn costs() {
     assert_eq!(cost.key_limbs, 2 * 4 * 38);
 }
 
+/// Levels, keys, plans and sizes that do not fit are refused.
 #[test]
 fn refusals() {
     let mut s = setup(3);
@@ -166,7 +174,7 @@ fn refusals() {
     assert!(matches!(without.transform(&a, &encoded), Err(Error::MissingKey { level: 5, .. })));
     let low = s.encrypt(&z, 4);
     assert_eq!(without.transform(&low, &encoded), Err(Error::LowLevel { level: 4, needed: 5 }));
-    // A plan for other diagonals: others of their indices, other periods, another number of slots.
+    // Plans for other diagonals: with other indices, other periods, or another number of slots.
     let plan = transform.plan(&s.params, 5, 5).expect("a plan");
     for other in [
         LinearTransform::new(512, [(0, z.clone())]),

@@ -1,4 +1,5 @@
-//! The commands of a client, through the program: texts of help and of errors, and a run from keys to the report.
+//! Tests of the commands of a client, through the program: texts of help and of errors, and a run
+//! from keys to the report.
 
 mod common;
 
@@ -19,7 +20,7 @@ use hetal::train::store::{DataFolder, Kept, KeyFolder, RunFolder};
 use hetal::train::{Client, Server};
 use serde_json::Value;
 
-/// Compares with the file, or with `HETAL_BLESS=1` writes it.
+/// Compares with the stored file, or writes it with `HETAL_BLESS=1`.
 fn golden(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cli").join(name);
     if std::env::var_os("HETAL_BLESS").is_some_and(|value| value == "1") {
@@ -30,7 +31,8 @@ fn golden(name: &str, text: &str) {
     assert!(wanted == text, "{name} is not as stored, HETAL_BLESS=1 stores it:\n{text}\nstored:\n{wanted}");
 }
 
-/// A folder whose name is not UTF-8, with data, keys, encrypted data and a run of one epoch.
+/// Returns a folder whose name is not UTF-8, with data, keys, encrypted data and a run of one
+/// epoch.
 fn prepared() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
@@ -48,7 +50,7 @@ fn prepared() -> &'static Path {
     })
 }
 
-/// One epoch.
+/// Trains one epoch and writes its run folder.
 fn train(root: &Path) {
     let folder = KeyFolder::open(&root.join("keys")).expect("keys");
     let plan = folder.plan().clone();
@@ -89,13 +91,14 @@ fn train(root: &Path) {
     Writer::open(run.client_log().expect("a path")).expect("a log").write(&event).expect("writes");
 }
 
-/// The names of the subcommands in a text of help.
+/// Returns the names of the subcommands in a help text.
 fn subcommands(help: &str) -> Vec<String> {
     let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
     let names = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     names.map(|line| line.split_whitespace().next().expect("a name").to_owned()).filter(|name| name != "help").collect()
 }
 
+/// The help texts of all commands are the stored ones.
 #[test]
 fn help() {
     let root = Path::new(".");
@@ -111,7 +114,8 @@ fn help() {
     assert!(texts >= 14, "{texts}");
 }
 
-/// Errors tell where and what, and what would be right.
+/// The errors of wrong inputs are the stored ones: they say where and what is wrong, and what would
+/// be right.
 #[test]
 fn errors() {
     let root = folder(b"cli-errors");
@@ -134,7 +138,7 @@ fn errors() {
     npy(&data("floats").join("labels_test.npy"), "<f4", "(1,)", &[0; 4]);
     let other: Vec<f32> = (0..100 * FEATURES).map(|i| (i % 17) as f32).collect();
     features(&data("shifted").join("features_train.npy"), &other);
-    // Keys cut off, unfinished, and others.
+    // These keys are cut off, unfinished, or others.
     copy(&root.join("keys"), &root.join("cut"));
     let file = fs::OpenOptions::new().write(true).open(root.join("cut/public/evaluation.keys")).expect("opens");
     file.set_len(file.metadata().expect("a length").len() - 1000).expect("cuts");
@@ -179,7 +183,8 @@ fn errors() {
         "keygen --data data --keys new --epochs 0",
         "keygen --data data --keys new --learning-rate 1e9",
         "keygen --rows 10 --features 3 --classes 1 --keys new",
-        // More than there is room for, or than can be computed: with what would work.
+        // These are more than there is room for, or than can be computed; the error says what would
+        // work.
         "inspect plan --rows 10 --features 3 --classes 128",
         "inspect plan --rows 10 --features 3 --classes 1000 --softmax-error 0.01",
         "inspect plan --rows 10 --features 3 --classes 64 --preset test-11",
@@ -222,15 +227,15 @@ fn errors() {
         text += &format!("$ hetal {command}\n{}[{}]\n\n", hidden(&error), output.status.code().expect("an end"));
     }
     golden("errors.txt", &text);
-    // A model of the same job under another secret key is seen to be none.
+    // A model of the same job under another secret key is recognised.
     prints(&root, &[&["keygen", "--data", "data", "--keys", "twin"][..], &SETTINGS[..]].concat());
     let output = hetal(&root, &["evaluate", "--keys", "twin", "--run", "run", "--data", "data"]);
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(1) && error.contains("made with other keys"), "{error}");
-    // Nothing was added to the log by what failed.
+    // Commands that failed have added nothing to the log.
     let lines = |folder: &Path| fs::read_to_string(folder.join("run/client.jsonl")).expect("a log").lines().count();
     assert_eq!(lines(&root), 1);
-    // Where permissions bind the user of the test.
+    // This is checked only where permissions bind the user of the test.
     fs::create_dir(root.join("fixed")).expect("a folder");
     fs::set_permissions(root.join("fixed"), fs::Permissions::from_mode(0o555)).expect("changes");
     if fs::write(root.join("fixed/probe"), "").is_err() {
@@ -239,7 +244,7 @@ fn errors() {
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(1) && error.contains("Permission denied"), "{error}");
     }
-    // Files that cannot grow, as on a full disk.
+    // Files cannot grow, as on a full disk.
     for (blocks, command) in [
         (1000, format!("keygen --data data --keys full {}", SETTINGS.join(" "))),
         (16, "encrypt --keys other --data data --out full --normalise".to_owned()),
@@ -248,7 +253,8 @@ fn errors() {
         let output = Command::new("sh").args(["-c", &script, env!("CARGO_BIN_EXE_hetal")]).current_dir(&root).output();
         let output = output.expect("starts");
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        // The file, how far it came and how far it had to; and nothing is left of it.
+        // The error names the file, how far it came and how far it had to; and nothing is left of
+        // the file.
         let full = ["hetal: writing ", "full/", "File too large", " bytes were written and ", " are needed\n"];
         assert!(output.status.code() == Some(1) && full.iter().all(|part| error.contains(part)), "{error}");
         assert!(!root.join("full").exists() && !root.join("other/normaliser.json").exists());
@@ -259,7 +265,7 @@ fn errors() {
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(error.contains(wanted) && !error.contains("panicked"), "{error}");
     }
-    // Ranges that the training would leave.
+    // The training would leave these ranges.
     let output = hetal(&root, &["encrypt", "--keys", "other", "--data", "data", "--out", "new"]);
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
@@ -269,7 +275,7 @@ fn errors() {
     fs::remove_dir_all(root).expect("removes");
 }
 
-/// Hashes differ from run to run.
+/// Hides hashes, which differ from run to run.
 fn hidden(text: &str) -> String {
     let long = |word: &&str| word.len() >= 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
     let words = text.split_inclusive(|c: char| !c.is_ascii_alphanumeric());
@@ -284,15 +290,17 @@ fn number(value: &Value, name: &str) -> f64 {
     value[name].as_f64().unwrap_or_else(|| panic!("{name} of {value}"))
 }
 
+/// Evaluation on plain and on encrypted rows agrees, predictions are consistent, and sizes on the
+/// disk are the planned ones.
 #[test]
 fn from_keys_to_report() {
     let root = prepared();
-    // The tests of errors take the run as it was.
+    // The tests of errors take the run as it was, so this test uses a copy.
     let _ = fs::remove_dir_all(root.join("mine"));
     copy(&root.join("run"), &root.join("mine"));
     let mode = |name: &str| fs::metadata(root.join(name)).expect("a file").permissions().mode() & 0o777;
     assert_eq!([mode("keys/secret.key"), mode("keys/normaliser.json")], [0o600; 2]);
-    // The same on plain and on encrypted rows.
+    // The results on plain and on encrypted rows are the same.
     for split in ["train", "val", "test"] {
         let arguments = ["evaluate", "--keys", "keys", "--run", "mine", "--data", "data", "--split", split];
         let plain = json(root, &arguments);
@@ -308,7 +316,7 @@ fn from_keys_to_report() {
     assert_eq!(log.lines().filter(|line| line.contains("\"test\"")).count(), 2, "{log}");
     let text = prints(root, &["evaluate", "--keys", "keys", "--run", "mine", "--data", "data", "--epoch", "1"]);
     assert!(text.contains("epoch 1, 50 rows of test") && text.contains("precision"), "{text}");
-    // Classes and probabilities, by absolute paths that are not UTF-8.
+    // Predicts classes and probabilities, with absolute paths that are not UTF-8.
     let path = |name: &str| root.join(name).into_os_string();
     for (out, probabilities) in [("y.npy", false), ("p.npy", true)] {
         let mut arguments: Vec<OsString> = vec!["predict".into()];
@@ -321,7 +329,7 @@ fn from_keys_to_report() {
         let predicted = json(root, &arguments);
         assert_eq!(predicted["rows"], 50);
     }
-    // The same rows through pipes, and from a file in the place of the standard input.
+    // Predicts for the same rows through pipes, and with a file as the standard input.
     for (features, script) in [
         ("/dev/stdin", "cat data/features_test.npy | \"$@\""),
         ("/dev/stdin", "\"$@\" < data/features_test.npy"),
@@ -346,7 +354,7 @@ fn from_keys_to_report() {
         assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-9);
         assert!(row.iter().all(|p| *p <= row[class as usize]), "{row:?} {class}");
     }
-    // What is there, and what was planned.
+    // Inspects keys, data and the plan.
     let (keys, data) =
         (json(root, &["inspect", "keys", "keys"]), json(root, &["inspect", "data", "enc", "--keys", "keys"]));
     assert_eq!((&keys["job"], &keys["normalised"]), (&data["job"], &Value::from(true)));
@@ -369,7 +377,7 @@ fn from_keys_to_report() {
         let text = prints(root, arguments);
         assert!(text.contains(plan["job"].as_str().expect("a hash")), "{text}");
     }
-    // The page.
+    // Writes the page.
     assert_eq!(prints(root, &["report", "mine"]), "mine/report.html\n");
     prints(root, &["report", "mine", "--out", "page.html"]);
     assert_eq!(
@@ -379,7 +387,7 @@ fn from_keys_to_report() {
     assert_eq!(mode("page.html"), 0o600);
 }
 
-/// Settings of a file, over them those of the command line.
+/// Settings are read from a file; those of the command line take precedence.
 #[test]
 fn settings() {
     let root = folder(b"cli-settings");
@@ -387,7 +395,7 @@ fn settings() {
     golden("config.toml.txt", &defaults);
     fs::write(root.join("all.toml"), &defaults).expect("writes");
     assert_eq!(prints(&root, &["inspect", "plan", "--config", "all.toml", "--print-config"]), defaults);
-    // Numbers that JSON readers like to get wrong in the last bit.
+    // JSON readers often get these numbers wrong in the last bit.
     let sizes = ["--rows", "100", "--features", "12", "--classes", "3", "--keys", "keys"];
     let ranges = ["--logit-range", "8.1999999999999993", "--softmax-error", "0.00123456789012345678"];
     prints(&root, &[&["keygen"], &sizes[..], &SETTINGS[..6], &ranges].concat());
@@ -398,7 +406,8 @@ fn settings() {
     fs::remove_dir_all(root).expect("removes");
 }
 
-/// The training itself: planned, on plain numbers, whole; ended by a signal and continued to the same bits.
+/// The training itself: planned, on plain numbers, and whole. Ended by a signal, it is continued to
+/// the same bits.
 #[test]
 fn training() {
     let root = prepared();
@@ -432,7 +441,7 @@ fn training() {
     let output = child.wait_with_output().expect("ends");
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(1) && error.contains("continue with --resume"), "{error}");
-    // Other settings are refused, then it goes on.
+    // Other settings are refused; then it goes on.
     let other = hetal(root, &arguments("ended", &["--resume", "--method", "sgd"]));
     assert!(other.status.code() == Some(1) && String::from_utf8_lossy(&other.stderr).contains("method"));
     let resumed = ended(&prints(root, &arguments("ended", &["--resume"])));

@@ -1,4 +1,5 @@
-//! Data sets: arrays and archives built byte by byte, everything that can be wrong with them, and what a client may do with them first.
+//! Tests of data sets: arrays and archives built byte by byte, everything that can be wrong with
+//! them, and what a client does with them before encryption.
 
 mod common;
 
@@ -13,7 +14,7 @@ use hetal::train::data::normaliser::{Normaliser, curvature};
 use hetal::train::data::npy;
 use proptest::prelude::*;
 
-/// A directory that goes away.
+/// A directory that is removed on drop.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -37,7 +38,7 @@ impl Drop for Directory {
     }
 }
 
-/// An array by the published format, version 1.
+/// Returns an array in version 1 of the published format.
 fn array(descr: &str, fortran: bool, shape: &str, values: &[u8]) -> Vec<u8> {
     let fortran = if fortran { "True" } else { "False" };
     with_header(&format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}"), values)
@@ -56,14 +57,14 @@ fn f4(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|x| x.to_le_bytes()).collect()
 }
 
-/// The check sum of archives, bit by bit.
+/// The check sum of archives, computed bit by bit.
 fn crc(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0u32, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| crc >> 1 ^ if crc & 1 == 1 { 0xEDB8_8320 } else { 0 })
     })
 }
 
-/// An archive, deflated (in a block that is stored as it is) or not.
+/// Returns an archive whose members are deflated (in a block that is stored as it is) or not.
 fn archive(members: &[(&str, Vec<u8>)], deflated: bool) -> Vec<u8> {
     let (mut bytes, mut directory) = (Vec::new(), Vec::new());
     for (name, content) in members {
@@ -75,7 +76,8 @@ fn archive(members: &[(&str, Vec<u8>)], deflated: bool) -> Vec<u8> {
             data.extend((!length).to_le_bytes());
         }
         data.extend(content);
-        // Versions, flags, method, time, date, check sum, sizes, length of the name.
+        // The fields are versions, flags, method, time, date, check sum, sizes and the length of
+        // the name.
         let mut fields = Vec::new();
         fields.extend([20, 0, 0, 0, if deflated { 8 } else { 0 }, 0, 0, 0, 0x21, 0]);
         fields.extend(crc(content).to_le_bytes());
@@ -104,7 +106,7 @@ fn archive(members: &[(&str, Vec<u8>)], deflated: bool) -> Vec<u8> {
     bytes
 }
 
-/// Four rows to train, two to validate, of three features and two classes.
+/// Returns four rows to train on and two to validate with, of three features and two classes.
 fn good() -> Vec<(&'static str, Vec<u8>)> {
     let train: Vec<f32> = (0u8..12).map(|i| f32::from(i) / 4.0 - 1.0).collect();
     vec![
@@ -128,6 +130,7 @@ fn wanted() -> Dataset {
     Dataset { train, val: Some(val), test: None, classes: 2, class_names: None }
 }
 
+/// A folder, an archive and a deflated archive of the same arrays are the same data set.
 #[test]
 fn folders_and_archives_are_the_same() {
     let directory = folder("good", &good());
@@ -141,6 +144,7 @@ fn folders_and_archives_are_the_same() {
     assert_eq!(features.values, wanted().val.expect("has one").features);
 }
 
+/// Every supported type of number is read to the values of its definition.
 #[test]
 fn every_dtype() {
     let directory = Directory::new("dtypes");
@@ -149,7 +153,8 @@ fn every_dtype() {
         let path = directory.put("x.npy", array(descr, false, &format!("(1, {count})"), bytes));
         Features::read(path).expect(descr).values
     };
-    // binary16, by its definition: 1, −2, the largest, the smallest, the smallest normal, near 1/3, −0.
+    // binary16 by its definition: 1, −2, the largest, the smallest, the smallest normal, near 1/3,
+    // −0, the largest subnormal.
     let half = [0x3C00u16, 0xC000, 0x7BFF, 0x0001, 0x0400, 0x3555, 0x8000, 0x03FF];
     let values = [1.0, -2.0, 65504.0, 2f32.powi(-24), 2f32.powi(-14), 0.333_251_95, -0.0, 1023.0 * 2f32.powi(-24)];
     let little: Vec<u8> = half.iter().flat_map(|x| x.to_le_bytes()).collect();
@@ -173,7 +178,8 @@ fn every_dtype() {
     assert_eq!(read("|b1", &[0, 1, 2]), [0.0, 1.0, 1.0]);
 }
 
-/// Headers that NumPy 2.4 reads as two rows of three f4, and those that it refuses. An @ is a new line.
+/// Headers that NumPy 2.4 reads as two rows of three f4, and headers that it refuses. An @ is a new
+/// line.
 #[test]
 fn header_dialects() {
     let values: Vec<f32> = (0u8..6).map(f32::from).collect();
@@ -247,7 +253,8 @@ fn header_dialects() {
     }
 }
 
-/// Every way to name a type, with what NumPy 2.4 calls it; orders of bytes are those of this machine where none is named.
+/// Every way to name a type, with the type that NumPy 2.4 takes it for. Where no order of bytes is
+/// named, it is that of this machine.
 #[test]
 fn names_of_types() {
     let directory = Directory::new("types");
@@ -267,7 +274,7 @@ fn names_of_types() {
     ];
     for (sized, names) in sizes {
         let size: usize = sized[1..].parse().expect("a number");
-        // One: the highest bits of a float or the lowest of an integer.
+        // The number one: the highest bits of a float or the lowest of an integer.
         let mut bytes = match sized {
             "f2" => 0x3C00u16.to_le_bytes().to_vec(),
             "f4" => 1f32.to_le_bytes().to_vec(),
@@ -286,6 +293,8 @@ fn names_of_types() {
     }
 }
 
+/// Arrays by columns, headers of version 2, and arrays of more values than a piece that is read at
+/// once.
 #[test]
 fn orders_versions_and_headers() {
     let directory = Directory::new("orders");
@@ -299,11 +308,12 @@ fn orders_versions_and_headers() {
     ];
     assert_eq!(second[1].len(), 0x3B);
     assert_eq!(read(&second.concat()), [7.0, 9.0]);
-    // More values than a piece of a file.
+    // These are more values than one piece of a file.
     let many: Vec<f32> = (0..50_000u16).map(f32::from).collect();
     assert_eq!(read(&array("<f4", false, "(5000, 10)", &f4(&many))), many);
 }
 
+/// Features are multiplied by the step of meta.json, and wrong steps are refused.
 #[test]
 fn steps_multiply() {
     let mut files = good();
@@ -328,7 +338,8 @@ fn steps_multiply() {
     }
 }
 
-/// Everything that can be wrong, each with what its error has to name.
+/// Everything that can be wrong is refused, with the texts that its error has to contain; in
+/// folders and in archives.
 #[test]
 fn bad_data_is_refused() {
     let three = |labels: &[u8]| array("|u1", false, &format!("({},)", labels.len()), labels);
@@ -442,7 +453,8 @@ fn text(width: usize, big_endian: bool, names: &[&str]) -> Vec<u8> {
     array(&format!("{order}U{width}"), false, &format!("({},)", names.len()), &bytes.collect::<Vec<_>>())
 }
 
-/// Sorted by code points, as numpy.unique(["b", "é", "Z", "b"], return_inverse=True) has them: (["Z", "b", "é"], [1, 2, 0, 1]).
+/// Names of classes are sorted by code points, as numpy.unique(["b", "é", "Z", "b"],
+/// return_inverse=True) does: (["Z", "b", "é"], [1, 2, 0, 1]).
 #[test]
 fn classes_with_names() {
     let mut files = good();
@@ -456,12 +468,12 @@ fn classes_with_names() {
     // Bytes are read as UTF-8; zeros within a name are characters.
     directory.put("labels_train.npy", array("|S2", false, "(4,)", "b\0éZ\0b\0".as_bytes()));
     assert_eq!(Dataset::read(&directory.0).expect("good").class_names, Some(names.clone()));
-    // What only later splits have.
+    // Here, only a later split has a name.
     directory.put("labels_val.npy", text(9, false, &["b", "\u{1b}[31mnew"]));
     let error = Dataset::read(&directory.0).expect_err("unknown").to_string();
     let parts = ["labels_val.npy, row 1: label \"\\u{1b}[31mnew\"", r#"["Z", "b", "é"]"#];
     assert!(parts.iter().all(|part| error.contains(part)), "{error}");
-    // One class too many.
+    // This is one class too many.
     let many: Vec<String> = (0..1025).map(|i| i.to_string()).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     directory.put("labels_train.npy", text(4, false, &many));
@@ -477,7 +489,7 @@ fn classes_with_names() {
     directory.put("labels_val.npy", array("|b1", false, "(2,)", &[1, 0]));
     let flags = Dataset::read(&directory.0).expect("good");
     assert_eq!((flags.train.labels, flags.class_names), (vec![0, 1, 1, 0], None));
-    // Written and read again.
+    // The names are written and read again.
     let path = directory.0.join("labels_train.npy");
     npy::write_names(&path, &["b", "é", "Z", "b"]).expect("writable");
     let bytes = fs::read(&path).expect("is there");
@@ -491,7 +503,7 @@ fn classes_with_names() {
     );
 }
 
-/// Only a test set, whose classes are those of a model.
+/// A test set can be read alone; its classes are those of a model.
 #[test]
 fn one_split() {
     let directory = Directory::new("split");
@@ -504,20 +516,20 @@ fn one_split() {
     let error = read(Part::Test, 1, None).expect_err("a class more").to_string();
     assert!(error.contains("labels_test.npy, row 1: label 1"), "{error}");
     let names = ["a", "b", "c"].map(str::to_owned);
-    // The numbers that names have.
+    // These labels are the numbers of the names.
     assert_eq!(read(Part::Test, 3, Some(&names)), Ok(Some(wanted.clone())));
     let error = read(Part::Test, 1, Some(&names[..1])).expect_err("a class more").to_string();
     assert!(error.contains("labels_test.npy, row 1: label 1: must be a class from 0 to 0"), "{error}");
     directory.put("labels_test.npy", text(3, false, &["c", "b"]));
     assert_eq!(read(Part::Test, 3, Some(&names)), Ok(Some(Split { labels: vec![2, 1], ..wanted })));
     assert!(read(Part::Test, 3, None).expect_err("names").to_string().contains("no names"));
-    // A split other than the training's may lack any class, the last one too.
+    // A split other than the training's may lack any class, even the last one.
     let mut files = good();
     files[3].1 = array("|u1", false, "(2,)", &[0, 0]);
     assert_eq!(Dataset::read(&folder("lacking", &files).0).expect("good").classes, 2);
 }
 
-/// As some writers make them.
+/// Archives whose members have no suffix, as some writers make them.
 #[test]
 fn archives_whose_names_have_no_suffix() {
     let bare: Vec<_> = good().into_iter().map(|(name, bytes)| (name.trim_end_matches(".npy"), bytes)).collect();
@@ -529,7 +541,8 @@ fn archives_whose_names_have_no_suffix() {
     assert!(error.contains("labels_train.npy: rows of class 2"), "{error}");
 }
 
-/// Files whose lengths are lies, or are true and cannot be meant: all of them are refused before memory is taken.
+/// Files whose lengths are lies, or are true but cannot be meant, are all refused before memory is
+/// taken.
 #[test]
 fn lengths_that_cannot_be_meant() {
     let directory = Directory::new("lengths");
@@ -537,7 +550,7 @@ fn lengths_that_cannot_be_meant() {
         let bytes = array(descr, false, shape, &[]);
         let path = directory.put(name, &bytes);
         let file = fs::OpenOptions::new().write(true).open(&path).expect("writable");
-        // Not every file system has room for 2^62 bytes, not even for none of them.
+        // Not every file system allows a length of 2^62 bytes, even if all of them are a hole.
         (file.set_len(bytes.len() as u64 + size).is_ok(), path)
     };
     let (made, path) = sparse("8g.npy", "<f4", "(2147483648, 1)", 1 << 33);
@@ -547,14 +560,14 @@ fn lengths_that_cannot_be_meant() {
     let (made, path) = sparse("2-62.npy", "|u1", "(2305843009213693952, 2)", 1 << 62);
     let error = Features::read(&path).expect_err("2^62").to_string();
     assert!(error.contains(if made { "number of values 4611686018427387904" } else { "bytes are missing" }), "{error}");
-    // From a pipe nothing is known but the header.
+    // From a pipe, only the header is known.
     for shape in ["(2305843009213693952, 2)", "(4294967296, 4294967296, 4294967296)", "(268435456, 2)"] {
         let error = Features::from_reader("pipe", &array("|u1", false, shape, &[0; 9])[..]).expect_err(shape);
         assert!(error.to_string().contains("pipe: number of values"), "{error}");
     }
     let error = Features::from_reader("pipe", &array("|u1", false, "(134217728, 2)", &[0; 9])[..]).expect_err("short");
     assert!(matches!(error, Error::Truncated { .. }), "{error}");
-    // A pipe that never ends.
+    // This pipe never ends.
     let endless =
         |start: Vec<u8>| Features::from_reader("pipe", std::io::Read::chain(&*start.leak(), std::io::repeat(0)));
     let error = endless(Vec::new()).expect_err("zeros").to_string();
@@ -563,7 +576,7 @@ fn lengths_that_cannot_be_meant() {
     assert!(error.contains("pipe: bytes of values too many"), "{error}");
     let exact = Features::from_reader("pipe", &array("|u1", true, "(2, 2)", &[1, 2, 3, 4])[..]).expect("good");
     assert_eq!(exact, Features { values: vec![1.0, 3.0, 2.0, 4.0], columns: 2 });
-    // Archives that inflate a thousand times.
+    // These archives inflate a thousand times.
     let inflating = |rows: u64| {
         let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
         let mut put = |name: &str, start: Vec<u8>, zeros: u64| {
@@ -575,14 +588,14 @@ fn lengths_that_cannot_be_meant() {
         put("labels_train.npy", array("|u1", false, &format!("({rows},)"), &[1]), rows - 1);
         writer.finish().expect("an archive").into_inner()
     };
-    // 64 KB that stand for 64 MB, and as numbers in memory for a quarter of a gigabyte.
+    // 64 KB stand for 64 MB, and in memory, as numbers, for a quarter of a gigabyte.
     let bomb = inflating(1 << 25);
     assert!(bomb.len() < 1 << 17, "{}", bomb.len());
     let error = Dataset::from_archive(Path::new("x.npz"), std::io::Cursor::new(&bomb)).expect_err("a bomb").to_string();
     let most = (1 << 24) + 64 * bomb.len();
     let parts = ["x.npz/features_train.npy: number of values 33554432".to_owned(), format!("at most {most}")];
     assert!(parts.iter().all(|part| error.contains(part)), "{error}");
-    // As much in two arrays counts as much.
+    // The same amount in two arrays is also refused.
     let both = inflating(10 << 20);
     let error = Dataset::from_archive(Path::new("x.npz"), std::io::Cursor::new(&both)).expect_err("a bomb").to_string();
     assert!(error.contains("labels_train.npy: number of values 10485760"), "{error}");
@@ -591,7 +604,8 @@ fn lengths_that_cannot_be_meant() {
         Dataset::from_archive(Path::new("x.npz"), std::io::Cursor::new(&good)).expect("good").train.rows(),
         1 << 20
     );
-    // A directory of more members than there is memory: 2^40, by the record of the ZIP64 format.
+    // This directory has more members than there is memory: 2^40, by the record of the ZIP64
+    // format.
     let mut record = b"PK\x06\x06\x2c\0\0\0\0\0\0\0\x2d\0\x2d\0\0\0\0\0\0\0\0\0".to_vec();
     record.extend([1u64 << 40, 1 << 40, 1 << 50, 0].iter().flat_map(|number| number.to_le_bytes()));
     record.extend(b"PK\x06\x07\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0");
@@ -599,12 +613,12 @@ fn lengths_that_cannot_be_meant() {
     let error =
         Dataset::from_archive(Path::new("x.npz"), std::io::Cursor::new(&record)).expect_err("ZIP64").to_string();
     assert!(["ZIP64", "folder"].iter().all(|part| error.contains(part)), "{error}");
-    // An archive of which all is a hole.
+    // All of this archive is a hole.
     let (_, path) = sparse("hole.npz", "<f4", "(1, 1)", 1 << 40);
     assert!(Dataset::read(path).is_err());
 }
 
-/// Products with the step of meta.json that are too large.
+/// A product with the step of meta.json that is too large is refused.
 #[test]
 fn steps_that_overflow() {
     let directory = folder("overflow", &good());
@@ -617,6 +631,7 @@ fn steps_that_overflow() {
     assert!(error.contains("features_train.npy, row 1, column 1: product with step"), "{error}");
 }
 
+/// A missing file is named, together with the one that needs it.
 #[test]
 fn missing_files_are_named() {
     for (missing, beside) in [
@@ -641,6 +656,7 @@ fn missing_files_are_named() {
     }
 }
 
+/// Archives with wrong bytes, check sums or lengths are refused.
 #[test]
 fn bad_archives_are_refused() {
     let directory = Directory::new("archives");
@@ -648,13 +664,14 @@ fn bad_archives_are_refused() {
     let whole = archive(&good(), false);
     assert!(read(&whole).is_ok());
     assert!(matches!(read(b"not an archive"), Err(Error::Io { .. })));
-    // The first of the values: 80 bytes into the first member's content, behind 30 and its name.
+    // This is the first of the values: 80 bytes into the first member's content, which follows 30
+    // bytes and its name.
     let mut flipped = whole.clone();
     let at = whole.windows(4).position(|four| four == (-1f32).to_le_bytes()).expect("is there");
     flipped[at] ^= 1;
     let error = read(&flipped).expect_err("check sum").to_string();
     assert!(error.contains("features_train.npy") && error.contains("checksum"), "{error}");
-    // A member that declares four gigabytes, inside and outside.
+    // This member declares four gigabytes, inside and outside.
     let mut files = good();
     files[0].1 = array("|u1", false, "(4294967000, 1)", &[0; 9]);
     let mut huge = archive(&files, true);
@@ -670,7 +687,7 @@ fn bad_archives_are_refused() {
 proptest! {
     #![proptest_config(common::config(300))]
 
-    /// Whatever bytes: an error, or numbers that are finite and as many as declared.
+    /// Any bytes give an error, or finite numbers that are as many as declared.
     #[test]
     fn no_bytes_panic(cut in 0usize..200, changes in proptest::collection::vec((0usize..150, any::<u8>()), 0..4)) {
         let directory = Directory::new("fuzz");
@@ -691,6 +708,7 @@ proptest! {
     }
 }
 
+/// Written arrays have the bytes of the published format, and are read as they were written.
 #[test]
 fn written_arrays() {
     let directory = Directory::new("written");
@@ -710,6 +728,7 @@ fn written_arrays() {
     assert_eq!(ragged, Err(Error::Count { what: "columns", found: 0, wanted: 1 }));
 }
 
+/// The digits that the crate contains have the published sizes and counts.
 #[test]
 fn the_digits() {
     let digits = Dataset::digits();
@@ -720,7 +739,7 @@ fn the_digits() {
     assert_eq!(splits.map(|split| (split.rows(), split.columns)), [(1257, 64), (180, 64), (360, 64)]);
     assert_eq!(*classes, 10);
     assert!(splits.iter().flat_map(|split| &split.features).all(|x| x.fract() == 0.0 && (0.0..=16.0).contains(x)));
-    // Published: rows of every class.
+    // The published numbers of rows of every class.
     let mut rows = [0; 10];
     splits.iter().flat_map(|split| &split.labels).for_each(|&label| rows[label as usize] += 1);
     assert_eq!(rows, [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]);
@@ -737,9 +756,10 @@ fn normalised(normaliser: &Normaliser, split: &Split) -> Vec<f32> {
     values
 }
 
+/// Normalised features of small examples, calculated by hand.
 #[test]
 fn normalised_by_hand() {
-    // Two features, not correlated: the eigenvalue is 1, hence s = √2. A third one is constant.
+    // Two features are not correlated: the eigenvalue is 1, hence s = √2. A third one is constant.
     let features = split(3, vec![1.0, 10.0, 7.5, 1.0, 30.0, 7.5, 3.0, 10.0, 7.5, 3.0, 30.0, 7.5]);
     let normaliser = Normaliser::fit(&features).expect("varies");
     let root = std::f32::consts::SQRT_2;
@@ -749,13 +769,14 @@ fn normalised_by_hand() {
     };
     let found = normalised(&normaliser, &features);
     assert!(close(&found, &wanted), "{found:?}");
-    // Later rows by the statistics of the first ones; far ones are cut off at 8 deviations; the constant one stays 0.
+    // Later rows use the statistics of the first ones. Values are cut off at 8 deviations, and the
+    // constant feature stays 0.
     let later = normalised(&normaliser, &split(3, vec![2.0, 1e6, 9.0]));
     assert!(close(&later, &[0.0, 8.0 * root, 0.0]), "{later:?}");
-    // Four times the same feature: the eigenvalue is 4.
+    // The same feature four times: the eigenvalue is 4.
     let same = split(4, [[1.0; 4], [-1.0; 4]].concat());
     assert!((Normaliser::fit(&same).expect("varies").scale() - 0.5f64.sqrt()).abs() < 1e-6);
-    // Stored and read again.
+    // The normaliser is stored and read again.
     let json = serde_json::to_string(&normaliser).expect("numbers");
     assert_eq!(serde_json::from_str::<Normaliser>(&json).expect("as written"), normaliser);
     let wrong = normaliser.apply(&mut [0.0; 2], 2);
@@ -764,7 +785,7 @@ fn normalised_by_hand() {
     assert!(constant.contains("vary"), "{constant}");
 }
 
-/// The largest eigenvalue of the mean of (x, 1)(x, 1)ᵀ, by squaring the matrix.
+/// Returns the largest eigenvalue of the mean of (x, 1)(x, 1)ᵀ, by squaring the matrix.
 fn eigenvalue(columns: usize, values: &[f32]) -> f64 {
     let n = columns + 1;
     let mut a = vec![vec![0.0; n]; n];
@@ -788,10 +809,11 @@ fn eigenvalue(columns: usize, values: &[f32]) -> f64 {
     log.exp()
 }
 
+/// The largest eigenvalue of normalised features, computed by squaring, is 2.
 #[test]
 fn normalised_features_have_the_eigenvalue_that_is_stable() {
     let mut random = rng(3);
-    // Heavy tails on one side: clipping shifts the mean.
+    // The tails are heavy on one side: clipping shifts the mean.
     let skewed: Vec<f32> = (0..3000).map(|_| (-9.0 * unit(&mut random)).exp() as f32).collect();
     for train in [Dataset::digits().train, split(5, skewed)] {
         let normaliser = Normaliser::fit(&train).expect("varies");
@@ -800,6 +822,7 @@ fn normalised_features_have_the_eigenvalue_that_is_stable() {
     }
 }
 
+/// The curvature is half the largest eigenvalue, computed by hand and by squaring.
 #[test]
 fn curvature_by_eigenvalues() {
     // The mean of (x, 1)(x, 1)ᵀ is diag(9, 1).
@@ -814,13 +837,14 @@ fn curvature_by_eigenvalues() {
     }
 }
 
-/// Rows that know their number.
+/// Returns rows that contain their number.
 fn numbered(rows: usize) -> Split {
     let features = (0..rows).flat_map(|i| [i as f32, -(i as f32)]).collect();
     Split { features, columns: 2, labels: (0..rows as u32).collect() }
 }
 
-/// The values are those of a program of its own, with its own `ChaCha20`.
+/// Orders of rows are those of a separate program with its own `ChaCha20`, and all orders are
+/// equally likely.
 #[test]
 fn shuffled_in_the_same_order_everywhere() {
     let order = |rows: usize, seed: u64| {
@@ -838,12 +862,14 @@ fn shuffled_in_the_same_order_everywhere() {
     let mut sorted = long;
     sorted.sort_unstable();
     assert!(sorted.into_iter().eq(0..100_000));
-    // All orders of four rows, about equally often: 24 of 1000 each, with a standard deviation of 31.
+    // All orders of four rows occur about equally often: 24 orders, 1000 times each, with a
+    // standard deviation of 31.
     let mut counts = std::collections::HashMap::new();
     (0..24_000).for_each(|seed| *counts.entry(order(4, seed)).or_insert(0i32) += 1);
     assert!(counts.len() == 24 && counts.values().all(|count| (count - 1000).abs() < 6 * 31), "{counts:?}");
 }
 
+/// Only the rows to train on are shuffled.
 #[test]
 fn only_rows_to_train_on_are_shuffled() {
     let before = Dataset {
@@ -859,6 +885,7 @@ fn only_rows_to_train_on_are_shuffled() {
     assert_eq!((&after.val, &after.test, after.classes), (&before.val, &before.test, before.classes));
 }
 
+/// The classes that batches lack, by hand, and for sorted and shuffled digits.
 #[test]
 fn classes_that_batches_lack() {
     let split = |labels: &[u32]| Split { features: vec![0.0; labels.len()], columns: 1, labels: labels.to_vec() };
@@ -866,7 +893,7 @@ fn classes_that_batches_lack() {
     assert_eq!(lacking(&[0, 0, 1, 1, 2, 2, 1], 3), [vec![2], vec![0], vec![0, 2]]);
     assert_eq!(lacking(&[0, 0, 1, 1, 2, 2, 1], 5), [vec![], vec![0]]);
     assert_eq!(lacking(&[2, 1, 0], 100), [Vec::<u32>::new()]);
-    // Sorted digits in batches of 128 lack nearly all classes; in batches of 128 shuffled ones lack none.
+    // Sorted digits in batches of 128 lack nearly all classes; shuffled ones lack none.
     let mut digits = Dataset::digits();
     let mut order: Vec<usize> = (0..digits.train.rows()).collect();
     order.sort_by_key(|&i| digits.train.labels[i]);

@@ -1,4 +1,5 @@
-//! Encoding and decoding against the definition of the embedding, rounding errors at all scales, what is refused.
+//! Tests of encoding and decoding: against the definition of the embedding, rounding errors at all
+//! scales, and refusals.
 
 mod common;
 
@@ -11,22 +12,23 @@ use hetal::{Ciphertext, Complex64, Error, Evaluator, Plaintext};
 use num_bigint::BigUint;
 use proptest::prelude::*;
 
-/// What double precision may do to values up to `largest`: transforms, naive or fast, of up to 2^16 terms.
+/// Returns the error that double precision may cause in values up to `largest`: by transforms,
+/// naive or fast, of up to 2^16 terms.
 fn floor(largest: f64) -> f64 {
     largest * 2f64.powi(-46)
 }
 
-/// exp(πik/2n) for k < 4n.
+/// Returns exp(πik/2n) for k < 4n.
 fn roots(slots: usize) -> Vec<Complex64> {
     (0..4 * slots).map(|k| Complex64::from_polar(1.0, 2.0 * PI * k as f64 / (4 * slots) as f64)).collect()
 }
 
-/// The exponents 5^j of the roots at which the slots are values.
+/// Returns the exponents 5^j of the roots at which the slots are values.
 fn exponents(slots: usize) -> Vec<usize> {
     std::iter::successors(Some(1), |power| Some(power * 5 % (4 * slots))).take(slots).collect()
 }
 
-/// The values at the slots of a polynomial with 2n real coefficients, by the definition.
+/// Returns the values at the slots of a polynomial with 2n real coefficients, by the definition.
 fn naive_slots(coefficients: &[f64]) -> Vec<Complex64> {
     let slots = coefficients.len() / 2;
     let roots = roots(slots);
@@ -34,7 +36,8 @@ fn naive_slots(coefficients: &[f64]) -> Vec<Complex64> {
     exponents(slots).into_iter().map(value).collect()
 }
 
-/// The 2n real coefficients with these slots: m_k = 1/n·Re Σ_j z_j·ζ^(−k·5^j), since the other n roots have the conjugate values.
+/// Returns the 2n real coefficients with these slots: m_k = 1/n·Re Σ_j z_j·ζ^(−k·5^j), since the
+/// other n roots have the conjugate values.
 fn naive_coefficients(values: &[Complex64]) -> Vec<f64> {
     let slots = values.len();
     let (roots, exponents) = (roots(slots), exponents(slots));
@@ -44,7 +47,7 @@ fn naive_coefficients(values: &[Complex64]) -> Vec<f64> {
     (0..2 * slots).map(|k| at(k) / slots as f64).collect()
 }
 
-/// Random and worst-case vectors with parts up to 1.
+/// Returns random and worst-case vectors with parts up to 1.
 fn vectors(slots: usize) -> Vec<Vec<Complex64>> {
     let mut rng = rng(slots as u64);
     let mut single = vec![Complex64::ZERO; slots];
@@ -61,6 +64,7 @@ fn vectors(slots: usize) -> Vec<Vec<Complex64>> {
     ]
 }
 
+/// The fast transforms give the slots and coefficients of the definition.
 #[test]
 fn the_embedding_by_its_definition() {
     for log_slots in [0, 1, 2, 3, 6, 9] {
@@ -80,8 +84,9 @@ fn the_embedding_by_its_definition() {
     }
 }
 
-/// Coefficients rounded by hand and evaluated by the definition give the values that encoding and decoding give: at a scale of 2^20, one
-/// coefficient rounded otherwise would make a difference of 2^-20.
+/// Coefficients that are rounded here and evaluated by the definition give the values of encoding
+/// and decoding. At a scale of 2^20, one coefficient rounded otherwise would make a difference of
+/// 2^-20.
 #[test]
 fn encoding_by_its_definition() {
     let encoder = Encoder::new(&params("test-10"));
@@ -99,8 +104,9 @@ fn encoding_by_its_definition() {
     }
 }
 
-/// Every slot is off by at most n/Δ, half a unit for each of 2n coefficients; the mean square of random ones is 2n/12/Δ² (Parseval), with a
-/// standard deviation of 2n·√((1/80 − 1/144)/2n), of which 8 are allowed.
+/// The rounding error of a slot is at most n/Δ, half a unit for each of 2n coefficients. The mean
+/// square of random ones is 2n/12/Δ² (Parseval), with a standard deviation of 2n·√((1/80 −
+/// 1/144)/2n), of which 8 are allowed.
 #[test]
 fn rounding_errors() {
     for (name, slots) in [("test-10", 1), ("test-10", 16), ("test-10", 512), ("test-13", 4096)] {
@@ -127,7 +133,8 @@ fn rounding_errors() {
     }
 }
 
-/// The same integers at any level: what is decoded does not depend on it, and powers of two are exact.
+/// Decoded values are those of the same integers and do not depend on the level, and powers of two
+/// are exact.
 #[test]
 fn large_coefficients_at_many_limbs() {
     let encoder = Encoder::new(&params("test-10"));
@@ -145,16 +152,18 @@ fn large_coefficients_at_many_limbs() {
         let one = encoder.encode(&[Complex64::new(1.0, -1.0)], 2, scale).expect("a constant");
         assert_eq!(decode(&one), [Complex64::new(1.0, -1.0)]);
     }
-    // Far above any integer type: 3·2^700 at 20 limbs.
+    // This is far above any integer type: 3·2^700 at 20 limbs.
     let huge = encoder.encode(&[3.0], 19, 2f64.powi(700)).expect("a constant");
     assert_eq!(encoder.decode(&huge).expect("values"), [Complex64::new(3.0, 0.0)]);
 }
 
-/// The polynomial of a plaintext in the dense ring, as the first part of a ciphertext. Bit for bit comparable.
+/// Returns the polynomial of a plaintext in the dense ring, as the first part of a ciphertext. It
+/// can be compared bit for bit.
 fn polynomial(base: &Ciphertext, plaintext: &Plaintext) -> Ciphertext {
     Evaluator::without_keys(&params("test-10")).add_plain(base, plaintext).expect("equal scales")
 }
 
+/// A vector of few slots is encoded as its repetition, bit for bit.
 #[test]
 fn few_slots_are_repeated() {
     let s = Setup::new("test-10", 5, |_| Default::default());
@@ -170,6 +179,8 @@ fn few_slots_are_repeated() {
     }
 }
 
+/// Real slots are encoded as complex ones, and constants and multiplication by i agree with
+/// encodings, bit for bit.
 #[test]
 fn real_values_and_constants() {
     let params = params("test-10");
@@ -182,7 +193,8 @@ fn real_values_and_constants() {
     let decoded = encoder.decode(&plaintext).expect("values");
     let parts: Vec<f64> = decoded.iter().map(|z| z.re).collect();
     assert_eq!(encoder.decode_real(&plaintext).expect("values"), parts);
-    // The coefficients of a real vector are antisymmetric, m_k = −m_(N−k), rounded ones too: it stays real.
+    // The coefficients of a real vector are antisymmetric, m_k = −m_(N−k), and so are the rounded
+    // ones: it stays real.
     assert!(decoded.iter().all(|z| z.im.abs() <= floor(1.0)), "real values stay real");
 
     let mut empty = Ciphertext::empty(&params);
@@ -203,6 +215,8 @@ fn real_values_and_constants() {
     }
 }
 
+/// Other numbers of slots, levels that do not exist, values that are not finite, and scales that do
+/// not fit are refused, and the error names them.
 #[test]
 fn refusals() {
     let params = params("test-10");
@@ -243,7 +257,8 @@ fn refusals() {
     assert!(["51.0 bits", "2^40.0", "level 0", "2^50.0"].iter().all(|part| text.contains(part)), "{text}");
 }
 
-/// Integers up to (Q − 1)/2 can be told from negative ones. What is accepted comes back; (Q + 1)/2 never is accepted.
+/// Integers up to (Q − 1)/2 can be told from negative ones. An accepted value is decoded to itself;
+/// (Q + 1)/2 is never accepted.
 #[test]
 fn overflow_at_the_boundary() {
     let params = params("test-10");
@@ -260,7 +275,7 @@ fn overflow_at_the_boundary() {
         for sign in [1.0, -1.0] {
             let refused = encoder.encode(&[sign * above], level, 1.0);
             assert!(matches!(refused, Err(Error::Overflow { .. })), "level {level}: {above:e} of {q}");
-            // A relative 2^-28 below it is certainly accepted.
+            // A relative 2^-28 below it, a value is certainly accepted.
             let c = sign * (below * (1.0 - 2f64.powi(-28))).round();
             let plaintext = encoder.encode(&[c], level, 1.0).unwrap_or_else(|e| panic!("level {level}: {e}"));
             assert_eq!(encoder.decode(&plaintext).expect("values")[0].re, c);
@@ -271,7 +286,7 @@ fn overflow_at_the_boundary() {
     }
 }
 
-/// Levels that do not exist, and coefficients of more slots than there are.
+/// Levels that do not exist, and coefficients of more slots than there are, are refused.
 #[test]
 fn expansions_that_do_not_exist() {
     let [small, large] = ["test-10", "test-11"].map(|name| Encoder::new(&params(name)));
@@ -282,7 +297,7 @@ fn expansions_that_do_not_exist() {
     assert_eq!(small.expand(&coefficients, 3).map(|_| ()), Err(Error::Slots { slots: 1024, max: 512 }));
 }
 
-/// Finite values whose transform is not: refused, never encoded as something else.
+/// Finite values whose transform is not finite are refused, never encoded as something else.
 #[test]
 fn overflow_of_the_transform() {
     let encoder = Encoder::new(&params("test-10"));
@@ -293,7 +308,7 @@ fn overflow_of_the_transform() {
         let result = encoder.encode(&z, 3, scale);
         prop_assert!(matches!(result, Err(Error::Overflow { .. })), "accepted");
     });
-    // A scale that is no number reaches the coefficients only where no level is known yet.
+    // A scale that is not a number reaches the coefficients only where no level is known yet.
     for scale in [f64::NAN, f64::INFINITY] {
         if let Ok(coefficients) = encoder.coefficients(&[0.0, 1.0], scale) {
             assert!(matches!(encoder.expand(&coefficients, 3), Err(Error::Overflow { .. })), "scale {scale}");
@@ -301,6 +316,7 @@ fn overflow_of_the_transform() {
     }
 }
 
+/// Decoding undoes encoding up to the rounding, at N = 2^16.
 #[test]
 fn at_n16() {
     let encoder = Encoder::new(&params("n16"));
@@ -309,7 +325,8 @@ fn at_n16() {
     single[slots / 2 + 1] = Complex64::new(100.0, -100.0);
     for z in [random(&mut rng(8), slots), vec![Complex64::ONE; slots], single] {
         let found = encoder.decode(&encoder.encode(&z, 2, scale).expect("values that fit")).expect("values");
-        // Eight standard deviations of 2n roundings: 1/12 each, twice that for a real vector, which all but the first two of these are not.
+        // Eight standard deviations of 2n roundings are allowed: 1/12 each, and twice that for a
+        // real vector. Of these vectors, only the second is real.
         let limit = (8.0 * (2.0 * 2.0 * slots as f64 / 12.0).sqrt()) / scale + floor(largest(&z));
         assert!(distance(&found, &z) <= limit);
     }

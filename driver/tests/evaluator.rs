@@ -1,5 +1,6 @@
-//! Every operation: all its forms agree bit for bit, whatever `out` held and however many threads there are; levels, scales and values; what is
-//! refused, with which numbers.
+//! Tests of every operation. All its forms agree bit for bit, whatever `out` held before and
+//! however many threads there are. Levels, scales and values are right, and refusals name the
+//! numbers.
 
 mod common;
 
@@ -13,7 +14,7 @@ use hetal::{Ciphertext, Complex64, Error, Evaluator, KeyRequests, Parameters, Pa
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
-/// Keys for all kinds at the top and at level 5.
+/// Keys of all kinds for the top level and for level 5.
 static SETUP: LazyLock<Setup> = LazyLock::new(|| {
     Setup::new("test-10", 11, |params| {
         let levels = [params.max_level(), 5];
@@ -23,14 +24,15 @@ static SETUP: LazyLock<Setup> = LazyLock::new(|| {
     })
 });
 
-/// Other parameters with the same ring degree and, but for a special prime, the same primes.
+/// Returns parameters with the same ring degree and, except for one special prime, the same primes.
 fn other_parameters() -> Parameters {
     let mut literal = SETUP.params.literal().clone();
     literal.p_bits.pop();
     Parameters::new(literal).expect("a literal")
 }
 
-/// What `out` may hold: nothing; more limbs; fewer; degree 2; what belongs to other parameters; values that are no numbers' residues.
+/// Returns contents that `out` may have: nothing; more limbs; fewer; degree 2; ciphertexts of other
+/// parameters; values that are not residues of any number.
 fn garbage() -> &'static [Ciphertext] {
     static GARBAGE: LazyLock<Vec<Ciphertext>> = LazyLock::new(|| {
         let (s, mut rng) = (&*SETUP, rng(99));
@@ -52,7 +54,7 @@ fn garbage() -> &'static [Ciphertext] {
     &GARBAGE
 }
 
-/// `f` writes `wanted` into anything.
+/// Checks that `f` writes `wanted` into any of these.
 fn check_into(what: &str, wanted: &Ciphertext, f: impl Fn(&mut Ciphertext) -> hetal::Result<()>) {
     for (i, garbage) in garbage().iter().enumerate() {
         let mut out = garbage.clone();
@@ -61,19 +63,20 @@ fn check_into(what: &str, wanted: &Ciphertext, f: impl Fn(&mut Ciphertext) -> he
     }
 }
 
-/// `f` in place makes `wanted` of `a`.
+/// Checks that `f` turns `a` into `wanted` in place.
 fn check_assign(what: &str, wanted: &Ciphertext, a: &Ciphertext, f: impl Fn(&mut Ciphertext) -> hetal::Result<()>) {
     let mut out = a.clone();
     f(&mut out).unwrap_or_else(|e| panic!("{what} in place: {e}"));
     assert!(out == *wanted, "{what} in place differs");
 }
 
-/// Level, scale and degree of a result.
+/// Asserts level, scale and degree of a result.
 fn check_shape(what: &str, x: &Ciphertext, level: usize, scale: f64, degree: usize) {
     assert_eq!((x.level(), x.scale(), x.degree()), (level, scale, degree), "{what}");
 }
 
-/// All forms of all operations on operands at these levels; everything that was computed.
+/// Runs all forms of all operations on operands at these levels, checks that they agree, and
+/// returns everything that was computed.
 fn all_forms(seed: u64, levels: [usize; 2], log_slots: [u32; 2]) -> Vec<Ciphertext> {
     let (s, mut rng) = (&*SETUP, rng(seed));
     let (ev, params) = (&s.evaluator, &s.params);
@@ -227,17 +230,19 @@ fn level() -> impl Strategy<Value = usize> {
     prop_oneof![Just(0usize), Just(1), Just(5), Just(6), Just(17), Just(18), Just(29), 0usize..30]
 }
 
+/// All forms of all operations agree bit for bit, at random levels and numbers of slots.
 #[test]
 fn forms_agree() {
     proptest!(config(10), |(seed: u64, a in level(), b in level(), x in 0u32..10, y in 0u32..10)| {
-        // A product of two scales of 2^20 fits the 50 bits of level 0.
+        // A product of two scales of 2^20 fits into the 50 bits of level 0.
         all_forms(seed, [a, b], [x, y]);
     });
     all_forms(1, [29, 29], [9, 9]);
     all_forms(2, [0, 0], [9, 0]);
 }
 
-/// The results do not depend on the number of threads: operations, keys, encryption, encoding, decoding.
+/// The results of operations, keys, encryption, encoding and decoding do not depend on the number
+/// of threads.
 #[test]
 fn threads_do_not_matter() {
     let run = || {
@@ -270,8 +275,9 @@ fn threads_do_not_matter() {
     }
 }
 
-/// The bound of slots' errors: `count` fresh ciphertexts or roundings of the larger noise, at most so many standard deviations as have
-/// probability 2^−40. Here only linear operations and rescalings of values below 2.
+/// Returns a bound on the errors of slots after linear operations and rescalings of values below 2:
+/// for a fresh ciphertext or a rounding, with so many standard deviations that the probability of
+/// more is 2^−40.
 fn bound(s: &Setup, scale: f64) -> f64 {
     let largest = s.secret_slots.iter().copied().fold(0.0, f64::max);
     let n = s.params.n() as f64;
@@ -279,6 +285,7 @@ fn bound(s: &Setup, scale: f64) -> f64 {
     deviations(s.params.slots() * 64) * (fresh + (1.0 + largest) * n / 12.0).sqrt() / scale
 }
 
+/// Decrypted sums and multiples against plain ones, within the bound of the noise.
 #[test]
 fn values_of_sums_and_multiples() {
     let (s, mut rng) = (&*SETUP, rng(21));
@@ -292,7 +299,7 @@ fn values_of_sums_and_multiples() {
             let found = s.decrypt(&ev.mul_integer(&a, c).expect("mul_integer"));
             assert!(distance(&found, &wanted) <= (c.abs() as f64) * bound(s, scale) + 1e-13 * 100.0, "{c}·a");
         }
-        // a·1 + c·b at the scale of the product.
+        // a·1 + c·b, at the scale of the product.
         let factor = 2f64.powi(20);
         for c in [0.0, 1.0, -0.625, 1.0 / 3.0] {
             let mut sum = ev.mul_constant(&a, 1.0, factor).expect("mul_constant");
@@ -303,7 +310,7 @@ fn values_of_sums_and_multiples() {
             assert!(distance(&s.decrypt(&sum), &wanted) <= limit, "a + {c}·b");
             assert_eq!((sum.level(), sum.scale()), (level, scale * factor));
         }
-        // From a higher level; into degree 2.
+        // Adds from a higher level, and into degree 2.
         if level > 1 {
             let mut square = ev.drop_to_level(&ev.mul_lazy(&a, &a).expect("mul_lazy"), level - 1).expect("drop");
             ev.add_multiple(&mut square, &b, 0.5, scale).expect("add_multiple");
@@ -315,6 +322,7 @@ fn values_of_sums_and_multiples() {
     }
 }
 
+/// Sums over slots against plain sums, within the bound of the noise.
 #[test]
 fn values_of_sums_over_slots() {
     let (s, mut rng) = (&*SETUP, rng(22));
@@ -327,7 +335,7 @@ fn values_of_sums_over_slots() {
         let found = s.decrypt(&ev.sum_slots(&s.encrypt(&x, 4, scale, &mut rng), count, stride).expect("sum_slots"));
         let wanted: Vec<Complex64> =
             (0..len).map(|j| (0..count).map(|i| x[(j + i * stride as usize) % len]).sum()).collect();
-        // `count` errors of the ciphertext and fewer than `count` of the rotations in all.
+        // The ciphertext contributes `count` errors, and the rotations together fewer than `count`.
         let limit = 2.0 * count as f64 * bound(s, scale) + 1e-12;
         assert!(distance(&found, &wanted) <= limit, "{count} slots by {stride} of {len}");
     }
@@ -341,7 +349,7 @@ fn values_of_sums_over_slots() {
     }
 }
 
-/// Division of a product in one step or in two: the results differ by their roundings.
+/// A product that is divided in one step or in two: the results differ only by their roundings.
 #[test]
 fn merged_rescaling() {
     let (s, mut rng) = (&*SETUP, rng(23));
@@ -351,7 +359,8 @@ fn merged_rescaling() {
             let merged = s.evaluator.mul_rescale(&a, &a).expect("mul_rescale");
             let two = s.evaluator.rescale(&s.evaluator.mul(&a, &a).expect("mul")).expect("rescale");
             assert_eq!((merged.level(), merged.scale()), (two.level(), two.scale()));
-            // One rounding of variance (1 + |S|²)·N/12 in each, less than one more from the step before it.
+            // There is one rounding of variance (1 + |S|²)·N/12 in each, and less than one more
+            // from the earlier of the two steps.
             let limit = 2.0 * bound(s, merged.scale()) + 1e-13;
             let found = distance(&s.decrypt(&merged), &s.decrypt(&two));
             assert!(found <= limit, "level {level}: {found:e} above {limit:e}");
@@ -359,6 +368,8 @@ fn merged_rescaling() {
     }
 }
 
+/// Adjusting gives exactly the level and scale asked for and keeps the values; what is impossible
+/// is refused.
 #[test]
 fn adjusting() {
     let (s, mut rng) = (&*SETUP, rng(24));
@@ -369,7 +380,7 @@ fn adjusting() {
         let wanted = params.scale(to);
         let out = ev.adjust(&a, to, wanted).expect("adjust");
         assert_eq!((out.level(), out.scale()), (to, wanted), "exactly this scale");
-        // The constant has at least 29 bits here; half a unit of it is lost.
+        // The constant has at least 29 bits here, of which half a unit is lost.
         let factor = wanted / a.scale() * params.q(to + 1).as_f64();
         let limit = 2.0 * bound(s, wanted.min(a.scale())) + 2f64.sqrt() / factor + 1e-13;
         assert!(distance(&s.decrypt(&out), &x) <= limit, "from {from} to {to}");
@@ -386,7 +397,7 @@ fn adjusting() {
     }
 }
 
-/// A refusal: the variant, and what its message has to say. The operand stays as it was.
+/// Checks a refusal: its variant and the texts in its message. The operand must stay as it was.
 fn check_refused(
     a: &Ciphertext,
     texts: &[&str],
@@ -401,6 +412,8 @@ fn check_refused(
     assert!(operand == *a, "{text}: the operand was changed");
 }
 
+/// Every operation refuses operands that do not fit, names the numbers and leaves the operand as it
+/// was.
 #[test]
 fn refusals() {
     let (s, mut rng) = (&*SETUP, rng(31));
@@ -415,7 +428,7 @@ fn refusals() {
     check_refused(&a, &["2^40", "2^41"], mismatch, |a| ev.sub_plain_assign(a, &plain));
     check_refused(&a, &["2^40", "2^42"], mismatch, |a| ev.add_multiple(a, &b, 1.0, 2.0));
     check_refused(&a, &["2^80", "2^81"], mismatch, |a| ev.dot_lazy(&[(a, a), (a, &b)]).map(|_| ()));
-    // 2^-39 apart is not equal, 2^-41 is.
+    // Scales that are 2^-39 apart are not equal, scales that are 2^-41 apart are.
     let mut near = a.clone();
     near.set_scale(a.scale() * (1.0 + 2f64.powi(-41))).expect("a scale");
     ev.add(&a, &near).expect("equal scales");
@@ -466,7 +479,7 @@ fn refusals() {
     let overflow: fn(&Error) -> bool = |e| matches!(e, Error::Overflow { .. });
     check_refused(&low, &["2^40.0", "level 0", "2^50.0", "51.0 bits"], overflow, |a| ev.add_constant_assign(a, 1024.0));
     check_refused(&low, &["2^50.0"], overflow, |a| ev.mul_constant_assign(a, 1e15, 1.0));
-    // |c·Δ| below q/2 is accepted.
+    // A constant with |c·Δ| below q/2 is accepted.
     ev.add_constant(&low, 511.0).expect("below half the modulus");
 
     let count: fn(&Error) -> bool = |e| matches!(e, Error::Count { found: 0, wanted: 1, .. });
@@ -480,7 +493,7 @@ fn refusals() {
     check_refused(&a, &["level 30", "29"], level, |a| ev.hoist(a, 30).map(|_| ()));
 
     let missing: fn(&Error) -> bool = |e| matches!(e, Error::MissingKey { .. });
-    // 5^9 mod 2048 names the rotation by 9.
+    // The rotation by 9 has the name 5^9 mod 2048.
     let element = format!("X^{}", 5u64.pow(9) % 2048);
     check_refused(&a, &["Galois key", &element, "level 6"], missing, |a| ev.rotate_assign(a, 9));
     check_refused(&a, &["Galois key"], missing, |a| ev.rotate_hoisted(a, &[1, 9]).map(|_| ()));
@@ -495,7 +508,8 @@ fn refusals() {
     fifth.mul(&ev.drop_to_level(&a, 5).expect("drop"), &b).expect("a key");
 }
 
-/// Objects of other parameters are refused by every operation, with both hashes; also where the ring is the same.
+/// Every operation refuses objects of other parameters, with both hashes, also where the ring is
+/// the same.
 #[test]
 fn other_parameters_are_refused() {
     let (s, mut rng) = (&*SETUP, rng(41));
@@ -542,7 +556,7 @@ fn other_parameters_are_refused() {
         check("decode", s.encoder.decode(&plain).map(|_| ()));
         check("decrypt", s.secret.decrypt(&x).map(|_| ()));
         check("encrypt", s.secret.encrypt(&plain, &mut rng).map(drop));
-        // Keys of other parameters under ciphertexts of these.
+        // Here, keys of other parameters are used on ciphertexts of these.
         let keys = secret.evaluation_keys(&KeyRequests::default().relinearisation(5), &mut rng).expect("keys");
         let mixed = Evaluator::new(&s.params, std::sync::Arc::new(keys));
         check("a key", mixed.mul(&mine, &mine).map(drop));
@@ -552,8 +566,8 @@ fn other_parameters_are_refused() {
 /// An operation that writes its result into a ciphertext.
 type Into = fn(&Evaluator, &Ciphertext, &mut Ciphertext) -> hetal::Result<()>;
 
-/// What two secrets of the same parameters have made is refused by every operation that takes both, with both ids. Results have the id of their
-/// operands, whatever their memory held.
+/// Every operation that takes two objects made with two secrets of the same parameters refuses
+/// them, with both ids. Results have the id of their operands, whatever their memory held.
 #[test]
 fn other_keys_are_refused() {
     let (s, mut rng) = (&*SETUP, rng(42));
@@ -592,7 +606,7 @@ fn other_keys_are_refused() {
         refused("dot_lazy_into", ev.dot_lazy_into(&[(a, a), (b, b)], &mut out));
         refused("dot_rescale", ev.dot_rescale(&[(a, a), (a, b)]).map(drop));
     }
-    // Ciphertexts of one secret, keys of the other.
+    // The ciphertexts are of one secret and the keys of the other.
     refused("mul", ev.mul(&x, &x).map(drop));
     refused("mul_rescale", ev.mul_rescale(&x, &x).map(drop));
     refused("relinearise", ev.relinearise(&lazy).map(drop));
@@ -614,7 +628,8 @@ fn other_keys_are_refused() {
     refused("decrypt", s.secret.decrypt(&x).map(|_| ()));
     refused("decrypt", secret.decrypt(&mine).map(|_| ()));
 
-    // Without keys each is computed with on its own. No result has another id than its operands.
+    // Without keys, ciphertexts of each secret can be computed with on their own. No result has
+    // another id than its operands.
     for (c, id) in [(&x, found), (&mine, wanted)] {
         let mut results = vec![
             ev.add(c, c),
@@ -674,7 +689,8 @@ fn other_keys_are_refused() {
     }
 }
 
-/// Conjugation and rotation undo themselves, at the lowest level, a middle one and the top, for worst-case vectors.
+/// Two conjugations, and a rotation and its opposite, give back the slots: at the lowest level, a
+/// middle one and a high one, for worst-case vectors.
 #[test]
 fn automorphisms_undone() {
     let (s, mut rng) = (&*SETUP, rng(51));
@@ -696,7 +712,8 @@ fn automorphisms_undone() {
     }
 }
 
-/// At N = 2^16, level 12: all slots the same, and one large slot among zeros.
+/// Operations at N = 2^16, level 12, against plain ones: the slots are zeros but for one large
+/// value.
 #[test]
 fn at_n16() {
     let s = Setup::new("n16", 61, |params| {
@@ -719,7 +736,8 @@ fn at_n16() {
     assert!(ev.rotate(&a, slots as i64).expect("rotate") == a, "rotation by N/2");
 }
 
-/// A chain of few small primes, the smallest ring: shapes that the presets do not have.
+/// A chain of few small primes in the smallest ring, with shapes that the presets do not have,
+/// against plain operations.
 #[test]
 fn another_chain() {
     let literal = ParametersLiteral {
@@ -744,12 +762,13 @@ fn another_chain() {
         wanted = (0..8).map(|j| wanted[(j + 3) % 8] * wanted[(j + 3) % 8]).collect();
     }
     let found = encoder.decode(&secret.decrypt(&a).expect("a plaintext")).expect("values");
-    // Worst cases, not deviations: a fresh error of at most 16·42.5 and rounding errors of at most 16/2·(1 + 5); three squarings of
-    // |x| ≤ √2, √2², √2⁴ multiply the first by 2√2·4·8 and grow with the later ones; a switch adds less than its rounding.
+    // These are worst cases, not deviations. A fresh error is at most 16·42.5, and rounding errors
+    // are at most 16/2·(1 + 5). Three squarings of |x| ≤ √2, √2², √2⁴ multiply the first by
+    // 2√2·4·8; the rounding errors grow with the later ones. A switch adds less than its rounding.
     let unit = 1.0 / params.scale(3).min(params.scale(0));
     let limit = unit * (16.0 * 42.5 * 90.6 + 3.0 * 2.0 * 48.0 * 32.0);
     assert!(distance(&found, &wanted) <= limit, "{found:?} {wanted:?}");
-    // A level that this chain does not have.
+    // This chain does not have this level.
     let (s, mut rng) = (&*SETUP, common::rng(72));
     let high = s.fresh(&random(&mut rng, 8), 25, &mut rng);
     for refused in [

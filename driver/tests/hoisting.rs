@@ -1,5 +1,6 @@
-//! Hoisted rotations and double-hoisted sums with keys of any levels. Keys of several levels may have equal digits and special
-//! primes but other gadgets: the limbs of each key have to be found by its own.
+//! Tests of hoisted rotations and double-hoisted sums with keys of any levels. Keys of several
+//! levels may have equal digits and special primes but different gadgets: the limbs of each key
+//! have to be found by its own gadget.
 
 mod common;
 
@@ -20,7 +21,8 @@ fn galois(params: &Parameters, k: i64) -> KeyId {
     KeyId::Galois(GaloisElement::rotation(k, params.log_n()))
 }
 
-/// A key for each pair: a single set of requests would leave out what a key of another level can do as well.
+/// Returns a key for each pair. A single set of requests would leave out keys whose work a key of
+/// another level can do.
 fn keys_of(secret: &SecretKey, wanted: impl IntoIterator<Item = (KeyId, usize)>) -> KeySet {
     let (mut all, mut rng) = (KeySet::default(), rng(3));
     for (id, level) in wanted {
@@ -32,7 +34,8 @@ fn keys_of(secret: &SecretKey, wanted: impl IntoIterator<Item = (KeyId, usize)>)
     all
 }
 
-/// The chain of `n16-light` in a small ring: other shapes than those of the other presets.
+/// Returns the chain of `n16-light` in a small ring: its shapes are other ones than those of the
+/// other presets.
 fn light() -> Parameters {
     let mut literal = preset::by_name("n16-light").expect("a preset");
     (literal.name, literal.log_n) = ("test-light".to_owned(), 9);
@@ -40,13 +43,15 @@ fn light() -> Parameters {
     Parameters::new(literal).expect("a literal")
 }
 
-/// Levels whose keys have equal digits and special primes, at least two of them, by shape.
+/// Returns, by shape, the levels whose keys have equal digits and special primes, at least two of
+/// them.
 fn shared_shapes(params: &Parameters) -> Vec<Vec<usize>> {
     let mut all = BTreeMap::<_, Vec<usize>>::new();
     (0..=params.max_level()).for_each(|level| all.entry(params.gadget_shape(level)).or_default().push(level));
     all.into_values().filter(|levels| levels.len() > 1).collect()
 }
 
+/// Two keys of one shape for different levels rotate as well hoisted as one by one.
 #[test]
 fn two_keys_of_one_shape() {
     let s = Setup::new("test-11", 1, |_| KeyRequests::default());
@@ -61,7 +66,7 @@ fn two_keys_of_one_shape() {
     }
 }
 
-/// Of all keys that were made, those at some levels.
+/// A source of keys that finds, of all keys that were made, only those at some levels.
 struct Some<'a> {
     all: &'a KeySet,
     levels: BTreeMap<KeyId, BTreeSet<usize>>,
@@ -76,7 +81,7 @@ impl EvaluationKeys for Some<'static> {
 
 const ROTATIONS: [i64; 5] = [1, 2, -3, 17, 100];
 
-/// Hoisted rotations with keys of random levels are the single ones, bit for bit.
+/// Checks that hoisted rotations with keys of random levels are the single rotations, bit for bit.
 fn check_batches(params: &Parameters, batches: u64) {
     let mut rng = rng(11);
     let secret = SecretKey::generate(params, &mut rng).expect("a secret");
@@ -89,7 +94,7 @@ fn check_batches(params: &Parameters, batches: u64) {
     assert!(shared.len() > 1, "shapes of several levels");
     let (mut mixed, mut crossed) = (0, 0);
     for batch in 0..batches {
-        // Every other batch has keys of one shape only, at any of its levels, as a plan makes them.
+        // Every other batch has only keys of one shape, at any of its levels, as a plan makes them.
         let same = &shared[below(&mut rng, shared.len())];
         let level = if batch % 2 == 0 { same[below(&mut rng, same.len())] } else { below(&mut rng, levels.end() + 1) };
         let mut of_key = |_| {
@@ -98,7 +103,7 @@ fn check_batches(params: &Parameters, batches: u64) {
                 _ => below(rng, levels.end() + 1),
             };
             let mut chosen: BTreeSet<_> = (0..1 + below(&mut rng, 3)).map(|_| some(&mut rng)).collect();
-            // One that serves.
+            // At least one key must serve the level.
             let above: Vec<_> = same.iter().copied().filter(|&l| l >= level).collect();
             chosen.insert(if batch % 2 == 0 { above[below(&mut rng, above.len())] } else { *levels.end() });
             chosen
@@ -116,13 +121,13 @@ fn check_batches(params: &Parameters, batches: u64) {
         let z = random(&mut rng, params.slots());
         let a = encoder.encode(&z, level, params.scale(level)).expect("values that fit");
         let a = secret.encrypt(&a, &mut rng).expect("a ciphertext");
-        // In any order, some of them twice or not at all, and the identity.
+        // The rotations come in any order, some of them twice or not at all, and with the identity.
         let ks: Vec<i64> =
             (0..2 + below(&mut rng, 5)).map(|_| [&ROTATIONS[..], &[0]].concat()[below(&mut rng, 6)]).collect();
         let hoisted = ev.rotate_hoisted(&a, &ks).expect("keys");
         let single: Vec<Ciphertext> = ks.iter().map(|&k| ev.rotate(&a, k).expect("a key")).collect();
         assert!(hoisted == single, "batch {batch}: rotations by {ks:?} at level {level}, keys at {used:?}");
-        // Digits that are those of any other level, too.
+        // The digits may be those of any other level, too.
         let foreseen = level + below(&mut rng, levels.end() + 1 - level);
         let hoisted = ev.hoist(&a, foreseen).expect("a level");
         let elements: Vec<_> = ks.iter().map(|&k| GaloisElement::rotation(k, params.log_n())).collect();
@@ -132,13 +137,14 @@ fn check_batches(params: &Parameters, batches: u64) {
     assert!(mixed > batches as usize / 8 && crossed > batches as usize / 8, "{mixed} mixed, {crossed} crossed");
 }
 
+/// Hoisted rotations with keys of random levels are the single rotations, in two chains.
 #[test]
 fn batches_are_the_single_rotations() {
     check_batches(&params("test-10"), 600);
     check_batches(&light(), 600);
 }
 
-/// A setup with these keys.
+/// Returns a setup with these keys.
 fn setup_with(params: &Parameters, secret: SecretKey, keys: KeySet) -> Setup {
     let half = params.slots();
     let [mut re, mut im] =
@@ -150,7 +156,7 @@ fn setup_with(params: &Parameters, secret: SecretKey, keys: KeySet) -> Setup {
     Setup { params: params.clone(), encoder, secret, keys, evaluator, secret_slots }
 }
 
-/// Σ_k d_k ⊙ rot_k(a), one after the other, with what is known about its error; rescaled.
+/// Computes Σ_k d_k ⊙ rot_k(a) one operation after the other, rescales it, and tracks its error.
 fn single_operations(model: &mut Model<'_>, a: &Tracked, transform: &LinearTransform, scale: f64) -> Tracked {
     let (setup, level) = (model.setup, a.ct.level());
     let (ev, slots) = (&setup.evaluator, setup.params.slots());
@@ -174,9 +180,10 @@ fn single_operations(model: &mut Model<'_>, a: &Tracked, transform: &LinearTrans
     model.rescaled(ev.rescale(&sum.ct).expect("a level"), &sum)
 }
 
-/// Double-hoisted sums with keys at random levels, all of them of the shape that was planned: as the single operations, within
-/// the noise of these. A sum of single operations has all the noise of a double-hoisted one and more: a rounding for each
-/// rotation, where that of a giant step is at the scale of the product.
+/// Double-hoisted sums with keys at random levels, all of the planned shape, are the same as the
+/// single operations, within the noise of these. A sum of single operations has all the noise of a
+/// double-hoisted one and more: it has a rounding for each rotation, where that of a giant step is
+/// at the scale of the product.
 #[test]
 fn transforms_are_the_single_operations() {
     let of_test = params("test-10");
@@ -197,7 +204,8 @@ fn transforms_are_the_single_operations() {
         let others: Vec<_> = (level..=params.max_level()).filter(|&l| params.gadget_shape(l) != shape).collect();
         let planned: BTreeSet<_> = plan.requests(params).iter().map(|(id, _)| id).collect();
         let mut wanted: Vec<_> = planned.iter().map(|&id| (id, fitting[below(&mut rng, fitting.len())])).collect();
-        // Others that serve the level, but not the digits; and for the single operations, those that the transform does without.
+        // These are other keys that serve the level, but not the digits, and the keys for single
+        // operations that the transform does without.
         let mut of_any_shape: Vec<_> = planned.iter().map(|&id| (id, others[below(&mut rng, others.len())])).collect();
         of_any_shape.retain(|_| below(&mut rng, 2) == 0);
         wanted.extend(of_any_shape.iter().copied());
@@ -216,18 +224,18 @@ fn transforms_are_the_single_operations() {
         model.check(&wanted, "a transform");
         let lazy = s.evaluator.transform_lazy(&a.ct, &encoded).expect("keys");
         wanted.ct = s.evaluator.rescale(&lazy).expect("a level");
-        // Divided in two steps: another rounding, of which the bound has one for each rotation.
+        // Dividing in two steps adds another rounding; the bound has one for each rotation.
         model.check(&wanted, "a transform, rescaled later");
 
-        // Keys of other shapes alone do not serve the digits: refused, by name.
+        // Keys of other shapes alone do not serve the digits; the missing key is named.
         let without = keys_of(&secret, planned.iter().map(|&id| (id, others[others.len() - 1])));
         let found = Evaluator::new(params, Arc::new(without)).transform(&a.ct, &encoded);
         prop_assert!(matches!(found, Err(Error::MissingKey { level: l, .. }) if l == key_level), "{found:?}");
     });
 }
 
-/// What a plan keeps serves every request with the shape of its level, whatever lies between: (4 and 9 share a shape, 5 has
-/// another).
+/// Keys that a plan keeps serve every request with the shape of its level, whatever lies in
+/// between: 4 and 9 share a shape, 5 has another.
 #[test]
 fn planned_keys_have_the_shape_of_the_request() {
     let s = Setup::new("test-10", 5, |params| {
@@ -255,7 +263,7 @@ fn planned_keys_have_the_shape_of_the_request() {
     assert!(distance(&s.decrypt(&out), &transform.apply(&z)) < 1e-6);
 }
 
-/// What belongs to other parameters, or has another degree, is refused before a key is looked for.
+/// Ciphertexts of other parameters, or of another degree, are refused before a key is looked for.
 #[test]
 fn refusals() {
     let s = Setup::new("test-10", 7, |params| KeyRequests::default().rotation(params, 1, 5));

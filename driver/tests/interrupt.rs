@@ -1,4 +1,5 @@
-//! The program is asked to end, by Ctrl-C and otherwise: it does so at once, and leaves nothing behind that is in the way of the next attempt.
+//! Tests of ending the program by Ctrl-C and otherwise: it ends at once, and leaves nothing behind
+//! that obstructs the next attempt.
 
 #![cfg(unix)]
 
@@ -11,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use hetal::train::data::npy;
 
-/// "Within a second", where the machine has other things to do.
+/// "Within a second", on a machine that has other things to do.
 const AT_ONCE: Duration = Duration::from_secs(3);
 const SETTINGS: [&str; 8] = ["--preset", "test-10", "--batch", "40", "--logit-range", "16", "--weight-range", "8"];
-/// A training on plain numbers that does not end.
+/// A training on plain numbers that does not end by itself.
 const ENDLESS: [&str; 10] =
     ["train", "--plain", "--data", "unvalidated", "--preset", "test-10", "--batch", "40", "--epochs", "4000000000"];
 
@@ -25,7 +26,8 @@ fn folder(name: &str) -> PathBuf {
     path
 }
 
-/// Three classes that say little, so that plain training stops early where it can.
+/// Writes data of three classes that features hardly tell apart, so that plain training stops early
+/// where it can.
 fn write_data(folder: &Path, parts: &[(&str, usize)]) {
     fs::create_dir_all(folder).expect("a folder");
     for &(part, rows) in parts {
@@ -53,7 +55,8 @@ fn signal(child: &Child, name: &str) {
     assert!(done.success(), "{name}: the process is not there any more");
 }
 
-/// Waits for the end, which must come soon: the exit status, and standard error without the warning of parameters for tests.
+/// Waits for the end, which must come soon. Returns the exit status, and standard error without the
+/// warning about test parameters.
 fn ends(mut child: Child) -> (i32, String) {
     let begun = Instant::now();
     while child.try_wait().expect("a child").is_none() {
@@ -78,13 +81,13 @@ fn wait_for(child: &mut Child, what: impl Fn() -> bool) {
     }
 }
 
-/// The names in a folder, none if there is no folder.
+/// Returns the names in a folder, and none if there is no folder.
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("text")).collect()
 }
 
-/// All files below a folder that are not finished.
+/// Returns all files below a folder that are not finished.
 fn unfinished(folder: &Path) -> Vec<String> {
     let below = names(folder).into_iter().flat_map(|name| {
         let path = folder.join(&name);
@@ -93,7 +96,8 @@ fn unfinished(folder: &Path) -> Vec<String> {
     below.filter(|name| name.starts_with('.')).collect()
 }
 
-/// While a key is made, and while rows are encrypted.
+/// Interrupted while keys are made or rows are encrypted, the program leaves an empty folder, and
+/// can be run again.
 #[test]
 fn folders_that_are_being_made() {
     let root = folder("interrupt-folders");
@@ -111,7 +115,7 @@ fn folders_that_are_being_made() {
     }
 }
 
-/// Commands that compute or wait for long.
+/// Commands that compute or wait for long end at once.
 #[test]
 fn long_commands() {
     let root = folder("interrupt-long");
@@ -142,7 +146,7 @@ fn long_commands() {
         assert_eq!(unfinished(&root), Vec::<String>::new(), "{arguments:?}");
     }
     assert_eq!(names(&root.join("rehearsed")), Vec::<String>::new());
-    // Who ignores the end of a terminal goes on.
+    // A process that ignores the end of its terminal goes on.
     let script = ["-c", "trap '' HUP; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_hetal")];
     let mut ignoring = Command::new("sh");
     ignoring.current_dir(&root).args(script).args(ENDLESS).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -155,7 +159,8 @@ fn long_commands() {
     assert_eq!(ends(child).0, 130);
 }
 
-/// A training begins at once, however many epochs it may have; it ends after a step, or with a second request.
+/// A training begins at once, however many epochs it may have. It ends after a step, or at once
+/// with a second request.
 #[test]
 fn trainings() {
     let root = folder("interrupt-training");
@@ -180,7 +185,7 @@ fn trainings() {
     assert!(error.contains("continue with --resume"), "{error}");
     assert_eq!(unfinished(&root), Vec::<String>::new());
     succeeds(&root, &[&base[..], &["--resume", "--epochs", "1"]].concat());
-    // Without a validation it is always in a step.
+    // Without a validation, it is always in a step.
     let base = ["train", "--keys", "keys", "--data", "unvalidated", "--encrypted", "encrypted-unvalidated", "--run"];
     let twice = [&base[..], &["twice"], &many].concat();
     let mut child = command(&root, &twice).spawn().expect("starts");
@@ -196,7 +201,7 @@ fn trainings() {
     assert!(code == 130 && error.ends_with("hetal: interrupted\n"), "{code} {error}");
     assert_eq!(unfinished(&root), Vec::<String>::new());
     succeeds(&root, &[&base[..], &["twice", "--resume", "--epochs", "1"]].concat());
-    // Before its first step a training leaves nothing that is in the way.
+    // Interrupted before its first step, a training leaves nothing that obstructs the next one.
     let early = [&base[..], &["early", "--epochs", "1"]].concat();
     let mut child = command(&root, &early).spawn().expect("starts");
     wait_for(&mut child, || root.join("early").exists());

@@ -1,4 +1,5 @@
-//! Files that a user or a server names: what is not a file, what is too long, what does not fit the disk.
+//! Tests of files that a user or a server names: some are not regular files, some are too long,
+//! some do not fit the disk.
 #![cfg(unix)]
 
 use std::fs;
@@ -10,7 +11,7 @@ use hetal::Error;
 use hetal::base::files::{Access, open_regular, read_bounded, write_atomically, write_sized};
 use hetal::train::data::dataset::{Dataset, Features};
 
-/// A directory that goes away.
+/// A directory that is removed on drop.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -28,11 +29,13 @@ impl Drop for Directory {
     }
 }
 
-/// A pipe to which nobody writes: opening it would wait for ever.
+/// Makes a pipe to which nobody writes: opening it would block for ever.
 fn pipe(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().expect("mkfifo").success());
 }
 
+/// A file is read up to a bound on its length; pipes, devices and folders are refused by their
+/// kind.
 #[test]
 fn bounded_reading() {
     let directory = Directory::new("bounded");
@@ -41,7 +44,7 @@ fn bounded_reading() {
     assert_eq!(read_bounded(&file, 10).expect("fits"), [7; 10]);
     let error = read_bounded(&file, 9).expect_err("too long").to_string();
     assert!(["file: bytes 10", "at most 9"].iter().all(|part| error.contains(part)), "{error}");
-    // A sparse file takes no room, but its length is that of memory.
+    // A sparse file takes no room on the disk, but would take its length in memory.
     fs::File::create(&file).and_then(|file| file.set_len(1 << 40)).expect("writable");
     let error = read_bounded(&file, 1 << 20).expect_err("too long").to_string();
     assert!(["1099511627776", "1048576"].iter().all(|part| error.contains(part)), "{error}");
@@ -53,14 +56,15 @@ fn bounded_reading() {
             assert!(error.contains(&path.display().to_string()) && error.contains(kind), "{error}");
         }
     }
-    // Some files do not say how long they are.
+    // Some files do not report their length.
     let version = read_bounded(Path::new("/proc/version"), 1 << 16);
     assert!(!cfg!(target_os = "linux") || !version.expect("text").is_empty());
     let missing = read_bounded(&directory.0.join("missing"), 1).expect_err("missing");
     assert!(matches!(missing, Error::Io { kind: std::io::ErrorKind::NotFound, .. }), "{missing}");
 }
 
-/// Arrays that are none: in folders nothing but files is read, and of others their first bytes tell.
+/// Pipes and devices are refused in the place of arrays: in folders only regular files are read,
+/// and other paths are checked by their first bytes.
 #[test]
 fn devices_and_pipes_are_no_data() {
     let directory = Directory::new("devices");
@@ -82,7 +86,8 @@ fn devices_and_pipes_are_no_data() {
     assert!(Features::read(&directory.0).is_err());
 }
 
-/// What a name may do to a terminal stays out of errors; letters of any language stay in.
+/// Control characters in names do not reach a terminal through errors, while letters of any
+/// language are kept.
 #[test]
 fn errors_are_printable() {
     let directory = Directory::new("printable");
@@ -100,19 +105,20 @@ fn errors_are_printable() {
         let error = error.expect_err("not an array").to_string();
         assert!(error.contains(wanted) && !error.contains(char::is_control), "{error:?}");
     }
-    // A key, a value and a string of JSON.
+    // The same for a key, a value and a string of JSON.
     fs::write(directory.0.join("meta.json"), r#"{"step": "\u001b[31m"}"#).expect("writable");
     let error = Dataset::read(&directory.0).expect_err("no step").to_string();
     assert!(error.contains("meta.json: step \"\\u001b[31m\"") && !error.contains('\u{1b}'), "{error:?}");
 }
 
-/// Zeros, as many as wanted, in pieces.
+/// Writes as many zeros as wanted, in pieces.
 fn zeros(file: &mut fs::File, bytes: usize) -> hetal::Result<()> {
     let written = (0..bytes / 512).try_for_each(|_| file.write_all(&[0; 512]));
     written.map_err(|error| Error::Io { context: "zeros".into(), kind: error.kind(), message: error.to_string() })
 }
 
-/// A file system of a few pages if this process may mount one, and everywhere a limit on the size of files.
+/// Errors of files that do not fit: in a file system of a few pages, if this process may mount one,
+/// and everywhere under a limit on the size of files.
 #[test]
 fn what_does_not_fit() {
     const LIMITED: &str = "HETAL_TEST_LIMITED";
@@ -125,7 +131,7 @@ fn what_does_not_fit() {
         assert!(matches!(error, Error::Io { kind: std::io::ErrorKind::FileTooLarge, .. }), "{error}");
         let text = error.to_string();
         assert!(text.starts_with(&format!("writing {}: ", path.display())), "{text}");
-        // Eight units, of 512 bytes or of 1024: shells differ.
+        // The limit is eight units, of 512 bytes or of 1024: shells differ.
         let ends = |text: &str, needed: &str| {
             [4096, 8192]
                 .iter()
@@ -139,7 +145,7 @@ fn what_does_not_fit() {
     }
     write_sized(&path, Access::Shared, SIZE as u64, |file| zeros(file, SIZE)).expect("fits");
     fs::remove_file(&path).expect("removes");
-    // More than any disk has room for, told before anything is done.
+    // No disk has so much room, which is noticed before anything is done.
     let error =
         write_sized(&path, Access::Shared, u64::MAX, |_| panic!("too early")).expect_err("too large").to_string();
     let parts = [path.to_str().expect("text"), "it needs 18446744073709551615 bytes", "are free"];
@@ -169,7 +175,8 @@ fn what_does_not_fit() {
     }
 }
 
-/// What a killed process left is removed when the same file is written again; what another one is writing is not.
+/// A temporary file that a killed process left is removed when the same file is written again. One
+/// that another process is writing is not.
 #[test]
 fn files_that_were_left() {
     let directory = Directory::new("left");

@@ -1,4 +1,4 @@
-//! Requests for keys, the keys made for them, and where they are found.
+//! Tests of requests for keys, of the keys made for them, and of finding them.
 
 mod common;
 
@@ -17,6 +17,7 @@ fn rotation(params: &Parameters, k: i64) -> KeyId {
     KeyId::Galois(GaloisElement::rotation(k, params.log_n()))
 }
 
+/// Requests for rotations by the same amount modulo N/2 are one request, and the identity is none.
 #[test]
 fn requests_name_elements_once() {
     let params = params("test-10");
@@ -38,7 +39,8 @@ fn requests_name_elements_once() {
     assert_eq!(names, ["relinearisation key", "conjugation key", "Galois key for X^5"]);
 }
 
-/// The plan: for every kind and shape the highest level asked for; so every request is served by a key of its own shape.
+/// A plan has, for every kind and shape, the highest level asked for, so that every request is
+/// served by a key of its own shape.
 #[test]
 fn plans_merge_equal_shapes() {
     let params = params("test-10");
@@ -66,18 +68,21 @@ fn plans_merge_equal_shapes() {
     let secret = SecretKey::generate(&params, &mut rng(1)).expect("a secret");
     assert_eq!(secret.evaluation_keys(&requests, &mut rng(1)).map(|_| ()), Err(error));
     assert_eq!(KeyRequests::default().plan(&params), Ok(vec![]));
-    // A rotation of another ring.
+    // This is a rotation of another ring.
     let foreign = KeyRequests::default().rotation(&common::params("test-11"), 1, 3);
     let text = foreign.plan(&params).unwrap_err().to_string();
     assert_eq!(text, "key request: ring degree 2^11: must be of the ring of degree 2^10");
     assert!(secret.evaluation_keys(&foreign, &mut rng(1)).is_err());
 }
 
-/// Words of a limb of a key: 11 for 16 residues of up to 42 bits, 13 for larger ones; then 17 cache lines.
+/// Returns the words of a limb of a key: 11 for 16 residues of up to 42 bits, 13 for larger ones,
+/// and 17 cache lines besides.
 fn packed_limb(params: &Parameters, bits: u32) -> usize {
     params.n() / 16 * if bits <= 42 { 11 } else { 13 } + 136
 }
 
+/// Keys are made in the order of the plan, take the memory computed by hand, and are found for
+/// every level that they serve.
 #[test]
 fn keys_as_requested() {
     let (params, mut rng) = (params("test-10"), rng(2));
@@ -93,7 +98,8 @@ fn keys_as_requested() {
     for key in keys.iter() {
         let shape = params.gadget_shape(key.level());
         assert_eq!((key.gadget().alpha(), key.gadget().special()), (shape.alpha, shape.special));
-        // Two parts of (limbs + special primes) limbs for each digit; the permutation of a Galois key has 4 bytes a slot.
+        // There are two parts of (limbs + special primes) limbs for each digit. The permutation of
+        // a Galois key takes 4 bytes per slot.
         let digits = (key.level() + 1).div_ceil(shape.alpha);
         assert_eq!(key.gadget().qp().len(), key.level() + 1 + shape.special);
         let numbers =
@@ -101,7 +107,7 @@ fn keys_as_requested() {
         let permutation = if key.id() == KeyId::Relinearisation { 0 } else { 4 * params.n() };
         assert_eq!(key.memory_bytes(), 8 * numbers + permutation, "level {}", key.level());
     }
-    // The smallest that serves a level, for every level; nothing above the highest.
+    // For every level, the smallest key that serves it is found, and none above the highest.
     for id in [KeyId::Relinearisation, rotation(&params, -3)] {
         let levels: BTreeSet<_> = plan.iter().filter(|(other, _)| *other == id).map(|&(_, level)| level).collect();
         for level in 0..40 {
@@ -121,11 +127,14 @@ fn keys_as_requested() {
     assert_eq!((KeySet::default().iter().len(), KeySet::default().memory_bytes()), (0, 0));
 }
 
+/// Secrets have the distribution of their parameters, print nothing of themselves, and other
+/// coefficients are refused.
 #[test]
 fn secrets() {
     let (params, mut rng) = (params("test-13"), rng(3));
     let secret = SecretKey::generate(&params, &mut rng).expect("a secret");
-    // Each value has probability 1/3: N/3 of them, with a standard deviation of √(2N/9), of which 8 are allowed.
+    // Each value has probability 1/3: it occurs N/3 times, with a standard deviation of √(2N/9), of
+    // which 8 are allowed.
     for value in [-1, 0, 1] {
         let count = secret.coefficients().iter().filter(|&&c| c == value).count() as f64;
         let n = params.n() as f64;
@@ -167,7 +176,8 @@ fn secrets() {
     assert_ne!(random(&mut a, 4), random(&mut b, 4), "two generators with one seed");
 }
 
-/// What a secret makes has its id, which is another one for every secret and after the secret in the random stream.
+/// Everything made with a secret has its id. Each secret has another id, which comes after the
+/// secret in the random stream.
 #[test]
 fn generations() {
     let (params, mut rng) = (params("test-10"), rng(5));
@@ -191,7 +201,7 @@ fn generations() {
     assert_eq!(seeded.expand(&params).expect("a ciphertext").key_generation(), id);
     assert_eq!(public.encrypt(&params, &plain, &mut rng).expect("a ciphertext").key_generation(), id);
 
-    // A set of keys takes no other ones, and stays as it was.
+    // A set of keys refuses other keys, and stays as it was.
     let theirs = b.evaluation_keys(&KeyRequests::default().relinearisation(3), &mut rng).expect("keys");
     let (mut all, key) = (keys.clone(), theirs.iter().next().expect("a key"));
     let error = all.insert(key.clone()).expect_err("other keys");
@@ -206,6 +216,7 @@ fn generations() {
     assert_eq!((all.iter().len(), all.key_generation()), (keys.iter().len(), Some(id)));
 }
 
+/// Ids are written and read as 32 hexadecimal digits; other texts are refused.
 #[test]
 fn generations_as_text() {
     let id = KeyGeneration([0, 1, 0x2f, 0xa0, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 0xff]);
@@ -225,7 +236,8 @@ fn generations_as_text() {
     serde_json::from_str::<KeyGeneration>("7").expect_err("no id");
 }
 
-/// Secrets that chance does not give: all zeros, too few or too many of one value, another weight. What chance gives once in 10^20 times is taken.
+/// Secrets that chance does not give are refused: all zeros, too few or too many of one value,
+/// another weight. A secret that chance gives once in 10^20 times is accepted.
 #[test]
 fn implausible_secrets() {
     let id = KeyGeneration([1; 16]);
@@ -234,7 +246,7 @@ fn implausible_secrets() {
         SecretKey::from_coefficients(params, Zeroizing::new(values.collect()), id).map(|_| ())
     };
     let params = params("test-10");
-    // 10·√(2·1024/9) = 150.8: the third of 1024, 341.3, and from 191 to 492.
+    // 10·√(2·1024/9) = 150.8 around a third of 1024, 341.3: from 191 to 492.
     let error = Error::ImplausibleSecret { wanted: "about 341 coefficients each of -1, 0 and 1".to_owned() };
     for ok in [[341, 342, 341], [492, 191, 341], [191, 341, 492], [341, 492, 191], [492, 341, 191]] {
         assert_eq!(of(&params, ok), Ok(()), "{ok:?}");
@@ -272,18 +284,19 @@ fn implausible_secrets() {
             "{counts:?}"
         );
     }
-    // So few that chance may give any but none.
+    // There are so few coefficients that chance may give anything but all zeros.
     let small = Parameters::new(literal(4, SecretDistribution::Ternary)).expect("a literal");
     assert_eq!(of(&small, [16, 0, 0]), Ok(()));
     assert_eq!(of(&small, [0, 15, 1]), Ok(()));
     assert!(matches!(of(&small, [0, 16, 0]), Err(Error::ImplausibleSecret { .. })));
-    // Without an id nothing that it makes could be told from what others make.
+    // Without an id, nothing that it makes could be told from what other secrets make.
     let secret = SecretKey::generate(&params, &mut rng(6)).expect("a secret");
     let copy = Zeroizing::new(secret.coefficients().to_vec());
     let error = SecretKey::from_coefficients(&params, copy, KeyGeneration::NONE).expect_err("no id");
     assert_eq!(error.to_string(), format!("secret key: key generation {}: must be a random id, not 0", "0".repeat(32)));
 }
 
+/// The memory of keys at N = 2^16, made and computed by hand.
 #[test]
 fn at_n16() {
     let (params, mut rng) = (params("n16"), rng(4));
@@ -291,7 +304,7 @@ fn at_n16() {
     let keys = SecretKey::generate(&params, &mut rng).expect("a secret");
     let keys = keys.evaluation_keys(&requests, &mut rng).expect("keys");
     assert_eq!(keys.memory_bytes(), requests.memory_bytes(&params).expect("levels that exist"));
-    // A key of the top level, which is not made here: 2·(30 + k) limbs for each digit.
+    // The size of a key of the top level, which is not made here: 2·(30 + k) limbs for each digit.
     let top = KeyRequests::default().relinearisation(29).memory_bytes(&params).expect("a level");
     let shape = params.gadget_shape(29);
     let limbs = 17 * packed_limb(&params, 40) + (13 + shape.special) * packed_limb(&params, 50);

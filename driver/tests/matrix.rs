@@ -1,4 +1,5 @@
-//! Matrix products: exact slot by slot against plain linear algebra, encrypted, and counted.
+//! Tests of matrix products: exact slot by slot against plain linear algebra, encrypted, and
+//! counted.
 
 mod common;
 
@@ -12,15 +13,18 @@ use hetal::{Complex64, Error};
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 
-/// Slots of N = 2^16.
+/// The slots of N = 2^16.
 const SLOTS: usize = 1 << 15;
-/// Sums of up to 2^9 products of numbers below 1, in double precision.
+/// The error of sums of up to 2^9 products of numbers below 1, in double precision.
 const EXACT: f64 = 1e-11;
-/// A rotation or a rounding at N = 2^11 and a scale of 2^40 leaves an error near 2^−30 in a slot; folds over up to 2^7 slots and sums over
-/// classes multiply that by less than 2^5. Four times what the worst of these products, with their seeds, has been seen to leave.
+/// The error allowed in an encrypted product at N = 2^11 or less: four times the largest that these
+/// products, with their seeds, have been seen to leave. A rotation or a rounding at N = 2^11 and a
+/// scale of 2^40 leaves an error near 2^−30 in a slot. Folds over up to 2^7 slots and sums over
+/// classes multiply it by less than 2^5.
 const ENCRYPTED: f64 = 1.0 / (1u64 << 23) as f64;
 
-/// The same at N = 2^16: roundings are larger by 2^5, half of it from the secret, and folds go over up to 2^9 slots.
+/// The same at N = 2^16: roundings are larger by 2^5, half of it from the secret, and folds go over
+/// up to 2^9 slots.
 const AT_N16: f64 = 1.0 / (1u64 << 15) as f64;
 
 fn matrix(shape: Shape, rng: &mut ChaCha20Rng) -> Vec<f64> {
@@ -31,16 +35,17 @@ fn transposed(shape: Shape, a: &[f64]) -> Vec<f64> {
     (0..shape.len()).map(|at| a[at % shape.rows * shape.cols + at / shape.rows]).collect()
 }
 
-/// A·Bᵀ of matrices with `inner` columns.
+/// Returns A·Bᵀ of matrices with `inner` columns.
 fn multiplied(a: &[f64], b: &[f64], inner: usize) -> Vec<f64> {
     let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum();
     a.chunks(inner).flat_map(|x| b.chunks(inner).map(move |y| dot(x, y))).collect()
 }
 
-/// The result of a product of two matrices that have the shapes of its packings.
+/// Returns the result, in plain linear algebra, of a product of two matrices that have the shapes
+/// of its packings.
 fn expected(product: &impl Product, a: &[f64], b: &[f64]) -> Vec<f64> {
     let [left, right, result] = product.packings().map(|packing| packing.shape());
-    // Shapes do not tell them apart where rows, features and classes are as many.
+    // Shapes cannot tell the products apart where rows, features and classes are equal in number.
     if matches!(product.name(), "DiagABT" | "skewed ABT" | "ColMajor" | "Jin ABT") {
         assert_eq!((result, left.cols), (Shape::new(left.rows, right.rows), right.cols));
         return multiplied(a, b, left.cols);
@@ -61,7 +66,8 @@ fn assert_near(what: &str, found: &[f64], wanted: &[f64], bound: f64) {
     }
 }
 
-/// The plain backend gives in every slot what packing the true result gives; operations are those of the formulas and of the plan.
+/// Checks that the plain backend gives in every slot what packing the true result gives, and that
+/// its operations are those of the formulas and of the plan.
 fn check_plain(product: &impl Product, levels: [usize; 2], rng: &mut ChaCha20Rng) {
     let [left, right, result] = product.packings();
     let slots = left.unit().len();
@@ -87,7 +93,8 @@ fn check_plain(product: &impl Product, levels: [usize; 2], rng: &mut ChaCha20Rng
     assert_eq!(plan.record.counts, product.counts(levels), "{} {left:?}", product.name());
 }
 
-/// (constants, products, rotations) by formula, which have to be those of a run without ciphertexts.
+/// Returns (constants, products, rotations) by formula, after checking them against a run without
+/// ciphertexts.
 fn counted(product: &impl Product, levels: [usize; 2]) -> (u64, u64, u64) {
     let slots = product.packings()[0].unit().len();
     let counts = product.counts(levels);
@@ -95,7 +102,7 @@ fn counted(product: &impl Product, levels: [usize; 2]) -> (u64, u64, u64) {
     (counts.constants, counts.products, counts.rotations)
 }
 
-/// The corrected Table 7 of HETAL.
+/// The counts are those of the corrected Table 7 of HETAL (the paper).
 #[test]
 fn counts_are_those_of_the_table() {
     type Row = (u64, u64, u64);
@@ -151,7 +158,8 @@ fn counts_are_those_of_the_table() {
     }
 }
 
-/// Key-switches of both products with the best unit block, against 330, 1278, 2530 and 5234 of HETAL's with one relinearisation a sum.
+/// The skewed products with the best unit block take few key-switches. HETAL's products with one
+/// relinearisation per sum take 330, 1278, 2530 and 5234.
 #[test]
 fn skewed_products_switch_few_keys() {
     let shapes = [
@@ -175,6 +183,7 @@ fn skewed_products_switch_few_keys() {
     }
 }
 
+/// The levels that each product takes.
 #[test]
 fn depths() {
     fn depth(product: &impl Product, levels: [usize; 2]) -> usize {
@@ -192,7 +201,8 @@ fn depths() {
     assert_eq!(depth(&JinAtb::new(dims, 512).expect("a product"), [6, 6]), 1);
 }
 
-/// One row, one column, one class; as many rows as a block and one more; blocks as narrow and as low as the classes allow.
+/// Plain products of ragged shapes: one row, one column, one class; as many rows as a block and one
+/// more; blocks as narrow and as low as the classes allow.
 #[test]
 fn corners() {
     let mut rng = rng(1);
@@ -213,7 +223,7 @@ fn corners() {
     }
 }
 
-/// A shape of features and classes, and a unit block that the period fits.
+/// Returns a random shape of features and classes, and a unit block that the period fits.
 fn problem(seed: u64, log_slots: u32) -> (Dimensions, Shape) {
     let mut rng = rng(seed);
     let classes = 1 + below(&mut rng, 9);
@@ -228,6 +238,7 @@ fn problem(seed: u64, log_slots: u32) -> (Dimensions, Shape) {
 proptest! {
     #![proptest_config(config(64))]
 
+    /// The products of random shapes, on plain slots, against plain linear algebra.
     #[test]
     fn plain_products_are_exact(seed: u64) {
         let (dims, unit) = problem(seed, 9);
@@ -240,6 +251,7 @@ proptest! {
         check_plain(&SkewAtb::new(dims, unit).expect("a product"), [5, 5], &mut rng);
     }
 
+    /// The same for the rival products.
     #[test]
     fn plain_rivals_are_exact(seed: u64) {
         let (dims, unit) = problem(seed, 8);
@@ -251,6 +263,7 @@ proptest! {
         check_plain(&JinAtb::new(few, 32).expect("a product"), [1, 1], &mut rng);
     }
 
+    /// Unpacking gives back the packed entries in every layout.
     #[test]
     fn packing_and_back(seed: u64) {
         let (dims, unit) = problem(seed, 9);
@@ -273,7 +286,8 @@ proptest! {
     }
 }
 
-/// Encrypted, with exactly the keys of the plan; operations are those of the plan.
+/// Checks an encrypted product, with exactly the keys of the plan, against plain linear algebra;
+/// its operations must be those of the plan.
 fn check_encrypted(preset: &str, product: &impl Product, levels: [usize; 2], seed: u64) {
     let bound = if preset == "n16" { AT_N16 } else { ENCRYPTED };
     let mut rng = rng(seed);
@@ -302,7 +316,7 @@ fn check_encrypted(preset: &str, product: &impl Product, levels: [usize; 2], see
         let nominal = setup.params.scale(plan.level);
         assert!((block.scale() / nominal - 1.0).abs() < 1e-9, "{}: a scale that is not nominal", product.name());
     }
-    // Every slot, also those that are to be zero or to repeat others.
+    // Every slot is compared, also those that are to be zero or to repeat others.
     let wanted = result.pack(&expected(product, &a, &b)).expect("entries");
     let found = product_blocks.decrypt(&setup.encoder, &setup.secret).expect("decrypts");
     let error = found.blocks().iter().zip(wanted.blocks()).map(|(x, y)| distance(x, y)).fold(0.0, f64::max);
@@ -310,6 +324,7 @@ fn check_encrypted(preset: &str, product: &impl Product, levels: [usize; 2], see
     assert!(error <= bound, "{}: off by 2^{:.2}", product.name(), error.log2());
 }
 
+/// The diagonal and the skewed products on ciphertexts, against plain linear algebra.
 #[test]
 fn encrypted_products() {
     let (dims, unit) = (Dimensions::new(20, 50, 3), Shape::new(16, 32));
@@ -325,6 +340,7 @@ fn encrypted_products() {
     check_encrypted("test-11", &SkewAtb::new(dims, unit).expect("a product"), [3, 2], 9);
 }
 
+/// The rival products on ciphertexts, against plain linear algebra.
 #[test]
 fn encrypted_rivals() {
     let (dims, unit) = (Dimensions::new(20, 40, 3), Shape::new(16, 32));
@@ -335,7 +351,8 @@ fn encrypted_rivals() {
     check_encrypted("test-10", &JinAtb::new(dims, 512).expect("a product"), [2, 2], 4);
 }
 
-/// Once each at N = 2^16, with ragged shapes: rows over one and features over several blocks, classes that are no power of two.
+/// All products once at N = 2^16, with ragged shapes: rows over one and features over several
+/// blocks, and a number of classes that is not a power of two.
 #[test]
 fn at_n16() {
     let dims = Dimensions::new(300, 150, 3);
@@ -382,6 +399,7 @@ fn primitives() {
     assert_eq!(slots.record().counts, wanted);
 }
 
+/// Shapes, levels, layouts and sizes that do not fit are refused, and the error names the limit.
 #[test]
 fn refusals() {
     let (dims, unit) = (Dimensions::new(20, 40, 3), Shape::new(16, 32));
@@ -408,7 +426,7 @@ fn refusals() {
         Packing::new(Shape::new(2, 1), Shape::new(3, 4), Layout::Blocks),
         Err(Error::PowerOfTwo { what: "rows of a unit block", value: 3 })
     );
-    // Numbers of entries and slots that overflow.
+    // These numbers of entries and slots overflow.
     let huge = 1 << 40;
     for (shape, unit) in [(Shape::new(huge, huge), unit), (Shape::new(1, 1), Shape::new(huge, huge))] {
         assert!(matches!(Packing::new(shape, unit, Layout::Blocks), Err(Error::Range { .. })));

@@ -1,4 +1,4 @@
-//! Parameters: what is refused and how, the choice of primes and scales, hashes, the shapes of keys.
+//! Tests of parameters: refusals, the choice of primes and scales, hashes, and the shapes of keys.
 
 mod common;
 
@@ -24,6 +24,7 @@ fn with(change: impl FnOnce(&mut ParametersLiteral)) -> ParametersLiteral {
     literal
 }
 
+/// Literals that are not possible are refused, and the error has the value and the bound.
 #[test]
 fn refusals_name_the_value() {
     let cases: Vec<(ParametersLiteral, &[&str])> = vec![
@@ -67,12 +68,14 @@ fn refusals_name_the_value() {
     assert!(error.to_string().contains("\"test-12\"") && error.to_string().contains("n16-light"), "{error}");
 }
 
-/// Q·P just below the bound is accepted, one bit more in one prime is not: over every degree that has an entry and takes primes.
+/// A product Q·P just below the security bound is accepted, and one bit more in one prime is not:
+/// for the degrees 2^12 to 2^14, which have an entry and take primes.
 #[test]
 fn the_security_bound() {
     for log_n in 12..=14 {
         let bound = max_log_qp(log_n).expect("an entry");
-        // Primes near 2^b have b bits to within 2^-10: sizes that add up to the bound less 1 are below it, and to the bound plus 1 above.
+        // Primes near 2^b have b bits to within 2^-10. Hence sizes that add up to the bound less 1
+        // are below it, and to the bound plus 1 above.
         let sizes = |sum: u32| {
             let count = sum.div_ceil(50);
             (0..count).map(|i| sum / count + u32::from(i < sum % count)).collect::<Vec<_>>()
@@ -106,7 +109,8 @@ fn the_security_bound() {
     assert!(matches!(Parameters::new(small), Err(Error::Insecure { bound: 0, .. })));
 }
 
-/// The primes of a literal: distinct, prime, 1 modulo 2N; each q_l that no other candidate is nearer to its target; special primes first.
+/// Checks the primes of a literal: they are distinct, prime and 1 modulo 2N, special primes are
+/// taken first, and for no q_l a free candidate is nearer to the target.
 fn check_chain(params: &Parameters) {
     let (literal, top) = (params.literal(), params.max_level());
     let primes: Vec<u64> = params.qp().moduli().iter().map(|q| q.value()).collect();
@@ -117,7 +121,7 @@ fn check_chain(params: &Parameters) {
         assert!(!primes[..i].contains(&q), "{q} occurs twice");
     }
     let bits: Vec<u32> = literal.q_bits.iter().chain(&literal.p_bits).copied().collect();
-    // The order in which they were taken: special ones, then from the top, q_0 last.
+    // They were taken in this order: special ones, then from the top, q_0 last.
     let order: Vec<usize> = (top + 1..primes.len()).chain((1..=top).rev()).chain([0]).collect();
     let mut taken = Vec::new();
     for i in order {
@@ -135,8 +139,9 @@ fn check_chain(params: &Parameters) {
         if i > top || i == 0 {
             continue;
         }
-        // Primes that are 1 modulo 2N lie N·ln(2^b) apart on average; at most all the others are taken, on either side, and a gap is rarely above
-        // three times the mean where there are this many. None is above 2^50: there the deviation doubles with every level of a run.
+        // Primes that are 1 modulo 2N lie N·ln(2^b) apart on average. At most all the others are
+        // taken, on either side, and where there are this many, a gap is rarely above three times
+        // the mean. No prime is above 2^50: there the deviation doubles with every level of a run.
         let gap = f64::from(bits[i]) * std::f64::consts::LN_2 * params.n() as f64;
         let run = (i + 1..=top).take_while(|&l| bits[l] == bits[i]).count() as f64;
         let doubled = if bits[i] == 50 { run.exp2() } else { 1.0 };
@@ -153,6 +158,7 @@ fn check_chain(params: &Parameters) {
     }
 }
 
+/// The primes and scales of the presets and of other chains, by their definition.
 #[test]
 fn primes_and_scales() {
     for name in preset::NAMES {
@@ -165,9 +171,11 @@ fn primes_and_scales() {
     check_chain(&Parameters::new(literal(13, &[45, 45, 45, 30, 30], &[45, 46])).expect("a literal"));
 }
 
+/// The numbers of bits, levels and primes of the presets.
 #[test]
 fn sizes_of_the_presets() {
-    // Sums of the sizes; primes deviate from the powers of two by less than 2^-14 each at N = 2^16.
+    // These are the sums of the sizes. Primes deviate from the powers of two by less than 2^-14
+    // each at N = 2^16.
     for (name, log_n, q, p) in [("n16", 16, 50 + 17 * 40 + 12 * 50, 400), ("test-10", 10, 50 + 17 * 40 + 12 * 50, 400)]
     {
         let params = params(name);
@@ -186,9 +194,11 @@ fn sizes_of_the_presets() {
     assert_eq!((light.q_bits.len(), light.p_bits.len()), (27, 10));
 }
 
+/// Hashes of the presets never change, and literals that differ in more than the name differ in
+/// their hash.
 #[test]
 fn hashes() {
-    // Stored objects name parameters by these: they must never change.
+    // Stored objects name their parameters by these hashes, so that they must never change.
     for (name, wanted) in HASHES {
         assert_eq!(params(name).hash().to_string(), wanted, "{name}");
     }
@@ -203,7 +213,7 @@ fn hashes() {
         with(|l| l.p_bits = vec![50]),
         with(|l| l.p_bits = vec![50, 49]),
         with(|l| l.p_bits = vec![50, 50, 50]),
-        // The same primes, cut differently into ciphertext and special ones.
+        // The same primes, divided differently into ciphertext and special ones.
         with(|l| (l.q_bits, l.p_bits) = (vec![50, 40, 40, 50], vec![50])),
         with(|l| l.secret = SecretDistribution::FixedWeight(1)),
         with(|l| l.secret = SecretDistribution::FixedWeight(64)),
@@ -218,15 +228,15 @@ fn hashes() {
     assert_eq!(hashes.len(), count, "two literals with one hash");
 }
 
-/// Where a size has too few primes, those taken, and the scales, drift away from it, at last beyond all numbers: refused, with the place where it
-/// begins, rather than found out when a key cannot be made.
+/// Where a size has too few primes, those taken, and the scales, drift away from it, at last beyond
+/// all numbers. Such a literal is refused, with the place where this begins, before a key is made.
 #[test]
 fn sizes_with_too_few_primes() {
     for (log_n, q, p, texts) in [
         // No prime is above 2^50: the deviation of the scale doubles with every level.
         (10, vec![50; 64], vec![50], ["the scale at level", "of 50 bits", "N = 2^10"]),
         (16, vec![50; 40], vec![50], ["the scale at level", "of 50 bits", "N = 2^16"]),
-        // 2^25/(25·ln 2·2^17) = 15 primes of 25 bits, some of them half a bit away.
+        // There are 2^25/(25·ln 2·2^17) = 15 primes of 25 bits, some of them half a bit away.
         (17, vec![25; 20], vec![50; 8], ["ciphertext prime", "of 25 bits", "N = 2^17"]),
         (17, vec![50, 40], vec![25; 8], ["special prime", "of 25 bits", "N = 2^17"]),
     ] {
@@ -237,8 +247,9 @@ fn sizes_with_too_few_primes() {
     }
 }
 
-/// A key for every level of `params` can be made, and P is at least as large as each digit (less the 2 bits that the kernel tolerates
-/// where primes of one size lie around a power of two).
+/// Checks that a key for every level of `params` can be made, and that P is at least as large as
+/// each digit (less the 2 bits that the kernel tolerates where primes of one size lie around a
+/// power of two).
 fn check_gadgets(params: &Parameters) {
     for level in 0..=params.max_level() {
         let shape = params.gadget_shape(level);
@@ -257,6 +268,7 @@ fn check_gadgets(params: &Parameters) {
     assert_eq!(params.basis(max + 1, 0).map(|_| ()), Err(Error::Level { level: max + 1, max }));
 }
 
+/// Keys for all levels fit, in the presets and in other chains.
 #[test]
 fn gadgets_fit_at_all_levels() {
     check_gadgets(&params("test-10"));

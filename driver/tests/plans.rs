@@ -1,5 +1,6 @@
-//! Plans of random trainings: every key that a step uses is asked for and has the digits of its level, so that rotations of one
-//! ciphertext can share theirs; or there is no plan, for a reason that is true and says what would work.
+//! Tests of the plans of random trainings. Every key that a step uses is requested and has the
+//! digits of its level, so that rotations of one ciphertext can share theirs. If there is no plan,
+//! the reason is true and the advice works.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +18,8 @@ use hetal::{Complex64, Error, Result};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
-/// Levels alone, with a list of the keys that ciphertexts would need; rotations of one ciphertext together.
+/// A backend that tracks only levels and lists the keys that ciphertexts would need. Rotations of
+/// one ciphertext are listed together.
 struct Asked {
     dry: Dry,
     batches: Mutex<BTreeSet<(usize, Vec<KeyId>)>>,
@@ -93,7 +95,7 @@ impl Slots for Asked {
     }
 }
 
-/// All that a step and the outputs of the result ask for.
+/// Returns all keys that a step and the outputs of the result ask for.
 fn asked(plan: &TrainPlan) -> BTreeSet<(usize, Vec<KeyId>)> {
     let (circuit, levels) = (plan.circuit(), plan.levels());
     let slots = Asked { dry: Dry { slots: plan.params().slots() }, batches: Mutex::default() };
@@ -115,7 +117,8 @@ fn asked(plan: &TrainPlan) -> BTreeSet<(usize, Vec<KeyId>)> {
     slots.batches.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Every key that is used at a level is there, with the digits of that level; the number of rotations that share digits.
+/// Checks that every key that is used at a level is there, with the digits of that level. Returns
+/// the number of groups of rotations that share digits.
 fn check_keys(plan: &TrainPlan) -> usize {
     let (params, requests) = (plan.params(), plan.requests());
     let planned = requests.plan(params).expect("levels that exist");
@@ -136,12 +139,12 @@ fn check_keys(plan: &TrainPlan) -> usize {
     batches.iter().filter(|(_, ids)| ids.len() > 1).count()
 }
 
-/// Uniform in [0, 1).
+/// Returns a number that is uniform in [0, 1).
 fn unit(rng: &mut ChaCha20Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// Between these two, with a uniform logarithm.
+/// Returns a number between these two, with a uniform logarithm.
 fn between(rng: &mut ChaCha20Rng, from: f64, to: f64) -> f64 {
     from * (to / from).powf(unit(rng))
 }
@@ -165,9 +168,9 @@ fn random_training(rng: &mut ChaCha20Rng, preset: &str) -> (Config, DataShape) {
     (config, shape)
 }
 
-/// Why there is no plan; what it says would work does.
+/// Returns why there is no plan, and checks that the advice of the error works.
 fn reason(config: &Config, shape: DataShape, error: &Error) -> String {
-    // Planning anew would take as long as the test.
+    // Only the softmax is made again: planning anew would take as long as the test.
     let softmax = |config: &Config| config.softmax(shape.classes, true);
     match error {
         Error::TooMany { what, found, most, .. } => {
@@ -194,7 +197,8 @@ fn reason(config: &Config, shape: DataShape, error: &Error) -> String {
     }
 }
 
-/// `HETAL_PLANS` plans, or 300: with more than 1000, every tenth is one of `n16`.
+/// Makes 300 random plans, or `HETAL_PLANS`, and checks their keys or the reasons for refusal. With
+/// more than 1000 plans, every tenth is one of `n16`.
 #[test]
 fn random_plans_can_use_their_keys() {
     let count = std::env::var("HETAL_PLANS").map_or(300, |text| text.parse().expect("HETAL_PLANS: a number"));
@@ -237,7 +241,7 @@ fn plan(config: &Config, rows: usize, features: usize, classes: usize) -> Result
     TrainPlan::new(config, DataShape { rows, features, classes })
 }
 
-/// Why there is no plan.
+/// Returns why there is no plan.
 fn refused(config: &Config, rows: usize, features: usize, classes: usize) -> Error {
     match plan(config, rows, features, classes) {
         Err(error) => error,
@@ -245,7 +249,7 @@ fn refused(config: &Config, rows: usize, features: usize, classes: usize) -> Err
     }
 }
 
-/// Sizes at the limits: planned, or refused with the limit, at once.
+/// Trainings whose sizes are at the limits are planned, or refused with the limit, at once.
 #[test]
 fn large_trainings() {
     let of = |preset: &str, batch| Config { preset: preset.to_owned(), batch, ..Config::default() };
@@ -276,14 +280,14 @@ fn large_trainings() {
         let larger = refused.to_string().contains("or a preset with a larger ring, such as n16");
         assert!(refused.to_string().contains("use a smaller batch") && larger == (config.preset != "n16"), "{refused}");
     }
-    // As many steps as there can be.
+    // This has as many steps as there can be.
     let endless = plan(&Config { epochs: most, ..of("test-10", 1) }, most, 3, 3).expect("a plan");
     assert!(endless.log_failure().is_finite());
     assert_eq!(endless.batch_rows(0), 1);
     assert_eq!([most, usize::MAX].map(|i| endless.batch_rows(i)), [0, 0]);
 }
 
-/// The largest numbers that messages name are planned, the next ones are not.
+/// The largest numbers that error messages name can be planned, the next ones cannot.
 #[test]
 fn limits_that_are_named() {
     for (preset, mode, fit) in [
@@ -297,7 +301,7 @@ fn limits_that_are_named() {
         let refused = refused(&config, 10, 3, fit + 1);
         assert!(matches!(refused, Error::TooMany { what: "classes", most, .. } if most == fit), "{preset}: {refused}");
     }
-    // Advice that would not help is not given.
+    // An error does not give advice that would not help.
     for (preset, mode, classes, advice) in [
         ("test-11", Mode::Fast, 128, "16: use fewer, or a preset with a larger ring, such as n16"),
         ("test-11", Mode::Fast, 129, "16: use fewer"),
@@ -308,13 +312,13 @@ fn limits_that_are_named() {
         let text = refused(&config, 10, 3, classes).to_string();
         assert!(text.ends_with(advice), "{text}");
     }
-    // Four levels between bootstraps are enough for polynomials of degree 7, not of 15.
+    // Four levels between bootstraps are enough for polynomials of degree 7, but not of 15.
     let few = Config { preset: "test-16".to_owned(), softmax_error: 1e-6, ..Config::default() };
     let few = refused(&few, 10, 3, 3);
     assert!(matches!(few, Error::FewLevels { levels, needed, .. } if levels < needed), "{few}");
 }
 
-/// What a dry run of a whole step does is what a plan is made of: the level of the logits is foreseen.
+/// The level of the logits that the plan foresees is that of a dry run of a whole step.
 #[test]
 fn levels_of_logits() {
     for (mode, unit) in [(Mode::Fast, [32, 16]), (Mode::Paper, [16, 32])] {

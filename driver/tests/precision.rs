@@ -1,5 +1,5 @@
-//! The precision of every operation against its bound, and memory against its prediction: what `hetal bench precision` and
-//! `hetal inspect params` print.
+//! Tests of the precision of every operation against its bound, and of memory against its
+//! prediction: the output of `hetal bench precision` and `hetal inspect params`.
 
 use std::process::Command;
 
@@ -8,8 +8,9 @@ use hetal::measure::precision::{Row, measure};
 use hetal::{Error, Parameters};
 use serde_json::Value;
 
-/// The bounds at `n16` in bits, as `hetal bench precision` derives them: −log2 of an error that none of 2^15 slots exceeds but with a probability of
-/// 2^−39. Written down here so that neither the arithmetic nor the derivation can get worse unnoticed.
+/// The bounds at `n16` in bits, as `hetal bench precision` derives them: −log2 of an error that
+/// none of 2^15 slots exceeds, except with a probability of 2^−39. They are written down here so
+/// that neither the arithmetic nor the derivation can get worse unnoticed.
 const N16: [(&str, usize, f64); 13] = [
     ("encode, decode", 29, 41.1),
     ("encrypt with the secret key", 29, 37.6),
@@ -29,14 +30,17 @@ const N16: [(&str, usize, f64); 13] = [
 fn check(rows: &[Row]) {
     for row in rows {
         assert!(row.holds(), "{row:?}");
-        // The mean is as far above the largest as a Gaussian's is, or the bound says nothing: 1/√(ln(slots) + 28) and less.
+        // For a Gaussian, the mean is below the largest error by a factor of 1/√(ln(slots) + 28) or
+        // less; otherwise the bound would say nothing.
         assert!(row.mean_bits > row.worst_bits + 1.0, "{row:?}");
-        // A single error is predicted to within the tail of the largest one; a polynomial's bound adds worst cases.
+        // The largest single error is predicted to within its tail; the bound of a polynomial adds
+        // worst cases.
         let slack = if row.operation.starts_with("polynomial") { 8.0 } else { 4.5 };
         assert!(row.worst_bits < row.bound_bits + slack, "{row:?}: the bound is loose, or no error was made");
     }
 }
 
+/// At the test presets, the measured errors are within their bounds and not far below them.
 #[test]
 fn test_presets() {
     for name in ["test-10", "test-11", "test-13"] {
@@ -44,6 +48,7 @@ fn test_presets() {
     }
 }
 
+/// At n16, the bounds are also at least those written down above.
 #[test]
 fn n16() {
     let rows = measure(&Parameters::preset("n16").expect("a preset")).expect("measured");
@@ -62,7 +67,8 @@ fn hetal(arguments: &[&str]) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("a JSON object a line")).collect()
 }
 
-/// A process of its own for each preset: its largest memory is that of the preset.
+/// The measured memory is within 10 % of the computed one. Each preset has a process of its own,
+/// since only the largest memory of a process is measured.
 #[test]
 #[cfg(target_os = "linux")]
 fn memory_is_what_was_computed() {
@@ -71,7 +77,8 @@ fn memory_is_what_was_computed() {
         let [line] = &lines[..] else { panic!("{} lines", lines.len()) };
         let computed = line["footprint"]["process"].as_f64().expect("a number");
         let measured = line["measured_bytes"].as_f64().expect("a number");
-        // A process needs about a MiB for itself, which shows beside the 10 MiB of the smallest ring.
+        // A process needs about a MiB for itself, which counts beside the 10 MiB of the smallest
+        // ring.
         let slack = 1.5 * f64::from(1 << 20);
         let ratio = |measured: f64| measured / computed;
         assert!(
@@ -81,6 +88,7 @@ fn memory_is_what_was_computed() {
     }
 }
 
+/// Every preset is listed, and is marked insecure or within its security bound.
 #[test]
 fn every_preset_is_inspected() {
     let lines = hetal(&["--json", "inspect", "params"]);
@@ -94,6 +102,7 @@ fn every_preset_is_inspected() {
     }
 }
 
+/// An unknown preset is refused in one sentence that names the ones there are.
 #[test]
 fn an_unknown_preset_is_one_sentence() {
     let output = Command::new(env!("CARGO_BIN_EXE_hetal"))

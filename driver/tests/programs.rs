@@ -1,5 +1,6 @@
-//! Random programs: 200 operations on ciphertexts and on plain vectors side by side; after each the difference is within the bound that the
-//! model of the noise gives, and at the end not far below it.
+//! Tests of random programs: 200 operations run on ciphertexts and on plain vectors side by side.
+//! After each of them, the difference is within the bound that the model of the noise gives; at the
+//! end, it is not far below it.
 
 mod common;
 
@@ -10,9 +11,9 @@ use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
 
-/// Ciphertexts to choose operands from.
+/// The number of ciphertexts to choose operands from.
 const POOL: usize = 8;
-/// Results with larger values are dropped: level 0 holds 2^9 at its scale.
+/// Results with larger values are dropped: level 0 holds values up to 2^9 at its scale.
 const LARGEST: f64 = 32.0;
 
 struct Program<'a> {
@@ -36,7 +37,8 @@ impl Program<'_> {
         self.pool[i].clone()
     }
 
-    /// An operand with at least this many levels: fresh if the one chosen has run out of them.
+    /// Returns an operand with at least this many levels: a fresh one if the one chosen has run out
+    /// of them.
     fn pick_with(&mut self, levels: usize) -> Tracked {
         let x = self.pick();
         if x.ct.level() >= levels {
@@ -46,14 +48,14 @@ impl Program<'_> {
         self.fresh(level)
     }
 
-    /// x at a lower level, at its nominal scale.
+    /// Returns x at a lower level and at its nominal scale.
     fn adjust(&mut self, x: &Tracked, level: usize) -> Tracked {
         let setup = self.model.setup;
         let ct = setup.evaluator.adjust(&x.ct, level, setup.params.scale(level)).expect("a lower level");
         self.model.adjusted(ct, x)
     }
 
-    /// Operands at one level, that of the lowest.
+    /// Returns the operands at the level of the lowest one.
     fn align<const COUNT: usize>(&mut self, operands: [Tracked; COUNT]) -> [Tracked; COUNT] {
         let level = operands.iter().map(|x| x.ct.level()).min().expect("operands");
         operands.map(|x| self.adjust(&x, level))
@@ -61,16 +63,17 @@ impl Program<'_> {
 
     fn constant(&mut self) -> Complex64 {
         let (re, im) = (unit(&mut self.rng), unit(&mut self.rng));
-        // Real constants take another way through the evaluator.
+        // Real constants take another code path in the evaluator.
         Complex64::new(re, if self.rng.next_u64() & 1 == 0 { im } else { 0.0 })
     }
 
-    /// One operation; its name and result.
+    /// Runs one random operation and returns its name and result.
     fn step(&mut self) -> (&'static str, Tracked) {
         let setup = self.model.setup;
         let (ev, params) = (&setup.evaluator, &setup.params);
         let full = params.slots();
-        // The scale of a factor with which x keeps to the nominal scales when it is rescaled.
+        // The scale of a factor that brings x to the nominal scale of the next level when it is
+        // rescaled.
         let factor = |x: &Tracked| {
             let level = x.ct.level();
             params.scale(level - 1) * (params.q(level).as_f64() / x.ct.scale())
@@ -112,7 +115,8 @@ impl Program<'_> {
                 ("mul_constant", self.model.rescaled(ev.rescale(&product.ct).expect("rescale"), &product))
             }
             6 => {
-                // Two primes at once, with a constant of the size of both.
+                // Two primes are divided out at once, after a product with a constant whose scale
+                // is about the product of both.
                 let (x, c) = (self.pick_with(2), self.constant());
                 let level = x.ct.level();
                 let q = params.q(level).as_f64() * params.q(level - 1).as_f64();
@@ -160,7 +164,7 @@ impl Program<'_> {
                 ("negate", self.model.exact(ev.negate(&x.ct).expect("negate"), &x, |z| -z))
             }
             15 => {
-                // The scale stays that of the higher level: nothing but the level changes.
+                // The scale stays that of the higher level: only the level changes.
                 let x = self.pick();
                 let level = below(&mut self.rng, x.ct.level() + 1);
                 ("drop_to_level", self.model.exact(ev.drop_to_level(&x.ct, level).expect("drop"), &x, |z| z))
@@ -173,8 +177,9 @@ impl Program<'_> {
         }
     }
 
-    /// Brings the scale back to the nominal one of the level, at the price of a level: after the levels of one size of primes end, or after a
-    /// level was dropped. A fresh ciphertext where no level is left.
+    /// Brings the scale back to the nominal one of the level, at the price of a level. This is
+    /// needed after the levels of one size of primes end, and after a level was dropped. Returns a
+    /// fresh ciphertext if no level is left.
     fn normalised(&mut self, x: Tracked) -> Tracked {
         let nominal = self.model.setup.params.scale(x.ct.level());
         if (x.ct.scale() / nominal - 1.0).abs() <= hetal::ckks::ciphertext::SCALE_TOLERANCE {
@@ -189,13 +194,14 @@ impl Program<'_> {
         }
     }
 
-    /// Whether the coefficients, none of which is larger than the largest slot times the scale, stay below Q/2: what is larger wraps
-    /// around, as after a drop from a scale of 2^50 to level 0. One bit is left for the noise.
+    /// Returns whether the coefficients stay below Q/2. Larger ones wrap around, as after a drop
+    /// from a scale of 2^50 to level 0. No coefficient is larger than the largest slot times the
+    /// scale; one bit is left for the noise.
     fn fits(&self, x: &Tracked) -> bool {
         largest(&x.plain).log2() + x.ct.scale().log2() + 2.0 <= self.model.setup.params.log_q(x.ct.level())
     }
 
-    /// Runs; the quotients of error and bound of the last ciphertexts.
+    /// Runs a program and returns the quotients of error and bound of the last ciphertexts.
     fn run(&mut self, operations: usize) -> Vec<f64> {
         for _ in 0..POOL {
             let level = below(&mut self.rng, self.top + 1);
@@ -231,16 +237,18 @@ fn run(setup: &Setup, seed: u64, slots: usize, top: usize, operations: usize) ->
     quotients
 }
 
-/// Most bounds are within 2^3 of the largest error, so that ten times the error would be noticed: 6.3 to 7 standard deviations are 2.7 times the
-/// largest of 512 circular Gaussians, √(ln 512); the rest is for the deviations of dependent errors, which are added instead of their
-/// variances, and for the tail of key-switching.
+/// Asserts that most bounds are within 2^3 of the largest error, so that ten times the error would
+/// be noticed. The 6.3 to 7 standard deviations that are allowed are 2.7 times √(ln 512), the
+/// largest of 512 circular Gaussians. The rest is for the deviations of dependent errors, which are
+/// added instead of their variances, and for the tail of key-switching.
 fn check_tightness(quotients: &mut [f64]) {
     quotients.sort_unstable_by(f64::total_cmp);
     let median = quotients[quotients.len() / 2];
     assert!(median >= 1.0 / 8.0, "half of the bounds are above {:.1} times the error", 1.0 / median);
 }
 
-/// Keys for every level, each with the digits of that level.
+/// Programs with keys for every level, each with the digits of that level, against the model of the
+/// noise.
 #[test]
 fn programs_at_all_levels() {
     let setup = Setup::new("test-10", 1, |params| all_keys(params, 0..=params.max_level()));
@@ -251,7 +259,8 @@ fn programs_at_all_levels() {
     check_tightness(&mut quotients.into_inner());
 }
 
-/// One key for all levels; all levels, the 40-bit levels, the lowest ones.
+/// Programs with one key for all levels: on all levels, on the 40-bit levels, and on the lowest
+/// ones.
 #[test]
 fn programs_with_keys_of_the_top_level() {
     let setup = Setup::new("test-11", 2, |params| all_keys(params, [params.max_level()]));
@@ -262,21 +271,25 @@ fn programs_with_keys_of_the_top_level() {
     check_tightness(&mut quotients);
 }
 
+/// Programs on ciphertexts that use fewer slots than the ring has.
 #[test]
 fn programs_with_few_slots() {
     let setup = Setup::new("test-10", 3, |params| all_keys(params, [params.max_level(), 12]));
     check_tightness(&mut run(&setup, 1, 256, 29, 200));
-    // The mean over the 512 or 16 slots that coincide has far less noise than the bound, which is for one of them.
+    // The mean over the 512 or 16 slots that coincide has far less noise than the bound, which is
+    // for one of them, so that only the bound is checked.
     run(&setup, 2, 1, 29, 200);
     run(&setup, 3, 32, 17, 200);
 }
 
+/// A program at N = 2^13, on levels up to 12.
 #[test]
 fn a_program_at_test_13() {
     let setup = Setup::new("test-13", 4, |params| all_keys(params, [12]));
     check_tightness(&mut run(&setup, 1, 4096, 12, 200));
 }
 
+/// A program at N = 2^16, on levels up to 6.
 #[test]
 fn a_program_at_n16() {
     let setup = Setup::new("n16", 5, |params| all_keys(params, [6]));

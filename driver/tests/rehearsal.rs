@@ -1,4 +1,5 @@
-//! What the program says before anything is trained on ciphertexts: the plain training, ranges, the order of rows.
+//! Tests of what the program says before training on ciphertexts: the plain training, ranges, and
+//! the order of rows.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,8 @@ use serde_json::Value;
 
 const SETTINGS: [&str; 6] = ["--preset", "test-10", "--batch", "40", "--learning-rate", "0.1"];
 
-/// Standard output and standard error, if all is well, without the warning of parameters for tests.
+/// Returns standard output and standard error, without the warning about test parameters; asserts
+/// success.
 fn hetal(folder: &Path, arguments: &[&str]) -> [String; 2] {
     let output = Command::new(env!("CARGO_BIN_EXE_hetal")).current_dir(folder).args(arguments).output();
     let output = output.expect("starts");
@@ -18,13 +20,14 @@ fn hetal(folder: &Path, arguments: &[&str]) -> [String; 2] {
     [text, error.lines().filter(|line| !line.contains("INSECURE")).collect()]
 }
 
-/// The lines of JSON.
+/// Returns the lines of JSON that the program prints.
 fn json(folder: &Path, arguments: &[&str]) -> Vec<Value> {
     let [text, _] = hetal(folder, &[arguments, &["--json"]].concat());
     text.lines().map(|line| serde_json::from_str(line).expect("an object")).collect()
 }
 
-/// Three classes, sorted, that two features tell apart, the first of which is multiplied.
+/// Writes data of three classes, sorted by class, that two features tell apart. The first feature
+/// is multiplied by `factor`.
 fn write_data(folder: &Path, factor: f64) {
     fs::create_dir_all(folder).expect("a folder");
     for (part, rows) in [("train", 120), ("val", 30), ("test", 30)] {
@@ -46,7 +49,8 @@ fn folder(name: &str) -> PathBuf {
     path
 }
 
-/// Only data and settings are needed, and no range is too small.
+/// The plain training needs only data and settings, and its advice holds: with the ranges that it
+/// names, the same training stays within them.
 #[test]
 fn plain_training() {
     let root = folder("rehearsal-plain");
@@ -64,14 +68,15 @@ fn plain_training() {
     assert!(largest * 1.09 < range && range < largest * 1.1 + 1.1, "{lines:?}");
     let advice = format!("make keys with --logit-range {range} --weight-range {}", number(2, "weight_range"));
     assert!(text.ends_with(&format!("{advice}\n")) && lines[2]["advice"] == *advice, "{text}{lines:?}");
-    // The advice can be followed: the same training stays in these ranges, and keys are made.
+    // The advice can be followed: the same training stays in these ranges, and keys can be made.
     let ranges: Vec<String> = advice.split(' ').skip(3).map(str::to_owned).collect();
     let followed: Vec<&str> = base.iter().copied().chain(ranges.iter().map(String::as_str)).collect();
     let again = json(&root, &[&followed[..], &["--shuffle-seed", "1"]].concat());
     assert_eq!((&again[0], &again[1]["left_range_at"]), (&lines[0], &Value::Null));
     let keygen = [&["keygen", "--data", "data", "--keys", "keys"], &followed[4..]].concat();
     hetal(&root, &keygen);
-    // With a range that is too small only the approximation ends, at the step that is told.
+    // With a range that is too small only the approximation ends, at the step that the program
+    // names.
     let [small, _] = hetal(&root, &with(&["--logit-range", "0.6", "--shuffle-seed", "1"]));
     let told = small.lines().find(|line| line.starts_with("with the approximation")).expect("is told");
     assert!(told.ends_with("logit_range is 0.6"), "{told}");
@@ -80,7 +85,7 @@ fn plain_training() {
     let step = lines[1]["left_range_at"].as_u64().expect("a step");
     let at = format!("at step {step} (epoch {}), where a logit is", (step - 1) / 3 + 1);
     assert!(lines[0] == again[0] && step > 1 && told.contains(&at), "{lines:?} {told}");
-    // With the settings of keys, and early stopping as in the run.
+    // This uses the settings of keys, with early stopping as in the run.
     assert_eq!(json(&root, &with(&["--epochs", "2"]))[0]["epochs"], 2);
     let of_keys = json(&root, &["train", "--plain", "--data", "data", "--keys", "keys", "--shuffle-seed", "1"]);
     assert_eq!(of_keys[..2], again[..2]);
@@ -89,7 +94,7 @@ fn plain_training() {
     assert!(other[0] != again[0] && sorted[0] != again[0] && sorted[2]["shuffle_seed"].is_null());
 }
 
-/// Sorted rows are shuffled, which is told and can be repeated.
+/// Sorted rows are shuffled; the program says so, and the order can be repeated with the seed.
 #[test]
 fn shuffled_rows() {
     let root = folder("rehearsal-shuffled");
@@ -103,7 +108,7 @@ fn shuffled_rows() {
     let two = json(&root, &encrypt("two", &[]));
     let seed = two[0]["shuffle_seed"].as_u64().expect("a seed");
     assert!(!text.contains(&format!("--shuffle-seed {seed} ")), "the same seed twice: {text}");
-    // With the seed the same order, hence the same plain training.
+    // The same seed gives the same order, and hence the same plain training.
     let seed = seed.to_string();
     let plain = ["train", "--plain", "--data", "data", "--keys", "keys", "--shuffle-seed", &seed];
     let plain = json(&root, &plain);
@@ -116,7 +121,8 @@ fn shuffled_rows() {
     );
 }
 
-/// Features that are too large are to be normalised; a wider range would not help.
+/// For features that are too large, the program advises to normalise them; a wider range would not
+/// help.
 #[test]
 fn huge_features() {
     let root = folder("rehearsal-huge");

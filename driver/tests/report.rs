@@ -1,4 +1,4 @@
-//! Logs of a run, and the page made from them.
+//! Tests of the logs of a run, and of the page made from them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 const STEPS_PER_EPOCH: usize = 6;
 
-/// A file that is removed at the end.
+/// A file that is removed on drop.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -50,7 +50,7 @@ fn start(preset: &str, first_step: usize) -> ServerEvent {
     }
 }
 
-/// From −1 to 1, the same every time.
+/// Returns a number from −1 to 1 that is the same every time.
 fn noise(i: usize) -> f64 {
     (i as f64 * 12.9898).sin()
 }
@@ -157,7 +157,8 @@ fn client(steps: usize) -> Vec<ClientEvent> {
     events
 }
 
-/// The page as a tree: it is well-formed. Nothing in it is not finite.
+/// Checks that the page is well-formed, has titles for its charts and tables, and contains nothing
+/// that is not finite.
 fn checked<T>(page: &str, check: impl FnOnce(&Document) -> T) -> T {
     let options = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
     let document = Document::parse_with_options(page, options).expect("well-formed");
@@ -185,12 +186,13 @@ fn headings(document: &Document) -> Vec<String> {
     elements(document, "h2").map(text).collect()
 }
 
-/// What the head says under a name.
+/// Returns the text that the head of the page has for a name.
 fn fact(document: &Document, name: &str) -> String {
     let term = elements(document, "dt").find(|dt| text(*dt) == name).expect("the fact");
     text(term.next_sibling_element().expect("a value"))
 }
 
+/// The page of a complete run has all its sections, facts and figures.
 #[test]
 fn complete_run() {
     let page = report(&server(132, true), &client(132));
@@ -209,7 +211,7 @@ fn complete_run() {
         assert_eq!(fact(document, "End"), "stopped by the client");
         let tables: Vec<_> = elements(document, "table").map(|table| (table, text(table))).collect();
         assert_eq!(tables.len(), 5);
-        // Precision and recall of class 0: 190 of 204 and of 200.
+        // Precision and recall of class 0: 190 of 204 and 190 of 200.
         assert!(tables[4].1.contains("020093.14 %95.00 %"), "{}", tables[4].1);
         assert_eq!(elements(document, "figure").count(), 9);
         let softmax = elements(document, "tr").map(text).find(|row| row.starts_with("softmax")).expect("a row");
@@ -223,6 +225,7 @@ fn complete_run() {
     assert!(!page.contains(r#"class="bad""#));
 }
 
+/// The page of the server's log alone.
 #[test]
 fn server_alone() {
     checked(&report(&server(132, true), &[]), |document| {
@@ -230,6 +233,7 @@ fn server_alone() {
     });
 }
 
+/// The page of the client's log alone, and of no log.
 #[test]
 fn client_alone() {
     checked(&report(&[], &client(132)), |document| {
@@ -238,6 +242,7 @@ fn client_alone() {
     checked(&report(&[], &[]), |document| assert_eq!(elements(document, "h1").count(), 1));
 }
 
+/// Steps that were repeated after a resumption replace the earlier ones.
 #[test]
 fn resumed_run() {
     let mut events = server(10, true);
@@ -254,17 +259,18 @@ fn resumed_run() {
     let page = report(&events, &[]);
     checked(&page, |document| {
         assert_eq!(fact(document, "Resumed"), "1 timeafter step 8");
-        // The end before the resumption is none.
+        // The end before the resumption does not count.
         assert_eq!(fact(document, "End"), "none yetstill running, or cut off");
         assert_eq!(fact(document, "Steps"), "11in 2 epochs");
         let hovers = elements(document, "rect").filter(|rect| rect.attribute("class") == Some("hover"));
         let told: Vec<_> = hovers.map(text).filter(|told| told.starts_with("step 9:")).collect();
         assert_eq!(told, ["step 9: 1000 seconds"]);
     });
-    // Epochs and steps of the same number are not mixed up.
+    // Epochs and steps of the same number are not confused.
     assert_eq!(latest(&server(132, true)).len(), server(132, true).len());
 }
 
+/// The page of a run without an end.
 #[test]
 fn interrupted_run() {
     let mut client = client(20);
@@ -277,6 +283,7 @@ fn interrupted_run() {
     });
 }
 
+/// The page of a single step, and of none.
 #[test]
 fn one_step() {
     let mut client = client(6);
@@ -288,6 +295,7 @@ fn one_step() {
     checked(&report(&server(0, false), &[]), |document| assert!(headings(document).is_empty()));
 }
 
+/// A logit beyond the range is reported with its step and place.
 #[test]
 fn logits_beyond_the_domain() {
     let mut client = client(12);
@@ -297,7 +305,8 @@ fn logits_beyond_the_domain() {
     let page = report(&server(12, true), &client);
     checked(&page, |_| ());
     assert!(page.contains(r#"<p class="bad">The largest logit is 35.5 at step 5 (batch, plain twin): 3.5 beyond ±32"#));
-    // Of W on validation rows; and of the batches by epoch, where steps are not in the log.
+    // The logit is of W on validation rows, or of the batches by epoch, where steps are not in the
+    // log.
     for (w, rows, place) in [(36.5, 33.0, "validation, encrypted W"), (33.0, 36.5, "batches until then, plain twin")] {
         let mut client = self::client(12);
         client.retain(|event| !matches!(event, ClientEvent::Weights { .. }));
@@ -310,6 +319,7 @@ fn logits_beyond_the_domain() {
     }
 }
 
+/// Names of classes are in the tables, escaped and cut to 80 characters.
 #[test]
 fn names_of_classes() {
     let mut client = client(12);
@@ -328,6 +338,7 @@ fn names_of_classes() {
     });
 }
 
+/// Strings that look like HTML are shown as text.
 #[test]
 fn hostile_strings() {
     let hostile = "test</style><script>alert('1')</script>\"&\u{0}\u{1b}]]>";
@@ -349,10 +360,10 @@ fn hostile_strings() {
     assert!(page.contains(r#"<span class="bad">INSECURE</span>"#));
 }
 
-/// Bytes that no page has more of.
+/// The size in bytes that no page exceeds.
 const MOST: usize = 2 << 20;
 
-/// The events with all numbers that are not whole, or all that are, replaced.
+/// Returns the events with all numbers that are not integers, or all that are, replaced.
 fn filled<E: Event>(events: &[E], float: Option<f64>, count: Option<usize>) -> Vec<E> {
     fn fill(value: &mut Value, float: Option<f64>, count: Option<usize>) {
         match value {
@@ -370,19 +381,19 @@ fn filled<E: Event>(events: &[E], float: Option<f64>, count: Option<usize>) -> V
     serde_json::from_value(value).expect("events")
 }
 
-/// The chart of a title.
+/// Returns the chart of this title.
 fn chart<'a>(document: &'a Document, title: &str) -> Node<'a, 'a> {
     let own = |svg: &Node| svg.first_element_child().is_some_and(|child| text(child) == title);
     elements(document, "svg").find(own).expect("the chart")
 }
 
-/// What stands beside its vertical axis.
+/// Returns the labels beside its vertical axis.
 fn labels(chart: Node) -> Vec<String> {
     let beside = chart.children().filter(|node| node.has_tag_name((SVG, "text")) && node.attribute("x") == Some("47"));
     beside.map(text).collect()
 }
 
-/// The heights, from above, that its first line goes through.
+/// Returns the heights, from above, of the points of its first line.
 fn heights(chart: Node) -> Vec<f64> {
     let line = chart.children().find(|node| node.attribute("class").is_some_and(|class| class.starts_with("line")));
     let path = line.and_then(|line| line.attribute("d")).expect("a line");
@@ -393,6 +404,7 @@ fn has_fact(document: &Document, name: &str) -> bool {
     elements(document, "dt").any(|dt| text(dt) == name)
 }
 
+/// The smallest positive number in all places is drawn and printed.
 #[test]
 fn smallest_numbers() {
     let tiny = Some(5e-324);
@@ -412,6 +424,7 @@ fn smallest_numbers() {
     assert!(page.contains("100.00 % of the softmax's domain of ±4.94e-324, which leaves a margin of 0."));
 }
 
+/// The largest numbers in all places are drawn and printed.
 #[test]
 fn largest_numbers() {
     let mut client = filled(&client(6), Some(1e308), None);
@@ -437,6 +450,7 @@ fn largest_numbers() {
     assert!(page.contains("100.00 % of the softmax's domain of ±1.00e308, which leaves a margin of 0."));
 }
 
+/// The largest integers in all places are drawn and printed.
 #[test]
 fn largest_counts() {
     let most = Some(usize::MAX);
@@ -450,7 +464,7 @@ fn largest_counts() {
         assert_eq!(fact(document, "Peak memory"), "17179869184.00 GiBof the server");
         assert_eq!(fact(document, "Resumed"), "1 timeafter step 18446744073709551615");
         let tables: Vec<_> = elements(document, "table").map(text).collect();
-        // Four times as many rows of each class, of which a fourth is right.
+        // There are four times as many rows of each class, of which a fourth is right.
         let row = "073\u{202f}786\u{202f}976\u{202f}294\u{202f}838\u{202f}206\u{202f}46025.00 %25.00 %";
         assert!(tables[4].contains(row), "{}", tables[4]);
         let time = chart(document, "Time of every step");
@@ -462,6 +476,7 @@ fn largest_counts() {
     assert!(page.contains("Begun 584554051223-11-09 07:00 UTC"));
 }
 
+/// Steps whose numbers are equal as floats have places of their own.
 #[test]
 fn counts_next_to_each_other() {
     // All are the same number in 53 bits.
@@ -489,6 +504,7 @@ fn counts_next_to_each_other() {
     }
 }
 
+/// NaN and infinities in all places still make a page without them.
 #[test]
 fn what_is_no_number() {
     for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
@@ -522,6 +538,7 @@ fn what_is_no_number() {
     }
 }
 
+/// A run of 50,000 steps makes a small page that shows its extreme values.
 #[test]
 fn many_steps() {
     const STEPS: usize = 50_000;
@@ -544,7 +561,7 @@ fn many_steps() {
     checked(&page, |document| {
         let heights = heights(chart(document, "Loss on the batch, plain twin"));
         assert!(heights.len() <= 1920 && heights.contains(&28.0) && heights.contains(&234.0), "{}", heights.len());
-        // 480 stretches of 105 steps at most.
+        // There are at most 480 stretches, of 105 steps each.
         let time = chart(document, "Time of the longest of every 105 steps");
         let hovers = time.descendants().filter(|node| node.attribute("class") == Some("hover"));
         let told: Vec<_> = hovers.map(|hover| text(hover)).collect();
@@ -553,10 +570,11 @@ fn many_steps() {
         assert!(told.iter().any(|told| told == longest), "{told:?}");
         assert_eq!(fact(document, "Steps"), "50\u{202f}000in 8\u{202f}334 epochs");
     });
-    // The first and last hundred of 8333 epochs are told, and the best one.
+    // The table has the first and the last hundred of 8333 epochs, and the best one.
     assert!(page.contains("Left out here: 8\u{202f}132 of 8\u{202f}333 epochs."));
 }
 
+/// The best epoch of a long run is in the table.
 #[test]
 fn best_epoch_of_a_long_run() {
     let mut client = client(6 * 1000);
@@ -570,6 +588,7 @@ fn best_epoch_of_a_long_run() {
     assert!(page.contains("500 (best)") && page.contains("Left out here: 799 of 1\u{202f}000 epochs."));
 }
 
+/// A step with 100,000 phases makes a small page.
 #[test]
 fn many_names() {
     let mut events = vec![start("n16", 0), step(1)];
@@ -581,7 +600,7 @@ fn many_names() {
     assert!(page.len() < MOST / 8, "{}", page.len());
     checked(&page, |document| {
         let rows: Vec<_> = elements(document, "tr").map(text).collect();
-        // 8 and the first 11 of equal ones have rows of their own.
+        // The 8 phases and the first 11 of the equal ones have rows of their own.
         assert!(rows.iter().any(|row| row.starts_with("99\u{202f}989 other phases10.")), "{rows:?}");
         assert!(rows.iter().any(|row| row.starts_with(&format!("{}…", "x".repeat(80)))));
         assert_eq!(rows.len(), 1 + 20 + 1);
@@ -589,10 +608,11 @@ fn many_names() {
     assert!(page.contains("Left out here: 99\u{202f}976 of 100\u{202f}008 phases."));
 }
 
+/// Confusion matrices of any shape make tables.
 #[test]
 fn confusions_of_any_shape() {
     let shapes: [(Vec<Vec<usize>>, _); 5] = [
-        // Of class 0 two rows, one of them taken for class 2, of which there are none.
+        // Class 0 has two rows, one of which is taken for class 2, which has none.
         (vec![vec![1, 0, 1], vec![0, 3]], Some("0101")),
         (vec![vec![], vec![], vec![7]], Some("27–0.00 %")),
         (vec![vec![]], Some("00––")),
@@ -617,6 +637,7 @@ fn confusions_of_any_shape() {
     }
 }
 
+/// Control characters in names are replaced, and long names cut.
 #[test]
 fn names_do_not_act_on_the_page() {
     let name = "a\u{202e}b\u{2066}c\u{9b}31m\u{7f}\r\u{61c}";
@@ -636,6 +657,7 @@ fn names_do_not_act_on_the_page() {
     assert!(!page.contains(|c: char| c.is_control() && c != '\n' || "\u{202e}\u{2066}\u{61c}".contains(c)));
 }
 
+/// The best epoch is the best of those whose logits are within the range.
 #[test]
 fn best_epoch_is_one_within_the_range() {
     let mut client = client(18);
@@ -660,6 +682,7 @@ fn best_epoch_is_one_within_the_range() {
     assert!(!page.contains("(best)"));
 }
 
+/// Without a validation, the result is that of the last epoch.
 #[test]
 fn run_without_validation() {
     let mut server = server(12, true);
@@ -687,10 +710,11 @@ fn run_without_validation() {
     }
 }
 
+/// A run that was killed again after its resumption has the steps that it last reached.
 #[test]
 fn killed_again_after_a_resumption() {
     let mut events = server(20, false);
-    // Steps 11 to 20 were lost; the client's log has them.
+    // Steps 11 to 20 were lost, but the client's log has them.
     events.extend([start("n16", 8), step(9), step(10)]);
     checked(&report(&events, &client(20)), |document| {
         assert_eq!(fact(document, "Steps"), "10in 2 epochs");
@@ -707,9 +731,10 @@ fn killed_again_after_a_resumption() {
     });
 }
 
+/// The largest possible page is within the bound.
 #[test]
 fn largest_page() {
-    // As many of the longest of everything as are shown.
+    // Everything is the longest there is, and as many as are shown.
     let name = |i: usize| format!("{i:02}{}", "\"".repeat(1000));
     let mut server = filled(&server(2000, true), Some(-1.234_567e-300), None);
     let mut client = filled(&client(6 * 2000), Some(-1.234_567e-300), None);
@@ -833,11 +858,13 @@ fn client_event() -> impl Strategy<Value = ClientEvent> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
+    /// Any events make a well-formed page of bounded size, on which everything drawn lies within
+    /// its chart.
     #[test]
     fn any_events_make_a_page(server in vec(server_event(), 0..16), client in vec(client_event(), 0..16)) {
         let page = report(&server, &client);
         checked(&page, |document| {
-            // All that is drawn is within its chart.
+            // Everything that is drawn lies within its chart.
             for svg in elements(document, "svg").filter(|svg| svg.attribute("role") == Some("img")) {
                 for path in svg.descendants().filter_map(|node| node.attribute("d")) {
                     let numbers = path.split(|c: char| c != '.' && c != '-' && !c.is_ascii_digit());
@@ -850,6 +877,7 @@ proptest! {
     }
 }
 
+/// A log is read as it was written, also by several writers one after the other.
 #[test]
 fn logs_are_read_as_written() {
     let file = Scratch::new("written");
@@ -864,6 +892,7 @@ fn logs_are_read_as_written() {
     assert_eq!(fs::read_to_string(&file.0).expect("a file").lines().count(), events.len());
 }
 
+/// The client's log can be read by its owner alone.
 #[cfg(unix)]
 #[test]
 fn the_clients_log_is_its_own() {
@@ -873,6 +902,7 @@ fn the_clients_log_is_its_own() {
     assert_eq!(fs::metadata(&file.0).expect("a file").permissions().mode() & 0o777, 0o600);
 }
 
+/// A last line that was cut off is ignored when reading, and removed when writing.
 #[test]
 fn torn_line() {
     let file = Scratch::new("torn");
@@ -880,7 +910,7 @@ fn torn_line() {
     [start("n16", 0), step(1), step(2)].iter().for_each(|event| writer.write(event).expect("finite"));
     drop(writer);
     let whole = fs::read(&file.0).expect("a file");
-    // A cut within the last line, also within all of it.
+    // The cut is within the last line, or removes all of it.
     for cut in [1, 20, 200] {
         fs::write(&file.0, &whole[..whole.len() - cut]).expect("space");
         assert_eq!(read::<ServerEvent>(&file.0).expect("whole lines").events.len(), 2);
@@ -893,12 +923,13 @@ fn torn_line() {
     assert_eq!(read::<ServerEvent>(&file.0).expect("whole lines").events.len(), 1);
 }
 
+/// A bad line is refused with its number, unless it is a torn last line.
 #[test]
 fn bad_line() {
     let file = Scratch::new("bad");
     let mut writer = Writer::open(&file.0).expect("a new file");
     writer.write(&start("n16", 0)).expect("finite");
-    // At the end of the log: whether it is only a part of an event.
+    // The flag tells whether, at the end of the log, it is only a part of an event.
     for (bad, torn) in [
         ("{\"event\":\"stop\"}\n", false),
         ("\n", true),
@@ -924,11 +955,12 @@ fn bad_line() {
     }
     let missing = read::<ServerEvent>(Scratch::new("missing").0.as_path()).expect_err("no file");
     assert!(matches!(missing, Error::Io { .. }) && missing.to_string().contains("missing"));
-    // A client's event is none of the server's.
+    // An event of the client is not an event of the server.
     assert!(Writer::<ClientEvent>::open(&file.0).is_err());
     assert!(read::<ClientEvent>(&file.0).is_err());
 }
 
+/// Numbers that are not finite are not written.
 #[test]
 fn only_finite_numbers() {
     let file = Scratch::new("finite");

@@ -1,4 +1,5 @@
-//! Whole trainings at insecure parameters: folders, early stopping, interruption, resumption.
+//! Tests of whole trainings at insecure parameters: folders, early stopping, interruption,
+//! resumption.
 
 mod common;
 
@@ -18,7 +19,7 @@ use hetal::train::store::{DataFolder, KeyFolder, Receipt, RunFolder};
 use hetal::train::{Client, ClientLink, Config, DataShape, Outputs, Run, Server, TrainPlan, Twins, Validator, twin};
 use hetal::{Ciphertext, Encoder, Error, Evaluator, Result, SecretKey};
 
-/// A folder of its own that is removed in the end.
+/// A folder of its own that is removed on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -39,7 +40,8 @@ impl Drop for Folder {
     }
 }
 
-/// Rows of two overlapping classes and a third one apart; labels of validation rows are noisy, so that its loss rises in the end.
+/// Returns rows of two overlapping classes and of a third one apart. Labels of validation rows are
+/// noisy, so that the validation loss rises in the end.
 fn dataset() -> Dataset {
     let mut rng = rng(21);
     let split = |rows: usize, noise: f64, rng: &mut _| {
@@ -112,12 +114,12 @@ impl Job {
         self.validator(run, &AtomicBool::new(false)).best_epoch().expect("there is one")
     }
 
-    /// Trains, interrupted after a number of steps.
+    /// Trains until it is interrupted after a number of steps.
     fn train(&self, run: &RunFolder, resume: bool, steps: usize) -> Result<Outcome> {
         self.train_until(&self.server, run, resume, steps, 0)
     }
 
-    /// Trains, interrupted after a number of steps or in the validation of an epoch.
+    /// Trains until it is interrupted after a number of steps or in the validation of an epoch.
     fn train_until(
         &self,
         server: &Server,
@@ -135,7 +137,7 @@ impl Job {
     }
 }
 
-/// Interrupts after some steps, or in the validation of an epoch.
+/// A client that interrupts the training after some steps, or in the validation of an epoch.
 struct Interrupting<'a> {
     inner: Validator<'a>,
     left: usize,
@@ -168,11 +170,13 @@ impl Compare for Interrupting<'_> {
     }
 }
 
+/// An encrypted training agrees with the plain twin in losses, weights and the epoch where it
+/// stops. Interrupted and resumed, it gives the same models bit for bit.
 #[test]
 fn trained_stopped_and_resumed() {
     let job = job("run-whole");
     let (plan, config) = (job.keys.plan(), config());
-    // In one go.
+    // This run goes in one go.
     let whole = RunFolder::create(&job.folder.at("whole")).expect("a folder");
     let outcome = job.train(&whole, false, usize::MAX).expect("trains");
     assert_eq!(outcome, Outcome::Stopped);
@@ -210,7 +214,7 @@ fn trained_stopped_and_resumed() {
     let difference = v.iter().zip(&twin.weights.values).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     assert!(difference < 2e-3, "{difference}");
     assert!(whole.read_model(plan, generation, best - 1).is_err());
-    // The server's log.
+    // Checks the server's log.
     let server: Vec<ServerEvent> = whole.server_events().expect("reads").0;
     let steps = server.iter().filter(|event| matches!(event, ServerEvent::Step { .. })).count();
     assert_eq!(steps, 2 * events.len());
@@ -224,10 +228,12 @@ fn trained_stopped_and_resumed() {
         assert!((a - b).abs() < 2e-2, "{a} {b}");
     }
 
-    // Interrupted twice, then resumed; and killed without notice, which leaves the last checkpoint.
+    // This run is interrupted twice and resumed. It is also killed without notice, which leaves the
+    // last checkpoint.
     let parts = RunFolder::create(&job.folder.at("parts")).expect("a folder");
     assert_eq!(job.train(&parts, false, 1).expect("trains"), Outcome::Interrupted);
-    // After the last step of an epoch, and in its validation: nothing is told of it before it is done.
+    // It is interrupted after the last step of an epoch, and in its validation: the log has no
+    // validation before it is done.
     for (steps, epoch) in [(1, 0), (usize::MAX, 1)] {
         let outcome = job.train_until(&job.server, &parts, true, steps, epoch).expect("trains");
         assert_eq!(outcome, Outcome::Interrupted);
@@ -254,7 +260,8 @@ fn trained_stopped_and_resumed() {
     // A run that is over does nothing more.
     assert_eq!(job.train(&parts, true, usize::MAX).expect("nothing to do"), Outcome::Stopped);
 
-    // With more patience it goes on, to where a run with this patience comes, and keeps the result of the best epoch.
+    // With more patience the run goes on, to the point that a run with this patience reaches, and
+    // keeps the result of the best epoch.
     let patient = Config { patience: config.patience + 2, ..config };
     let keys = job.keys.clone().with_config(&patient).expect("keys do not depend on it");
     let (public, encapsulation) = keys.public(&mut |_, _| {}).expect("reads");
@@ -273,7 +280,7 @@ fn trained_stopped_and_resumed() {
         let read = |run: &str| std::fs::read(job.folder.at(run).join(&name)).expect("is there");
         assert!(read("straight") == read("parts"), "{name} is not bit for bit the same");
     }
-    // With less it stops at once, and the best epoch is still there.
+    // With less patience it stops at once, and the best epoch is still there.
     let hasty = job.keys.clone().with_config(&Config { patience: 1, ..patient }).expect("keys do not depend on it");
     let client = Client::new(hasty.plan().clone(), hasty.secret().expect("reads")).expect("its parameters");
     let job = Job { keys: hasty, client, ..job };
@@ -281,7 +288,8 @@ fn trained_stopped_and_resumed() {
     assert!(parts.models().expect("reads").contains(&longer));
 }
 
-/// Whatever the server returns, the client decrypts only what it can be.
+/// The client decrypts only ciphertexts that the server can have returned: slots, scale, degree,
+/// keys and parameters are checked.
 #[test]
 fn what_the_server_returns_is_checked() {
     let job = job("run-returned");
@@ -319,6 +327,7 @@ fn what_the_server_returns_is_checked() {
     }
 }
 
+/// Data, checkpoints and settings that do not belong to a run, or were changed, are refused.
 #[test]
 fn what_does_not_belong_is_refused() {
     let job = job("run-refused");
@@ -338,7 +347,7 @@ fn what_does_not_belong_is_refused() {
     malformed(run.load(keys.plan(), &origin).map(|_| ()), "learning_rate 1.5: must be 0.4");
     let range = Config { logit_range: 8.0, ..config() };
     malformed(job.keys.clone().with_config(&range).map(|_| ()), "logit_range 8.0: must be 16.0");
-    // A changed file of data, of a checkpoint, a missing one.
+    // Files of the data and of the checkpoint are changed, cut, missing or too long.
     let path = job.folder.at("data/train-00001.ct");
     let mut bytes = std::fs::read(&path).expect("is there");
     bytes[1000] ^= 1;
@@ -354,7 +363,7 @@ fn what_does_not_belong_is_refused() {
     }
     std::fs::write(&path, [&bytes[..], b"x"].concat()).expect("writes");
     malformed(run.load(plan, &origin).map(|_| ()), "checkpoint.ct");
-    // The secret of other parameters.
+    // This secret has other parameters.
     let secret = SecretKey::generate(&hetal::Parameters::preset("test-11").expect("known"), &mut rng(1));
     assert!(matches!(Client::new(plan.clone(), secret.expect("a secret")), Err(Error::OtherParameters { .. })));
 }

@@ -1,4 +1,5 @@
-//! Softmax: approximations against the exact one, ciphertexts against the approximations.
+//! Tests of softmax: the approximations against the exact function, and ciphertexts against the
+//! approximations.
 
 mod common;
 
@@ -15,7 +16,8 @@ use hetal::circuits::bootstrap::{InsecureRefresh, Packing};
 use hetal::circuits::{BootstrapConfig, BootstrapPlan, Bootstrapper};
 use hetal::{Encoder, Error, Evaluator, SecretKey};
 
-/// All equal, one huge, alternating extremes, all at one end, one apart.
+/// Returns rows whose entries are all equal, one huge, alternating extremes, all at one end, or all
+/// but one equal.
 fn worst_rows(classes: usize, range: f64) -> Vec<Vec<f64>> {
     let row = |f: &dyn Fn(usize) -> f64| (0..classes).map(|j| range * f(j)).collect::<Vec<f64>>();
     vec![
@@ -45,6 +47,7 @@ fn ours(classes: usize, range: f64) -> NormaliseSquare {
     NormaliseSquare::new(NormaliseSquareConfig::new(classes, range)).expect("reachable")
 }
 
+/// Normalise-and-square stays within its error bound, and within 1e-3, against the exact softmax.
 #[test]
 fn normalise_and_square_within_its_bound() {
     for classes in [2, 3, 5, 7, 10, 16] {
@@ -60,7 +63,8 @@ fn normalise_and_square_within_its_bound() {
     }
 }
 
-/// The published depths, for an input that is scaled by what comes before: 19, 24, 29 for ranges from 8 to 32; one more level otherwise.
+/// The published depths are not exceeded for an input that is already scaled: 19, 24 and 29 for
+/// ranges from 8 to 32. Other inputs take one more level.
 #[test]
 fn depths() {
     for classes in CLASSES {
@@ -75,12 +79,13 @@ fn depths() {
     }
 }
 
+/// With centring, rows far from 0 whose entries are near each other stay within the error bound.
 #[test]
 fn centring() {
     let (classes, range) = (5, 16.0);
     let config = NormaliseSquareConfig { centre: true, ..NormaliseSquareConfig::new(classes, range) };
     let variant = NormaliseSquare::new(config).expect("reachable");
-    // Logits far from 0 but near each other.
+    // These logits are far from 0 but near each other.
     let rows: Vec<Vec<f64>> = worst_rows(classes, range / 2.0)
         .into_iter()
         .enumerate()
@@ -90,6 +95,8 @@ fn centring() {
     assert!(worst <= variant.error_bound(), "{worst}");
 }
 
+/// Sums in every layout are those of the rows, padding becomes exactly 0, and layouts that do not
+/// fit are refused.
 #[test]
 fn layouts() {
     for (classes, stride) in [(3, 1), (3, 4), (3, 16), (10, 1), (10, 4), (2, 32)] {
@@ -103,7 +110,7 @@ fn layouts() {
             let wanted: f64 = (0..classes).map(|class| (row * classes + class) as f64).sum();
             (0..layout.padded_classes()).for_each(|class| assert_eq!(sums[layout.slot(row, class)], wanted));
         }
-        // Padding of any value: only the mask makes it vanish, exactly.
+        // The padding has any value: only the mask makes it vanish, exactly.
         let x = layout.fill(|row, class| (row + class) as f64 / 8.0, 3.5);
         let out = ours(classes, 4.0).run(&plain, x).expect("runs");
         let padding = layout.fill(|_, _| 0.0, 1.0);
@@ -119,11 +126,12 @@ fn layouts() {
     assert_eq!(Layout::new(64, 1, 3, 3), Err(Error::PowerOfTwo { what: "stride", value: 3 }));
     assert_eq!(Layout::skewed(64, 1, 3, 12, 4), Err(Error::PowerOfTwo { what: "rows of a unit block", value: 12 }));
     assert_eq!(Error::PowerOfTwo { what: "stride", value: 3 }.to_string(), "stride 3: must be a power of two");
-    // More classes than there are powers of two.
+    // There are more classes than powers of two.
     assert!(matches!(Layout::strided(64, 1, usize::MAX), Err(Error::Range { what: "classes", .. })));
 }
 
-/// What a variant makes of ciphertexts against what it makes of numbers: returns the largest difference, in padding as well.
+/// Runs a variant on ciphertexts and on numbers and returns the largest difference, in padding as
+/// well.
 fn encrypted(variant: &impl Softmax, layout: Layout, rows: &[Vec<f64>], padding: f64) -> f64 {
     let params = params("test-10");
     let mut rng = rng(7);
@@ -147,6 +155,7 @@ fn encrypted(variant: &impl Softmax, layout: Layout, rows: &[Vec<f64>], padding:
     found.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }
 
+/// Normalise-and-square on ciphertexts against the same approximation on numbers.
 #[test]
 fn encrypted_ours() {
     let mut rng = rng(3);
@@ -159,8 +168,9 @@ fn encrypted_ours() {
     }
 }
 
-/// With bootstrapping proper, whose largest error is 2^−18 in slots up to 1: times 4, since Σ y² is up to 2 and a little, and times a few for the
-/// step that follows.
+/// Normalise-and-square with real bootstrapping against the same approximation on numbers. The
+/// largest error of bootstrapping is 2^−18 in slots up to 1. It is multiplied by 4, since Σ y² is
+/// up to 2 and a little, and by a few for the step that follows.
 #[test]
 fn bootstrapped() {
     let (params, mut rng) = (params("test-10"), rng(8));
@@ -194,8 +204,9 @@ fn paper(classes: usize, range: f64, precise: bool) -> Paper {
     Paper::new(PaperConfig { classes, range, precise, scaled: false }).expect("in range")
 }
 
-/// The published depths at R = 128, and the largest and mean errors of independent simulations of the same approximations, whose samples for a range are from
-/// that and all smaller ones.
+/// The depths are the published ones at R = 128. The largest and mean errors are at most those of
+/// independent simulations of the same approximations, whose samples for a range are taken from
+/// that range and all smaller ones.
 #[test]
 fn the_paper() {
     for (classes, levels, normal, precise) in [
@@ -208,7 +219,7 @@ fn the_paper() {
         assert_eq!(depth(&paper(classes, 128.0, false), layout).expect("classes"), levels);
         assert_eq!(depth(&paper(classes, 128.0, true), layout).expect("classes"), levels + 3);
         for ([largest, mean], precisely) in [(normal, false), (precise, true)] {
-            // Those were made with the parameters of R = 128 throughout.
+            // The simulations used the parameters of R = 128 throughout.
             let variant = paper(classes, 128.0, precisely);
             let errors = RANGES.map(|range| table::errors(&variant, classes, range, 4000, 9).expect("rows"));
             for i in 1..=errors.len() {
@@ -224,7 +235,8 @@ fn the_paper() {
     }
 }
 
-/// Theorem 1 for random rows and for rows whose entries are as near each other as the approximate maximum takes badly.
+/// The published softmax with extensions satisfies Theorem 1, for random rows and for rows whose
+/// entries are so near each other that the approximate maximum is worst.
 #[test]
 fn the_extended_softmax_stays_within_its_bound() {
     let mut rng = rng(11);
@@ -244,6 +256,7 @@ fn the_extended_softmax_stays_within_its_bound() {
     }
 }
 
+/// The published softmax on ciphertexts against the same approximation on numbers.
 #[test]
 fn encrypted_paper() {
     let mut rng = rng(4);
@@ -256,19 +269,20 @@ fn encrypted_paper() {
     }
 }
 
+/// Plans with and without bootstrapping, and settings that are refused with advice that works.
 #[test]
 fn plans_and_refusals() {
     let params = params("test-10");
     let variant = ours(3, 8.0);
     let layout = Layout::strided(512, 5, 3).expect("fits");
     let plan = |level, refresh| SoftmaxPlan::new(&params, &variant, layout, level, 3, refresh);
-    // All at once, with the levels of the bootstrapping as well.
+    // All levels are used at once, including those of bootstrapping.
     let deep = plan(29, None).expect("a plan");
     assert_eq!((deep.bootstraps(), deep.output_level()), (0, 29 - deep.depth()));
     assert!(matches!(plan(17, None), Err(Error::NoLevelsLeft { .. })));
     let refresh = Refresh { input: 3, output: 17 };
     assert_eq!(plan(17, Some(refresh)).expect("a plan").bootstraps(), 1);
-    // Before the first step.
+    // Here, a bootstrapping is needed before the first step.
     assert!(plan(4, Some(refresh)).expect("a plan").bootstraps() >= 1);
     assert!(matches!(plan(17, Some(Refresh { input: 3, output: 5 })), Err(Error::NoLevelsLeft { .. })));
     assert!(matches!(plan(40, None), Err(Error::Level { .. })));
@@ -287,7 +301,7 @@ fn plans_and_refusals() {
     let both = refused(NormaliseSquareConfig { centre: true, scaled: true, ..config });
     assert!(matches!(both, Error::Conflict { .. }), "{both}");
     assert_eq!(both.to_string(), "centring and inputs that are scaled already exclude each other: choose one of them");
-    // The error that is named is reached, and the one before it is not.
+    // The error that is named can be reached.
     let wide = NormaliseSquareConfig { range: 32.0, ..NormaliseSquareConfig::new(128, 32.0) };
     let Error::SoftmaxError { classes: 128, range: 32.0, error: 1e-3, reachable: Some(error) } = refused(wide) else {
         panic!("{}", refused(wide))
@@ -302,11 +316,13 @@ fn plans_and_refusals() {
     }
 }
 
-/// Ours has the smallest error at every number of classes and range, and fewer levels and fewer bootstraps than the paper's.
+/// Normalise-and-square has the smallest error for every number of classes and range, and takes
+/// fewer levels and fewer bootstraps than the published method.
 #[test]
 fn the_table() {
     let rows = table::table(2000).expect("reachable");
-    // Three everywhere, of the rivals three up to R = 4, two up to 8, one up to 32.
+    // Three variants exist everywhere. Of the other rivals there are three up to R = 4, two up to 8
+    // and one up to 32.
     assert_eq!(rows.len(), CLASSES.len() * (3 * RANGES.len() + 3 + 2 + 1));
     for cell in rows.chunk_by(|a, b| (a.classes, a.range) == (b.classes, b.range)) {
         let [ours, others @ ..] = cell else { unreachable!("chunks are not empty") };

@@ -1,16 +1,17 @@
-//! Which file may import which: the storeys of the driver, and no circles, in the driver and in the kernel.
+//! Tests of which file may import which: the storeys of the driver, and no circles, in the driver
+//! and in the kernel.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A module, from the root of its crate.
+/// The path of a module from the root of its crate.
 type Module = Vec<String>;
 
-/// From the ground up: a storey imports only those before it.
+/// The storeys from the ground up. A storey imports only from itself and from those before it.
 const STOREYS: [&str; 7] = ["base", "ckks", "wire", "circuits", "measure", "train", "cli"];
 
-/// The source of every module, without comments and unit tests.
+/// Returns the source of every module, without comments and unit tests.
 fn modules(root: &Path) -> BTreeMap<Module, String> {
     let (mut folders, mut modules) = (vec![PathBuf::new()], BTreeMap::new());
     while let Some(folder) = folders.pop() {
@@ -34,7 +35,7 @@ fn modules(root: &Path) -> BTreeMap<Module, String> {
     modules
 }
 
-/// The paths of a tree such as `a::{b, c::d as e}`.
+/// Returns the paths of a tree such as `a::{b, c::d as e}`.
 fn expand(tree: &str) -> Vec<Module> {
     let tree = tree.trim();
     let Some((before, group)) = tree.split_once('{') else {
@@ -56,7 +57,7 @@ fn expand(tree: &str) -> Vec<Module> {
     parts.flat_map(|part| expand(part)).map(|path| [&prefix[..], &path].concat()).collect()
 }
 
-/// A path from the root of the crate, if it leads to this crate.
+/// Returns a path from the root of the crate, if it leads to this crate.
 fn absolute(module: &Module, path: &[String], children: &BTreeSet<&str>) -> Option<Module> {
     match path.first()?.as_str() {
         "crate" => Some(path[1..].to_vec()),
@@ -69,7 +70,7 @@ fn absolute(module: &Module, path: &[String], children: &BTreeSet<&str>) -> Opti
     }
 }
 
-/// What the modules of a crate import: for each the modules in which the imported items are.
+/// Returns, for each module of a crate, the modules in which the items that it imports are defined.
 fn imports(modules: &BTreeMap<Module, String>) -> BTreeMap<&Module, BTreeSet<&Module>> {
     let (mut used, mut passed_on) = (BTreeMap::new(), BTreeMap::new());
     for (module, code) in modules {
@@ -95,7 +96,7 @@ fn imports(modules: &BTreeMap<Module, String>) -> BTreeMap<&Module, BTreeSet<&Mo
                         let name = path.last().expect("has a name").clone();
                         passed_on.insert((module, name), path.clone());
                     }
-                    // What a module only passes on it does not use.
+                    // A module does not use an item that it only re-exports.
                     if !(public && own_child) {
                         paths.push(path);
                     }
@@ -116,7 +117,7 @@ fn imports(modules: &BTreeMap<Module, String>) -> BTreeMap<&Module, BTreeSet<&Mo
         }
         used.insert(module, paths);
     }
-    // An item that a module passes on is where it comes from.
+    // An item that a module re-exports is traced to where it comes from.
     let home = |mut path: Module| loop {
         let (module, _) = modules.get_key_value(
             (0..=path.len()).rev().map(|n| path[..n].to_vec()).find(|part| modules.contains_key(part)).as_ref()?,
@@ -132,7 +133,7 @@ fn imports(modules: &BTreeMap<Module, String>) -> BTreeMap<&Module, BTreeSet<&Mo
         .collect()
 }
 
-/// A way from a module back to itself, if there is one.
+/// Returns a way from a module back to itself, if there is one.
 fn circle(imports: &BTreeMap<&Module, BTreeSet<&Module>>) -> Option<Vec<String>> {
     fn visit<'a>(
         module: &'a Module,
@@ -155,6 +156,8 @@ fn circle(imports: &BTreeMap<&Module, BTreeSet<&Module>>) -> Option<Vec<String>>
     imports.keys().find_map(|module| visit(module, imports, &mut Vec::new(), &mut done))
 }
 
+/// The modules of the driver import only from their own storey and below, never from the root, and
+/// not in circles.
 #[test]
 fn driver() {
     let modules = modules(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
@@ -171,6 +174,7 @@ fn driver() {
     assert_eq!(circle(&imports), None);
 }
 
+/// The kernel has no circles, and its RNS modules do not import polynomials.
 #[test]
 fn kernel() {
     let modules = modules(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernel/src"));
@@ -182,7 +186,7 @@ fn kernel() {
     assert_eq!(circle(&imports), None);
 }
 
-/// The test itself sees a circle, an import from above, and items that are passed on.
+/// The check itself notices a circle, and traces items that are re-exported.
 #[test]
 fn sees_what_it_should() {
     let module = |path: &str| path.split("::").filter(|part| !part.is_empty()).map(str::to_owned).collect::<Module>();

@@ -1,4 +1,5 @@
-//! Training: the circuit against plain linear algebra, plans, encrypted steps against the same steps on numbers.
+//! Tests of training: the circuit against plain linear algebra, plans, and encrypted steps against
+//! the same steps on numbers.
 
 mod common;
 
@@ -15,7 +16,7 @@ use hetal::train::step::{Circuit, Levels, Step, Weights};
 use hetal::train::{Batch, Client, Config, DataShape, Mode, Server, TrainPlan};
 use hetal::{Complex64, Error, KeySet, SecretKey};
 
-/// Rows of features with the bias, and classes.
+/// Returns rows of features with the bias, and the class of each row.
 fn data(rows: usize, features: usize, classes: usize, seed: u64) -> (Vec<Vec<f64>>, Vec<usize>) {
     let mut rng = rng(seed);
     let row = |rng: &mut _| (0..features).map(|_| unit(rng)).chain([1.0]).collect::<Vec<f64>>();
@@ -31,7 +32,7 @@ fn logits(x: &[Vec<f64>], w: &[f64]) -> Vec<Vec<f64>> {
     x.iter().map(row).collect()
 }
 
-/// One step, as plainly as it can be said: W ← (1 − γ)(W − G) + γV, V ← W − G.
+/// Does one step by its definition: W ← (1 − γ)(W − G) + γV, V ← W − G.
 fn naive_step(
     [w, v]: &mut [Vec<f64>; 2],
     (x, y): (&[Vec<f64>], &[usize]),
@@ -57,7 +58,7 @@ fn reals(vectors: &[PlainVector]) -> Vec<Vec<f64>> {
     vectors.iter().map(|v| v.values.iter().map(|z| z.re).collect()).collect()
 }
 
-/// Two steps and the outputs over plain slots, against plain linear algebra.
+/// Checks two steps and the outputs over plain slots against plain linear algebra.
 fn check_circuit(config: &Config, dims: Dimensions, unit_block: Shape, levels: Levels) {
     let (slots, classes, rate) = (Plain { slots: 512 }, dims.classes, config.learning_rate);
     let circuit = Circuit::new(config.mode, dims, unit_block, config.logit_range, config.weight_range).expect("fits");
@@ -115,9 +116,13 @@ fn check_circuit(config: &Config, dims: Dimensions, unit_block: Shape, levels: L
     }
 }
 
+/// The circuits of both modes on plain slots, against plain linear algebra, for ragged and large
+/// shapes.
 #[test]
 fn circuits_on_plain_slots() {
-    // Rows, features without the bias, classes, unit rows of the fast mode, states and outputs of both: ragged, one block, many.
+    // The columns are rows, features without the bias, classes, unit rows of the fast mode, and the
+    // numbers of states and outputs of both modes. There are ragged shapes, shapes of one block and
+    // of many.
     for (rows, features, classes, unit_rows, fast, paper) in [
         (40, 11, 3, 16, (1, 1), (4, 1)),
         (64, 64, 3, 16, (2, 1), (18, 1)),
@@ -136,7 +141,7 @@ fn circuits_on_plain_slots() {
             let config = Config { mode, learning_rate: 0.7, logit_range: 6.0, weight_range: 3.0, ..Config::default() };
             let circuit = Circuit::new(mode, dims, unit_block, 6.0, 3.0).expect("fits");
             assert_eq!((circuit.states(), circuit.outputs()), counts, "{mode:?} {dims:?}");
-            // The gradient with the features above and below the errors.
+            // The levels of the features are above and below those of the errors, for the gradient.
             for features in [9, 6] {
                 let levels = circuit.levels(features, 3).expect("levels");
                 check_circuit(&config, dims, unit_block, levels);
@@ -147,7 +152,8 @@ fn circuits_on_plain_slots() {
     }
 }
 
-/// Sums in a layout with rows apart: right in every class of every row, parts of one row's between them.
+/// Checks sums in a layout whose rows are apart: they are right in every class of every row, and
+/// partial sums of one row lie between rows.
 fn check_sums(layout: Layout) {
     let (rows, classes, plain) = (layout.rows(), layout.classes(), PlainSoftmax::new(layout));
     let value = |row, class| 1.0 + (row * classes + class) as f64;
@@ -162,6 +168,7 @@ fn check_sums(layout: Layout) {
     assert!(sums.iter().all(|sum| (0.0..=*most).contains(sum)), "{layout:?}");
 }
 
+/// Layouts whose rows are apart: their sums, and shapes that are refused.
 #[test]
 fn layouts_with_rows_apart() {
     for (rows, classes, unit_rows, spacing) in
@@ -177,6 +184,7 @@ fn layouts_with_rows_apart() {
     assert_eq!(Layout::spaced(512, 4, 3, 12), Err(Error::PowerOfTwo { what: "spacing of rows", value: 12 }));
 }
 
+/// The plans of both modes: bootstraps, depth and keys, counted by hand.
 #[test]
 fn plans_of_both_modes() {
     let shape = DataShape { rows: 40, features: 12, classes: 3 };
@@ -184,9 +192,11 @@ fn plans_of_both_modes() {
     assert_ne!(fast.hash(), paper.hash());
     assert!(fast.bootstraps() < paper.bootstraps() && fast.depth() < paper.depth());
     assert!(fast.cost().in_transforms() < paper.cost().in_transforms());
-    // A unit block of 16 × 32 and so one of features: W, V, and the bootstraps of softmax.
+    // One unit block of 16 × 32 holds the features, so that W and V take one bootstrapping each,
+    // besides those of softmax.
     assert_eq!(paper.bootstraps(), 2 + paper.softmax_plan().bootstraps());
-    // DiagABT, the published softmax with one extension and two levels to bring the maximum to all classes, DiagATB, momentum.
+    // The levels of DiagABT, of the published softmax with one extension and two levels to bring
+    // the maximum to all classes, of DiagATB, and of the momentum.
     let rotated_errors = usize::from(paper.levels().features <= paper.levels().errors);
     assert_eq!(paper.depth(), 3 + (48 + 2) + (3 + rotated_errors) + 1);
     assert!(paper.requests().iter().count() > paper.bootstrap().requests().iter().count());
@@ -195,7 +205,8 @@ fn plans_of_both_modes() {
     assert!(matches!(refused(1), Error::Range { what: "classes", .. }));
 }
 
-/// The whole of a training at insecure parameters: steps on ciphertexts, with bootstrapping, against plain ones.
+/// Checks a whole training at insecure parameters: steps on ciphertexts, with bootstrapping,
+/// against the same steps on numbers.
 fn check_encrypted(config: &Config, shape: DataShape, steps: usize, [error, logit_error]: [f64; 2]) {
     let DataShape { rows, features, classes } = shape;
     let plan = TrainPlan::new(config, shape).expect("a plan");
@@ -254,7 +265,8 @@ fn check_encrypted(config: &Config, shape: DataShape, steps: usize, [error, logi
     }
 }
 
-/// What two secret keys of one plan have made is never computed with together: server and client say which ids they found.
+/// Objects made with two secret keys of one plan are never used together: server and client refuse
+/// them and name the ids that they found.
 #[test]
 fn keys_and_data_of_two_generations() {
     let shape = DataShape { rows: 6, features: 3, classes: 3 };
@@ -324,21 +336,24 @@ fn config(mode: Mode, batch: usize) -> Config {
     }
 }
 
+/// Encrypted steps of the fast mode against plain steps.
 #[test]
 fn encrypted_steps_follow_plain_ones() {
     check_encrypted(&config(Mode::Fast, 40), DataShape { rows: 100, features: 12, classes: 3 }, 6, [2e-3, 1e-2]);
 }
 
-/// Keys of several levels with equal digits, which hoisted rotations use together.
+/// Encrypted steps with keys of several levels that have equal digits, which hoisted rotations use
+/// together.
 #[test]
 fn encrypted_steps_with_keys_of_several_levels() {
     let config = Config { preset: "test-11".to_owned(), logit_range: 24.0, weight_range: 8.0, ..config(Mode::Fast, 4) };
     check_encrypted(&config, DataShape { rows: 8, features: 4, classes: 12 }, 2, [5e-3, 5e-2]);
 }
 
+/// Encrypted steps of the published method against plain steps.
 #[test]
 fn encrypted_steps_of_the_paper_follow_plain_ones() {
-    // With sums from both sides and with masked ones; ragged batches.
+    // One shape has sums from both sides and the other masked sums; both have ragged batches.
     for (batch, rows, features, classes) in [(16, 40, 12, 3), (64, 100, 12, 5)] {
         check_encrypted(&config(Mode::Paper, batch), DataShape { rows, features, classes }, 3, [2e-3, 1e-2]);
     }

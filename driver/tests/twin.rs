@@ -1,4 +1,5 @@
-//! The plain twin against slow and simple code: the optimiser, gradients, whole trainings, when they stop, and the numbers that describe them.
+//! Tests of the plain twin against slow and simple code: the optimiser, gradients, whole trainings,
+//! when they stop, and the numbers that describe them.
 
 mod common;
 
@@ -16,7 +17,7 @@ use hetal::train::stopping::EarlyStopping;
 use hetal::train::twin::{Epoch, Exact, Trained, Twin, Weights, rehearse, train};
 use hetal::train::{Config, Method, Twins};
 
-/// Rows around one centre per class.
+/// Returns rows around one centre for each class.
 fn clusters(rows: usize, columns: usize, classes: usize, seed: u64) -> Split {
     let mut random = rng(seed);
     let labels: Vec<u32> = (0..rows).map(|i| (i % classes) as u32).collect();
@@ -32,7 +33,7 @@ fn dataset(train: Split, val: Option<Split>) -> Dataset {
     Dataset { train, val, test: None, classes, class_names: None }
 }
 
-/// The mean loss by its definition.
+/// Returns the mean loss by its definition.
 fn loss(split: &Split, classes: usize, weights: &[f64]) -> f64 {
     let columns = split.columns + 1;
     let row = |i: usize| {
@@ -45,6 +46,7 @@ fn loss(split: &Split, classes: usize, weights: &[f64]) -> f64 {
     (0..split.rows()).map(row).sum::<f64>() / split.rows() as f64
 }
 
+/// The first momenta of Nesterov's method in closed form, and their limit.
 #[test]
 fn momenta_have_their_closed_values() {
     let golden = f64::midpoint(1.0, 5f64.sqrt());
@@ -54,12 +56,13 @@ fn momenta_have_their_closed_values() {
     for (i, wanted) in wanted.into_iter().enumerate() {
         assert!((momentum(Method::Nesterov, i + 1) - wanted).abs() < 1e-15, "{i}");
     }
-    // λ_t is about t/2: γ_t tends to −1 like −1 + 3/t.
+    // λ_t is about t/2, so that γ_t tends to −1 like −1 + 3/t.
     assert!((momentum(Method::Nesterov, 3000) + 1.0 - 1e-3).abs() < 1e-5);
     assert!((1..400).all(|t| momentum(Method::Nesterov, t + 1) < momentum(Method::Nesterov, t)));
     assert!([1, 2, 700].iter().all(|&t| momentum(Method::Sgd, t) == 0.0));
 }
 
+/// The step follows the gradient of the loss, which is found by differences of the loss.
 #[test]
 fn gradients_are_those_of_the_loss() {
     let split = clusters(150, 5, 3, 1);
@@ -88,7 +91,8 @@ fn gradients_are_those_of_the_loss() {
     assert!(matches!(twin.step(&split.features[1..], &split.labels), Err(Error::Count { .. })));
 }
 
-/// A training as one would write it down, number by number: V and W after every step, the largest of both and of the logits.
+/// Runs a training as one would write it down, number by number. Returns V and W after every step,
+/// and the largest magnitude of both and of the logits.
 fn naive(split: &Split, classes: usize, config: &Config) -> (Vec<Vec<f64>>, Vec<Vec<f64>>, f64, f64) {
     let d = split.columns;
     let x = |i: usize, j: usize| if j == d { 1.0 } else { f64::from(split.features[i * d + j]) };
@@ -126,9 +130,11 @@ fn naive(split: &Split, classes: usize, config: &Config) -> (Vec<Vec<f64>>, Vec<
     (w, v, max_weight, max_logit)
 }
 
+/// Whole trainings give the weights and largest values of the naive one, for both methods and
+/// ragged batches.
 #[test]
 fn trains_as_written_down() {
-    // The last batch has a single row; the others take several pieces of the sums.
+    // The last batch has a single row; the sums of the others take several pieces.
     let split = clusters(301, 13, 4, 3);
     for (method, batch) in
         [(Method::Nesterov, 100), (Method::Sgd, 100), (Method::Nesterov, 9), (Method::Nesterov, 1000)]
@@ -155,7 +161,8 @@ fn trains_as_written_down() {
     }
 }
 
-/// Where labels contradict the training a little, the validation loss falls and rises again.
+/// Returns data in which some validation labels contradict the training, so that the validation
+/// loss falls and rises again.
 fn contradicted() -> Dataset {
     let train = clusters(120, 12, 3, 4);
     let mut val = clusters(60, 12, 3, 5);
@@ -167,6 +174,7 @@ fn losses(trained: &Trained) -> Vec<f64> {
     trained.epochs.iter().map(|epoch| epoch.validation.expect("has one").loss).collect()
 }
 
+/// Training stops after the epochs of its patience and keeps the weights of the best epoch.
 #[test]
 fn stops_early_and_keeps_the_best() {
     let data = contradicted();
@@ -178,7 +186,8 @@ fn stops_early_and_keeps_the_best() {
     let best = (0..losses.len()).min_by(|&a, &b| losses[a].total_cmp(&losses[b])).expect("not empty") + 1;
     assert_eq!(trained.best_epoch, best);
     assert!(best > 1 && losses.len() == best + 3, "{losses:?}");
-    // As if the training had ended there, and worse if it goes on.
+    // The weights are those of a training that ends at the best epoch, and the loss only gets worse
+    // if it goes on.
     let shorter = train(&data, &Config { epochs: best, ..config.clone() }, Exact, |_| {}).expect("exact");
     assert_eq!(shorter.weights, trained.weights);
     let val = data.val.as_ref().expect("has one");
@@ -190,6 +199,8 @@ fn stops_early_and_keeps_the_best() {
     assert!(matches!(refused, Err(Error::Range { what: "batch", .. })));
 }
 
+/// A rehearsal gives the results of a training without keeping them all, and ends when asked or out
+/// of range.
 #[test]
 fn rehearses_in_little_memory() {
     let data = contradicted();
@@ -205,10 +216,10 @@ fn rehearses_in_little_memory() {
     assert_eq!((&seen.weights, seen.best_epoch, seen.epochs), (&trained.weights, trained.best_epoch, told / 3));
     assert_eq!((seen.max_logit, seen.max_weight), (trained.max_logit(), trained.max_weight()));
     assert_eq!((seen.validation, &seen.left), (trained.epochs[trained.best_epoch - 1].validation, &None));
-    // Until somebody says no: in the second epoch.
+    // The rehearsal is stopped in the second epoch.
     let shorter = rehearse(&data, &config, Exact, |step, _| step.step < 4).expect("exact");
     assert_eq!((shorter.epochs, shorter.best_epoch), (1, 1));
-    // Until a logit is out of range, which is told with its step.
+    // The rehearsal ends when a logit is out of range, and names the step.
     let softmax = NormaliseSquare::new(NormaliseSquareConfig::new(3, 1.0)).expect("reachable");
     let left = rehearse(&data, &config, softmax, |_, _| true).expect("no error").left.expect("its range is too small");
     let beyond = trained.epochs.iter().flat_map(|epoch| &epoch.steps).find(|step| step.quality.max_logit > 1.0);
@@ -219,6 +230,8 @@ fn rehearses_in_little_memory() {
     );
 }
 
+/// The twins of a run validate and compare as whole trainings do, in any pieces, and continue after
+/// an interruption.
 #[test]
 fn twins_go_along_with_a_run() {
     let data = contradicted();
@@ -228,7 +241,7 @@ fn twins_go_along_with_a_run() {
     let exact = train(&data, &config, Exact, |_| {}).expect("exact");
     let interrupt = AtomicBool::new(false);
     let twins = |config: &Config| Twins::new(config, &data, &interrupt).expect("usable settings");
-    // Epoch by epoch, and many at once as where a run is resumed.
+    // Some go epoch by epoch, and some many epochs at once, as where a run is resumed.
     for epochs in [&[1, 2, 3, 8][..], &[5, 8]] {
         let mut twins = twins(&config);
         for &epoch in epochs {
@@ -265,6 +278,7 @@ fn twins_go_along_with_a_run() {
     assert_eq!(small.compare(15, &Default::default()), Ok(None));
 }
 
+/// Patience counts the epochs without a smaller loss; equal losses and NaN are not smaller.
 #[test]
 fn patience_counts_epochs_without_a_smaller_loss() {
     let run = |losses: &[f64]| {
@@ -279,6 +293,7 @@ fn patience_counts_epochs_without_a_smaller_loss() {
     assert_eq!(run(&[f64::INFINITY, f64::NAN, 1.0]), (vec![better, worse, better], 3));
 }
 
+/// Normaliser and training do not depend on the number of threads, bit for bit.
 #[test]
 fn threads_change_nothing() {
     let mut data = Dataset::digits();
@@ -299,6 +314,8 @@ fn threads_change_nothing() {
     }
 }
 
+/// The digits are learned with the exact and with the approximate softmax, and a range that is too
+/// small is refused.
 #[test]
 fn learns_digits_with_either_softmax() {
     let mut data = Dataset::digits();
@@ -309,12 +326,13 @@ fn learns_digits_with_either_softmax() {
     let tested = |trained: &Trained| quality(&trained.weights.logits(&test.features), &test.labels);
     let exact = train(&data, &config, Exact, |_| {}).expect("exact");
     assert!(tested(&exact).accuracy > 0.95);
-    // The learning rate is as stable as it is meant to be: with plain descent on all rows the loss falls in every step.
+    // The learning rate is as stable as it is meant to be: with plain descent on all rows, the loss
+    // falls in every step.
     let descent = Config { batch: 1257, epochs: 40, patience: 40, method: Method::Sgd, ..config.clone() };
     let descent = train(&data, &descent, Exact, |_| {}).expect("exact");
     let falls: Vec<f64> = descent.epochs.iter().map(|epoch| epoch.steps[0].quality.loss).collect();
     assert!(falls.is_sorted_by(|a, b| a > b), "{falls:?}");
-    // Approximated, with a range that holds and one that does not.
+    // Approximated, with a range that holds and with one that does not.
     let range = |range| NormaliseSquare::new(NormaliseSquareConfig::new(10, range)).expect("reachable");
     let approximated = train(&data, &config, range(16.0), |_| {}).expect("in range");
     let difference = losses(&approximated).into_iter().zip(losses(&exact)).map(|(a, b)| (a - b).abs());
@@ -327,10 +345,12 @@ fn learns_digits_with_either_softmax() {
     assert_eq!(train(&data, &config, other, |_| {}).expect_err("other classes"), wanted);
 }
 
+/// Loss, accuracy, confusion, precision and recall, calculated by hand.
 #[test]
 fn metrics_by_hand() {
     let two = 2f64.ln();
-    // Probabilities (1/2, 1/4, 1/4), (1/4, 1/4, 1/2) and, with logits that overflow an exponential, (1, 0, 0).
+    // The probabilities are (1/2, 1/4, 1/4), (1/4, 1/4, 1/2) and, with logits that overflow an
+    // exponential, (1, 0, 0).
     let logits = vec![vec![two, 0.0, 0.0], vec![0.0, 0.0, two], vec![1000.0, -1000.0, -1000.0]];
     let found = quality(&logits, &[0, 1, 0]);
     assert!((found.loss - (two + 2.0 * two) / 3.0).abs() < 1e-15);

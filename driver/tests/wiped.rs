@@ -1,4 +1,5 @@
-//! What was decrypted does not stay in memory: this process looks for it in its own.
+//! Tests that decrypted values do not stay in memory: this process searches its own memory for
+//! them.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -11,7 +12,7 @@ use hetal::wire::{self, Header};
 use hetal::{Encoder, KeyRequests, Plaintext};
 use zeroize::Zeroize;
 
-/// Numbers of eight bytes in a row, kept in a form that the search does not find.
+/// A sequence of numbers of eight bytes each, kept in a form that the search does not find.
 struct Needle(Vec<u64>);
 
 impl Needle {
@@ -21,7 +22,7 @@ impl Needle {
         Self(values.iter().map(|x| x.to_bits() ^ Self::KEY).collect())
     }
 
-    /// How often it is in the memory that this process can write.
+    /// Returns how often the sequence is in the memory that this process can write.
     fn count(&self) -> usize {
         let len = 8 * self.0.len();
         let first = (self.0[0] ^ Self::KEY).to_le_bytes();
@@ -36,7 +37,7 @@ impl Needle {
             if !access.starts_with("rw") {
                 continue;
             }
-            // Pieces overlap, so that none is cut.
+            // The pieces overlap, so that no sequence is cut.
             for start in (from..to).step_by(buffer.len() - len) {
                 let size = buffer.len().min(to - start);
                 memory.seek(SeekFrom::Start(start as u64)).expect("an address");
@@ -48,7 +49,7 @@ impl Needle {
                         let words = buffer[at..at + len].as_chunks().0;
                         words.iter().zip(&self.0).all(|(word, x)| u64::from_le_bytes(*word) ^ Self::KEY == *x)
                     };
-                    // One at the end of a piece is seen in the next one again.
+                    // A sequence at the end of a piece is counted in the next one.
                     count += usize::from(found && at < buffer.len() - len);
                 }
             }
@@ -58,7 +59,8 @@ impl Needle {
     }
 }
 
-/// Some values of the first limb, as they are in memory: residues nearest to 0, read from the wire, where they have 7 bytes.
+/// Returns some values of the first limb as they are in memory: residues nearest to 0. They are
+/// read from the wire format, where they have 7 bytes.
 fn of_polynomial(plaintext: &Plaintext, setup: &Setup) -> Needle {
     let mut bytes = Vec::new();
     wire::write(&mut bytes, plaintext, &setup.params).expect("memory takes all bytes");
@@ -70,6 +72,7 @@ fn of_polynomial(plaintext: &Plaintext, setup: &Setup) -> Needle {
     Needle::new(&residues.collect::<Vec<_>>())
 }
 
+/// Plaintexts and decoded real slots are not in memory any more once they are dropped or wiped.
 #[test]
 fn decrypted_values_do_not_stay() {
     let (s, mut rng) = (Setup::new("test-10", 61, |_| KeyRequests::default()), rng(62));

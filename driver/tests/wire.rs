@@ -1,7 +1,7 @@
-//! The wire format: golden files, round trips, malformed input, files.
+//! Tests of the wire format: golden files, round trips, malformed input, and files.
 //!
-//! After an intended change of the format (a new version, that is) the golden files are written again by
-//! `HETAL_WRITE_GOLDEN=1 cargo test -p hetal-driver --test wire golden`.
+//! After an intended change of the format (that is, with a new version) the golden files are
+//! written again by `HETAL_WRITE_GOLDEN=1 cargo test -p hetal-driver --test wire golden`.
 
 use std::cell::Cell;
 use std::fs;
@@ -35,7 +35,8 @@ fn literal(log_n: u32, q_bits: &[u32], p_bits: &[u32]) -> ParametersLiteral {
     }
 }
 
-/// N = 16, three primes of 5, 4 and 4 bytes a residue, and one special prime of 6, for it is just above 2^40.
+/// N = 16, with three primes of 5, 4 and 4 bytes per residue. The special prime has 6 bytes, since
+/// it is just above 2^40.
 fn small() -> Parameters {
     Parameters::new(literal(4, &[33, 25, 30], &[40])).expect("a good literal")
 }
@@ -67,7 +68,7 @@ struct Objects {
     secret: SecretKey,
     public: PublicKey,
     keys: KeySet,
-    /// Where q_0 and p_0 allow them.
+    /// Present only where q_0 and p_0 allow these keys.
     encapsulation: Option<EncapsulationKeys>,
 }
 
@@ -122,8 +123,8 @@ impl Objects {
     }
 }
 
-/// Reads an object of any kind to its end and writes it again. Fails if a byte is not canonical, for then two files would
-/// be one object.
+/// Reads an object of any kind to its end and writes it again. A byte that is not canonical shows
+/// as a difference: two files would be one object.
 fn rewrite(kind: Kind, bytes: &[u8], params: &Parameters) -> Result<Vec<u8>> {
     let mut input = bytes;
     let again = match kind {
@@ -173,6 +174,8 @@ fn check_golden(name: &str, bytes: &[u8]) -> Vec<u8> {
     stored
 }
 
+/// Every kind of object is written as the bytes of its golden file, and these are read as the
+/// object.
 #[test]
 fn golden_files() {
     let params = small();
@@ -213,7 +216,7 @@ fn golden_files() {
     assert_eq!(wire::read_key_set(&mut stored.as_slice(), &params).expect("valid").iter().len(), 0);
 }
 
-/// The layout as the module documents it, byte by byte.
+/// The layout, byte by byte as the module documents it.
 #[test]
 fn layout() {
     let params = small();
@@ -260,6 +263,7 @@ fn layout() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
+    /// Objects of random parameters are read as they were written, and their bytes are canonical.
     #[test]
     fn round_trips(
         log_n in 4u32..=6,
@@ -286,7 +290,7 @@ proptest! {
         prop_assert_eq!(seeded.expand(&params), made.seeded.expand(&params));
     }
 
-    /// Noise is refused, and so is noise under a good header.
+    /// Noise is refused. Noise under a good header is refused, or is canonical.
     #[test]
     fn noise(kind in 0..Kind::ALL.len(), noise in prop::collection::vec(any::<u8>(), 0..600)) {
         let (params, kind) = (small(), Kind::ALL[kind]);
@@ -298,7 +302,8 @@ proptest! {
     }
 }
 
-/// With an id of keys where the kind, and for evaluation keys a number of keys, has one.
+/// Returns a body under a header. The header has an id of keys for the kinds that need one;
+/// evaluation keys need one unless there are 0 of them.
 fn with_header(kind: Kind, params: &Parameters, body_len: u64, body: &[u8]) -> Vec<u8> {
     let keyed = match kind {
         Kind::Parameters | Kind::Plaintext => false,
@@ -315,7 +320,8 @@ fn with_header(kind: Kind, params: &Parameters, body_len: u64, body: &[u8]) -> V
     bytes
 }
 
-/// Another byte in a header is refused; in the id of the keys it is one of other keys.
+/// A header with any byte changed is refused; in the id of the keys, the change gives the id of
+/// other keys.
 #[test]
 fn every_byte_of_a_header_counts() {
     let params = small();
@@ -336,7 +342,8 @@ fn every_byte_of_a_header_counts() {
     }
 }
 
-/// Other bytes in a body are refused or are another object: no two files are read as the same one.
+/// A body with any byte changed is refused or is another object: no two files are read as the same
+/// object.
 #[test]
 fn every_byte_of_a_body_counts() {
     let params = small();
@@ -356,6 +363,8 @@ fn every_byte_of_a_body_counts() {
     }
 }
 
+/// Every cut input is refused with the number of missing bytes, and bytes after the end are
+/// refused.
 #[test]
 fn cut_inputs_say_how_much_is_missing() {
     let params = small();
@@ -382,7 +391,8 @@ fn cut_inputs_say_how_much_is_missing() {
     );
 }
 
-/// Version 1 had no id of keys: its objects are refused, short ones too, with what to do. So are keyed objects without an id, and others with one.
+/// Version 1 had no id of keys. Its objects are refused with advice, short ones too. So are keyed
+/// objects without an id, and other objects with one.
 #[test]
 fn other_headers_are_refused() {
     let params = small();
@@ -417,7 +427,8 @@ fn other_headers_are_refused() {
     assert!(error.to_string().starts_with("ciphertext: key generation 0000"), "{error}");
 }
 
-/// Evaluation keys of two secrets are not written into one set, and those that are read say which they are before the first one.
+/// Evaluation keys of two secrets are not written into one set, and a reader knows the id of the
+/// keys before the first one.
 #[test]
 fn evaluation_keys_have_one_id() {
     let params = small();
@@ -434,7 +445,7 @@ fn evaluation_keys_have_one_id() {
     assert!(keys.all(|key| key.expect("valid").key_generation() == wanted));
 }
 
-/// A stored secret of zeros, or of another weight, is refused; nothing of it is told.
+/// A stored secret of zeros, or of another weight, is refused, and the error tells nothing of it.
 #[test]
 fn implausible_secrets_are_refused() {
     let error = |params: &Parameters, body: &[u8]| {
@@ -457,7 +468,7 @@ fn implausible_secrets_are_refused() {
     }
 }
 
-/// Objects follow each other in a stream.
+/// Objects can follow each other in a stream.
 #[test]
 fn streams() {
     let params = small();
@@ -477,6 +488,7 @@ fn streams() {
     assert_eq!(wire::expect_end(input), Ok(()));
 }
 
+/// A wrong header is refused with the field, the value found and the one wanted.
 #[test]
 fn headers_name_what_is_wrong() {
     let params = small();
@@ -532,6 +544,7 @@ fn headers_name_what_is_wrong() {
     }
 }
 
+/// A wrong body is refused with the field, the value found and the one wanted.
 #[test]
 fn bodies_name_what_is_wrong() {
     let params = small();
@@ -605,6 +618,7 @@ fn bodies_name_what_is_wrong() {
     }
 }
 
+/// Wrong parameters are refused with the field, the value found and the one wanted.
 #[test]
 fn parameters_name_what_is_wrong() {
     let params = small();
@@ -640,7 +654,7 @@ fn parameters_name_what_is_wrong() {
     let bytes = with_header(Kind::Parameters, &params, 24, &[&good[..], &[0]].concat());
     let error = wire::read_parameters(&mut bytes.as_slice()).unwrap_err().to_string();
     assert_eq!(error, "parameters: body length 24: must be 23 for what it holds");
-    // The hash is compared where the primes are made.
+    // The hash is compared when the primes are made.
     let mut bytes = parameter_bytes(&params);
     bytes[12] ^= 1;
     let stored = wire::read_parameters(&mut bytes.as_slice()).expect("well formed");
@@ -657,7 +671,7 @@ fn parameters_name_what_is_wrong() {
     }
 }
 
-/// The largest literal is read without its primes and tables.
+/// The largest literal is read without making its primes and tables, in less than a second.
 #[test]
 fn hostile_parameters_are_cheap() {
     let largest = ParametersLiteral {
@@ -677,8 +691,8 @@ fn hostile_parameters_are_cheap() {
     assert_eq!(stored.literal, largest);
 }
 
-/// A set of keys: the number, and records of (kind, level, element, length, bytes), each of one special prime and digits of
-/// one limb.
+/// Returns a set of keys: the count, and records of (kind, level, element, length, bytes), each
+/// with one special prime and digits of one limb.
 fn key_set(params: &Parameters, count: u32, records: &[(u8, u8, u32, u64, &[u8])]) -> Vec<u8> {
     let mut body = count.to_le_bytes().to_vec();
     for &(kind, level, element, len, bytes) in records {
@@ -690,6 +704,7 @@ fn key_set(params: &Parameters, count: u32, records: &[(u8, u8, u32, u64, &[u8])
     with_header(Kind::EvaluationKeys, params, body.len() as u64, &body)
 }
 
+/// A wrong record of evaluation keys is refused with the field, the value found and the one wanted.
 #[test]
 fn evaluation_keys_name_what_is_wrong() {
     let params = small();
@@ -762,6 +777,7 @@ fn evaluation_keys_name_what_is_wrong() {
     assert!(keys.next().is_none() && keys.next().is_none());
 }
 
+/// Evaluation keys are written and read one by one, and keys other than those planned are refused.
 #[test]
 fn evaluation_keys_are_written_as_they_come() {
     /// Counts the bytes written.
@@ -788,7 +804,7 @@ fn evaluation_keys_are_written_as_they_come() {
     assert_eq!(streamed, key_set_bytes(&set, &params));
     assert_eq!(wire::evaluation_keys_len(&params, &plan), Ok(streamed.len() as u64));
 
-    // A key is asked for when the one before is written.
+    // A key is asked for only after the one before it is written.
     let (written, mut wanted) = (Cell::new(0), 0);
     let mut source = rng(10);
     let keys = secret.evaluation_keys_iter(&requests, &mut source).expect("levels that exist");
@@ -801,7 +817,7 @@ fn evaluation_keys_are_written_as_they_come() {
     wire::write_evaluation_keys(&mut Counter(&written), &params, &plan, watched).expect("it counts");
     assert_eq!((written.get(), wanted), (streamed.len(), streamed.len()));
 
-    // And read when the one before was taken.
+    // When reading, a key is read only after the one before it was taken.
     let mut input = streamed.as_slice();
     let mut lengths = Vec::new();
     for key in wire::read_evaluation_keys(&mut input, &params).expect("valid") {
@@ -831,7 +847,8 @@ fn evaluation_keys_are_written_as_they_come() {
     assert!(refused(&[(foreign, 0)], all()).starts_with(object));
 }
 
-/// Gives at most some bytes at a time, and counts them.
+/// A reader that gives at most `step` bytes at a time, counts them, is interrupted before each
+/// piece and ends with the error `then`.
 struct Slow<'a> {
     bytes: &'a [u8],
     step: usize,
@@ -863,6 +880,8 @@ impl Read for Slow<'_> {
     }
 }
 
+/// Slow and interrupted inputs are read, and errors of readers and writers are passed on with the
+/// place.
 #[test]
 fn failing_and_slow_inputs() {
     let params = small();
@@ -882,14 +901,15 @@ fn failing_and_slow_inputs() {
         assert!(matches!(error, Error::Io { kind: io::ErrorKind::ConnectionReset, .. }), "{error:?}");
         assert!(error.to_string().starts_with(wanted), "{error}");
     }
-    // What a writer cannot take.
+    // The writer takes only 100 bytes.
     let mut out = [0; 100];
     let error = wire::write(&mut &mut out[..], &made.ciphertext, &params).unwrap_err();
     assert!(matches!(error, Error::Io { kind: io::ErrorKind::WriteZero, .. }), "{error:?}");
     assert!(error.to_string().starts_with("ciphertext: writing: "), "{error}");
 }
 
-/// A wrong length is refused before anything of the declared size is read, let alone allocated.
+/// A wrong length is refused before a body of the declared size is read, let alone memory allocated
+/// for it.
 #[test]
 fn declared_lengths_are_checked_first() {
     let params = small();
@@ -932,7 +952,7 @@ fn declared_lengths_are_checked_first() {
     }
 }
 
-/// A directory that goes away.
+/// A directory that is removed on drop.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -965,6 +985,7 @@ fn put(bytes: &'static [u8]) -> impl FnOnce(&mut fs::File) -> Result<()> {
     }
 }
 
+/// A file is written as a whole or left as it was, also when the writer fails or panics.
 #[test]
 fn files_are_complete_or_absent() {
     let directory = Directory::new("files");
@@ -994,6 +1015,8 @@ fn files_are_complete_or_absent() {
 }
 
 #[cfg(unix)]
+/// Files for the owner alone have the mode 0600 from the beginning, also where an older file had
+/// another one; links stay links.
 #[test]
 fn secret_files_are_the_owners() {
     use std::os::unix::fs::{PermissionsExt, symlink};

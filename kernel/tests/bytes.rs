@@ -1,11 +1,12 @@
-//! The canonical byte form of a limb.
+//! Tests of the canonical byte form of a limb, against a reference encoder of three lines.
 
 use hetal_kernel::bytes::{decode_limb, encode_limb, limb_len};
 use hetal_kernel::primes::is_prime;
 use hetal_kernel::{Error, Modulus};
 use proptest::prelude::*;
 
-/// The largest and the smallest prime of each bit length: every number of bytes, with its top byte full and nearly empty.
+/// Returns the largest and the smallest prime of each bit length. These give every number of bytes,
+/// with the top byte full and nearly empty.
 fn moduli() -> Vec<Modulus> {
     (2..=50)
         .flat_map(|bits| {
@@ -27,12 +28,14 @@ fn decode(q: &Modulus, limb: usize, bytes: &[u8], n: usize) -> Result<Vec<f64>, 
     decode_limb(q, limb, bytes, &mut values).map(|()| values)
 }
 
-/// The format in three lines: the specification that the code is held to.
+/// Encodes canonical residues in little-endian bytes. This is the format in three lines: the
+/// specification that the code is held to.
 fn reference(q: &Modulus, canonical: &[u64]) -> Vec<u8> {
     let width = (1..).find(|&width| q.value() < 1 << (8 * width)).expect("at most 7 bytes");
     canonical.iter().flat_map(|x| (0..width).map(move |i| (x >> (8 * i)) as u8)).collect()
 }
 
+/// The bytes of a limb: as many for each residue as the modulus needs.
 #[test]
 fn lengths() {
     for (q, width) in [(3, 1), (251, 1), (257, 2), (65521, 2), (65537, 3), ((1 << 40) - 87, 5), ((1 << 50) - 27, 7)] {
@@ -43,6 +46,7 @@ fn lengths() {
     }
 }
 
+/// Every representative of a residue, and both zeros, have the bytes of the reference encoder.
 #[test]
 fn every_representative_has_the_same_bytes() {
     for q in moduli() {
@@ -63,6 +67,8 @@ fn every_representative_has_the_same_bytes() {
 }
 
 proptest! {
+    /// Random residues get the bytes of the reference encoder, and decoding gives them back
+    /// centred.
     #[test]
     fn round_trip(q in 0..moduli().len(), words in prop::collection::vec(any::<u64>(), 0..70)) {
         let q = moduli()[q];
@@ -74,6 +80,7 @@ proptest! {
     }
 }
 
+/// A residue that is not below the modulus is refused, with its limb, index and value in the error.
 #[test]
 fn residues_not_below_the_modulus_are_refused_wherever_they_are() {
     for q in moduli() {
@@ -86,7 +93,7 @@ fn residues_not_below_the_modulus_are_refused_wherever_they_are() {
                 let mut out = [f64::NAN; 10];
                 let refused = decode_limb(&q, limb, &reference(&q, &residues), &mut out);
                 assert_eq!(refused, Err(Error::Residue { limb, index, value, modulus }));
-                // What was read before is there, nothing else is.
+                // The values that were read before it are there, and nothing else is.
                 assert!(out[..index].iter().all(|&x| x == -1.0) && out[index..].iter().all(|x| x.is_nan()));
             }
         }
@@ -97,6 +104,7 @@ fn residues_not_below_the_modulus_are_refused_wherever_they_are() {
     assert_eq!(decode(&q, 1, &[96, 97, 255], 3), refused);
 }
 
+/// All words of two bytes: those below 257 are decoded and centred, all others refused.
 #[test]
 fn every_residue_of_a_small_modulus() {
     let q = Modulus::new(257).expect("prime");
@@ -111,6 +119,7 @@ fn every_residue_of_a_small_modulus() {
     }
 }
 
+/// Bytes of any other length are refused, with the found and the wanted length in the error.
 #[test]
 fn other_lengths_are_refused() {
     for q in moduli() {

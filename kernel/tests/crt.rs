@@ -1,4 +1,4 @@
-//! Composition against big integers.
+//! Tests of the composition of residues against big integers.
 
 use hetal_kernel::primes::{Direction, NttPrimes};
 use hetal_kernel::rns::MAX_LIMBS;
@@ -7,7 +7,8 @@ use hetal_kernel::{Error, Modulus};
 use num_bigint::{BigInt, BigUint, Sign};
 use proptest::prelude::*;
 
-/// `count` distinct primes whose sizes go around 20 … 50 bits from `start` on, neither sorted nor of one size.
+/// Returns `count` distinct primes whose sizes cycle through 20 … 50 bits in steps of 7, beginning
+/// with number `start`: they are neither sorted nor of one size.
 fn moduli(count: usize, start: u32) -> Vec<Modulus> {
     let mut searches: Vec<_> =
         (20..=50).map(|bits| NttPrimes::new(4, 1 << bits, Direction::Descending).expect("a size")).collect();
@@ -21,7 +22,7 @@ fn words(x: &BigUint, len: usize) -> Vec<u64> {
     words
 }
 
-/// The words of |x| < 2^(64·len) and its sign, as the composer has them.
+/// Returns the words of |x| < 2^(64·len) and the sign of x, in the composer's form.
 fn split(x: &BigInt, len: usize) -> (Vec<u64>, bool) {
     (words(x.magnitude(), len), x.sign() == Sign::Minus)
 }
@@ -34,7 +35,8 @@ fn residues(moduli: &[Modulus], x: &BigInt) -> Vec<u64> {
     moduli.iter().map(residue).collect()
 }
 
-/// |x| to nearest, ties to even, by comparison with the neighbouring floats as exact integers.
+/// Rounds x to the nearest float, with ties to even. The bits that are cut off are compared with
+/// one half as exact integers.
 fn nearest(x: &BigInt) -> f64 {
     let magnitude = x.magnitude();
     let bits = magnitude.bits();
@@ -51,6 +53,7 @@ fn nearest(x: &BigInt) -> f64 {
     if x.sign() == Sign::Minus { -rounded } else { rounded }
 }
 
+/// Checks the composition of x, its rounding to a float and the way back, against big integers.
 fn check(moduli: &[Modulus], composer: &CrtComposer, x: &BigInt) {
     let canonical = residues(moduli, x);
     // Whatever is left in the buffers must not matter.
@@ -72,6 +75,7 @@ fn half(composer: &CrtComposer) -> BigInt {
     (product - 1) / 2
 }
 
+/// The product of up to 40 moduli is that of big integers.
 #[test]
 fn product_of_the_moduli() {
     for count in 1..=40 {
@@ -84,6 +88,8 @@ fn product_of_the_moduli() {
     }
 }
 
+/// Composition of the extreme values, of mixed-radix digits at their ends and of powers of two,
+/// against big integers.
 #[test]
 fn extremes_and_powers_of_two() {
     for count in 1..=40 {
@@ -93,7 +99,7 @@ fn extremes_and_powers_of_two() {
         let mut radix = BigInt::from(1);
         let mut cases = vec![BigInt::ZERO, half.clone(), &half - 1, &half / 2];
         for q in &moduli {
-            // Where a digit becomes 1, and where one is at its largest.
+            // Here a digit becomes 1, or is at its largest.
             cases.extend([radix.clone(), &radix - 1, &radix + 1, (&radix - 1) / 2, (&radix + 1) / 2]);
             radix *= q.value();
         }
@@ -101,7 +107,7 @@ fn extremes_and_powers_of_two() {
             let power = BigInt::from(1) << exponent;
             cases.extend([&power - 1, &power + 1, power]);
         }
-        // A word that is 0 when the last digit, −1, is added: the borrow goes through it.
+        // A word is 0 when the last digit, −1, is added, so the borrow goes through it.
         cases.extend([64, 128].map(|exponent| (BigInt::from(moduli[0].value()) << exponent) - 1));
         for x in cases.iter().filter(|&x| *x <= half) {
             check(&moduli, &composer, x);
@@ -110,6 +116,7 @@ fn extremes_and_powers_of_two() {
     }
 }
 
+/// All values of a product of four small primes.
 #[test]
 fn every_value_of_a_small_product() {
     let moduli = [11, 3, 7, 5].map(|q| Modulus::new(q).expect("prime"));
@@ -120,13 +127,14 @@ fn every_value_of_a_small_product() {
     }
 }
 
+/// Floats are rounded to nearest, with ties to even, at and next to ties.
 #[test]
 fn rounding_at_ties() {
     let moduli = moduli(24, 0);
     let composer = CrtComposer::new(&moduli).expect("distinct");
     for exponent in [1, 2, 10, 11, 12, 63, 64, 65, 74, 75, 76, 500] {
         for mantissa in [1u64 << 52, (1 << 52) + 1, (1 << 53) - 2, (1 << 53) - 1] {
-            // mantissa + 1/2 and its neighbours, in units of the last of 53 bits.
+            // mantissa + 1/2 and its neighbours, in units of the last of the 53 bits.
             let tie = (BigInt::from(2 * mantissa + 1)) << (exponent - 1);
             for x in [&tie - 1, &tie + 1, tie] {
                 check(&moduli, &composer, &x);
@@ -136,6 +144,7 @@ fn rounding_at_ties() {
     }
 }
 
+/// Values are rounded to the largest float or to infinity, whichever IEEE 754 says.
 #[test]
 fn rounding_at_the_largest_float() {
     let moduli = moduli(40, 20);
@@ -169,6 +178,7 @@ fn integer(bits: usize) -> impl Strategy<Value = BigInt> {
 }
 
 proptest! {
+    /// Random integers of up to 2100 bits, reduced to the range, against big integers.
     #[test]
     fn random_values(count in 1usize..=40, start in 0u32..31, x in integer(2100)) {
         let moduli = moduli(count, start);
@@ -177,7 +187,8 @@ proptest! {
         check(&moduli, &composer, &(x % (half + 1)));
     }
 
-    /// Integers beyond the product, as many words as they need.
+    /// Decomposition takes integers beyond the product, of as many words as they need; their
+    /// residues are those of big integers.
     #[test]
     fn decomposition_of_large_integers(count in 1usize..=10, start in 0u32..31, x in integer(2100)) {
         let moduli = moduli(count, start);
@@ -188,7 +199,8 @@ proptest! {
     }
 }
 
-/// The largest digits and radices that the lazy sum of Garner's algorithm meets: all moduli just below 2^50.
+/// All moduli are just below 2^50, which gives the lazy sum of Garner's algorithm its largest
+/// digits and radices.
 #[test]
 fn many_moduli_of_the_largest_size() {
     let moduli: Vec<_> = NttPrimes::new(4, 1 << 50, Direction::Descending).expect("a size").take(120).collect();
@@ -202,6 +214,7 @@ fn many_moduli_of_the_largest_size() {
     }
 }
 
+/// Empty sets, sets of too many moduli and repeated moduli are refused.
 #[test]
 fn refused_sets() {
     let q = moduli(5, 0);

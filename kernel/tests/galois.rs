@@ -1,4 +1,4 @@
-//! Automorphisms against substitution, term by term, and the group that they form.
+//! Tests of automorphisms against term-by-term substitution, and of the group that they form.
 
 mod common;
 
@@ -12,12 +12,12 @@ fn element(g: u64, log_n: u32) -> GaloisElement {
     GaloisElement::new(g, log_n).expect("odd")
 }
 
-/// The element of this word's low bits, made odd.
+/// Returns the element given by the low bits of this word, made odd.
 fn random_element(log_n: u32, word: u64) -> GaloisElement {
     element((word & ((2 << log_n) - 1)) | 1, log_n)
 }
 
-/// a(X^g) modulo X^N + 1, as residues: X^(jg) is ±X^(jg mod N).
+/// Returns a(X^g) modulo X^N + 1, as residues: X^(jg) is ±X^(jg mod N).
 fn substitute(q: u64, a: &[u64], g: u64) -> Vec<u64> {
     let n = a.len() as u64;
     let mut out = vec![0; a.len()];
@@ -30,7 +30,8 @@ fn substitute(q: u64, a: &[u64], g: u64) -> Vec<u64> {
     out
 }
 
-/// Both forms of the automorphism on random polynomials of three limbs.
+/// Checks both forms of the automorphism, on random polynomials, against the
+/// substitution.
 fn check(basis: &RnsBasis, g: GaloisElement, rng: &mut impl Rng) {
     let (n, limbs) = (basis.n(), basis.len());
     let mut a = RnsPoly::<Coeff>::zero(n, limbs);
@@ -60,7 +61,7 @@ fn check(basis: &RnsBasis, g: GaloisElement, rng: &mut impl Rng) {
         let mut limb = vec![f64::NAN; n];
         automorphism.limb_into(values.limb(i), &mut limb);
         assert_eq!(limb, permuted.limb(i));
-        // With the largest residues added, of either sign.
+        // With the largest residues of either sign added.
         let q = basis.modulus(i);
         let (half, modulus) = ((q.value() / 2) as f64, q.value());
         let plus: Vec<_> = (0..n).map(|j| if j % 2 == 0 { half } else { -half }).collect();
@@ -76,6 +77,7 @@ fn basis_of(log_n: u32, isa: hetal_kernel::Isa) -> RnsBasis {
     RnsBasis::with_isa(log_n, &mixed_moduli(log_n, 3, 1, 0), isa).expect("a basis")
 }
 
+/// All automorphisms of the rings of 16 to 64 coefficients against the substitution.
 #[test]
 fn every_automorphism_of_small_rings() {
     for isa in isas() {
@@ -87,6 +89,7 @@ fn every_automorphism_of_small_rings() {
     }
 }
 
+/// Rotations, the conjugation and random automorphisms of larger rings against the substitution.
 #[test]
 fn some_automorphisms_of_large_rings() {
     for isa in isas() {
@@ -101,6 +104,7 @@ fn some_automorphisms_of_large_rings() {
     }
 }
 
+/// Three automorphisms of the largest rings against the substitution.
 #[test]
 fn automorphisms_of_the_largest_rings() {
     for log_n in [15, 17] {
@@ -114,7 +118,8 @@ fn automorphisms_of_the_largest_rings() {
     }
 }
 
-/// The permutation of slots by itself, all odd g: slot i of a(X^g) is the value of a at ψ^(g·(2·brev(i) + 1)).
+/// The permutation of slots alone, for all odd g: slot i of a(X^g) is the value of a at
+/// ψ^(g·(2·brev(i) + 1)).
 #[test]
 fn permutations_follow_the_exponents() {
     for log_n in 4..=8 {
@@ -131,7 +136,7 @@ fn permutations_follow_the_exponents() {
     }
 }
 
-/// Aligned runs of slots stay together, so that the permutation stays in cache lines.
+/// Aligned runs of slots stay together, so that the permutation moves whole cache lines.
 #[test]
 fn permutations_keep_aligned_runs() {
     for log_n in degrees([4, 8, 9, 13]) {
@@ -149,6 +154,7 @@ fn permutations_keep_aligned_runs() {
 
 // ---- the group ----
 
+/// Composition and inverse of elements are those of odd integers modulo 2N.
 #[test]
 fn elements_multiply_modulo_2n() {
     for log_n in 4..=7 {
@@ -172,6 +178,7 @@ fn elements_multiply_modulo_2n() {
     }
 }
 
+/// Rotations are the powers of 5 modulo 2N, of order N/2, and the conjugation is −1.
 #[test]
 fn rotations_and_conjugation() {
     for log_n in 4..=17 {
@@ -179,7 +186,7 @@ fn rotations_and_conjugation() {
         let (one, conjugation) = (element(1, log_n), GaloisElement::conjugation(log_n));
         assert_eq!(conjugation, element(two_n - 1, log_n));
         assert_eq!((conjugation.compose(conjugation), conjugation.inverse()), (one, conjugation));
-        // 5 has order N/2 exactly: its N/4-th power is 1 + N, not 1.
+        // 5 has order exactly N/2: its N/4-th power is 1 + N, not 1.
         assert_eq!(GaloisElement::rotation(slots, log_n), one);
         assert_eq!(GaloisElement::rotation(slots / 2, log_n), element(two_n / 2 + 1, log_n));
         assert_eq!(GaloisElement::rotation(0, log_n), one);
@@ -198,7 +205,8 @@ fn rotations_and_conjugation() {
             assert_eq!(GaloisElement::rotation(k, log_n), GaloisElement::rotation(remainder, log_n));
         }
     }
-    // No power of 5 is −1 and the two generate everything: the rotations and their conjugates are all odd numbers.
+    // No power of 5 is −1, and the two generate everything: the rotations and their conjugates are
+    // all odd numbers.
     let mut all: Vec<_> = (0..32)
         .flat_map(|k| {
             let g = GaloisElement::rotation(k, 6);
@@ -211,6 +219,8 @@ fn rotations_and_conjugation() {
 
 proptest! {
     #![proptest_config(config(100))]
+    /// Applying g and then h is applying their composition, in both forms; inverses, opposite
+    /// rotations and a second conjugation give back the input.
     #[test]
     fn automorphisms_compose(log_n in 4u32..=8, g: u64, h: u64, seed: u64) {
         let n = 1usize << log_n;
@@ -227,7 +237,7 @@ proptest! {
             Automorphism::new(g).limb_into(a, &mut out);
             out
         };
-        // Exact copies up to sign, so equality is that of numbers.
+        // The results are exact copies up to sign, so equality is that of numbers.
         prop_assert_eq!(coeff(h, &coeff(g, &a)), coeff(g.compose(h), &a));
         prop_assert_eq!(coeff(g.inverse(), &coeff(g, &a)), a.clone());
         let values = a.limb(0);
@@ -243,6 +253,7 @@ proptest! {
 
 // ---- refusals ----
 
+/// Even elements, elements of 2N or more, and degrees out of range are refused.
 #[test]
 fn elements_are_checked() {
     for log_n in [4, 10, 17] {
@@ -259,6 +270,7 @@ fn elements_are_checked() {
     assert!(panics(|| element(3, 4).compose(element(3, 5))));
 }
 
+/// Polynomials and limbs of other lengths panic.
 #[test]
 fn shapes_are_checked() {
     let automorphism = Automorphism::new(element(3, 5));

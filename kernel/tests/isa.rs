@@ -1,4 +1,4 @@
-//! Which ISAs this machine has, and that the suites run on them.
+//! Tests of which ISAs this machine has, and that the suites run on them.
 
 mod common;
 
@@ -7,14 +7,15 @@ use std::io::Write;
 use common::*;
 use hetal_kernel::{Error, Isa, NttTable};
 
-/// HETAL_REQUIRE_ISA=avx2,avx512 makes the absence of one of these a failure, so that no machine leaves one out in silence.
+/// Reports the ISAs of this machine. HETAL_REQUIRE_ISA=avx2,avx512 turns the absence of one of
+/// these into a failure, so that a machine cannot leave one out in silence.
 #[test]
 fn required_isas_are_available() {
     let (available, absent): (Vec<&str>, Vec<&str>) =
         Isa::NAMES.into_iter().partition(|name| Isa::by_name(name).is_ok());
     let (executed, absent) = (available.join(" "), absent.join(" "));
     let line = format!("ISAs executed here: {executed}; not executed here: {absent}; detected: {}\n", Isa::detect());
-    // Not eprintln, which the test harness keeps to itself.
+    // Not eprintln, whose output the test harness captures.
     std::io::stderr().write_all(line.as_bytes()).expect("stderr");
     let required = std::env::var("HETAL_REQUIRE_ISA").unwrap_or_default();
     for name in required.split(',').map(str::trim).filter(|name| !name.is_empty()) {
@@ -22,16 +23,19 @@ fn required_isas_are_available() {
     }
 }
 
+/// The scalar and the portable code are available on every machine, and ISAs are listed in the
+/// order of their names.
 #[test]
 fn scalar_and_portable_are_everywhere() {
     let available = isas();
     assert_eq!(available[..2], [Isa::SCALAR, Isa::PORTABLE]);
     assert_eq!((Isa::SCALAR.name(), Isa::PORTABLE.name()), ("scalar", "portable"));
-    // In the order of the names, each once.
+    // Each ISA is listed once, in the order of the names.
     let names: Vec<_> = available.iter().map(|isa| isa.name()).collect();
     assert!(Isa::NAMES.iter().filter(|name| names.contains(name)).eq(&names));
 }
 
+/// The name of an ISA leads back to it, and every ISA has the lanes known for it.
 #[test]
 fn names_round_trip() {
     for isa in isas() {
@@ -44,6 +48,7 @@ fn names_round_trip() {
     }
 }
 
+/// Unknown names and names of ISAs that this machine lacks are refused, each with its own error.
 #[test]
 fn other_names_are_refused() {
     for name in ["", "Scalar", "avx", "avx2 ", "avx512f", "sse2", "NEON", "scalar\0"] {
@@ -61,7 +66,7 @@ fn other_names_are_refused() {
     }
 }
 
-/// Of the SIMD leaves the one with the most lanes is the fastest; the portable lanes are never chosen.
+/// Detection takes the SIMD leaf with the most lanes, every time, and never the portable lanes.
 #[test]
 fn detection_takes_the_fastest() {
     let most = isas().into_iter().filter(|isa| *isa != Isa::PORTABLE).max_by_key(|isa| isa.lanes());
@@ -69,11 +74,11 @@ fn detection_takes_the_fastest() {
     assert_eq!(Isa::detect(), Isa::detect());
 }
 
-/// What the standard library finds on this CPU, the kernel has to find as well.
+/// The kernel finds exactly the ISAs that the standard library finds on this CPU.
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn detection_agrees_with_the_standard_library() {
-    // pulp wants some more of the instructions that came with AVX2, on every such CPU.
+    // pulp asks for some more of the instructions that came with AVX2; every such CPU has them.
     let avx2 = is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("fma")
         && is_x86_feature_detected!("bmi1")
@@ -90,6 +95,7 @@ fn detection_agrees_with_the_standard_library() {
     assert_eq!(Isa::by_name("neon"), Err(Error::IsaUnavailable { name: "neon" }));
 }
 
+/// NEON is part of aarch64, and AVX2 is refused there.
 #[cfg(target_arch = "aarch64")]
 #[test]
 fn neon_is_part_of_aarch64() {
@@ -97,8 +103,8 @@ fn neon_is_part_of_aarch64() {
     assert_eq!(Isa::by_name("avx2"), Err(Error::IsaUnavailable { name: "avx2" }));
 }
 
-/// Transforms need two groups of lanes² coefficients, N ≥ 128 for eight lanes and N ≥ 32 for four; below, tables say which
-/// ISA they take instead.
+/// Transforms need two groups of lanes² coefficients: N ≥ 128 for eight lanes and N ≥ 32 for four.
+/// In smaller rings, tables report the ISA that they take instead.
 #[test]
 fn small_rings_fall_back() {
     let effective = |isa: Isa, log_n: u32| match (isa.name(), log_n) {

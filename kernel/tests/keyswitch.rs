@@ -1,4 +1,5 @@
-//! Key-switching against big integers: the digits, the sums, their division and the noise, for every level and ISA.
+//! Tests of key-switching against big integers: the digits, the sums, their division and the noise,
+//! for every level and ISA.
 
 mod common;
 
@@ -16,7 +17,7 @@ use rand_core::Rng;
 
 // ---- set-up ----
 
-/// A shape of keys: primes of the ciphertext, special primes, limbs in a digit.
+/// The shape of keys: the primes of the ciphertext, the special primes, and the limbs of a digit.
 #[derive(Clone)]
 struct Shape {
     log_n: u32,
@@ -26,7 +27,7 @@ struct Shape {
 }
 
 impl Shape {
-    /// Ciphertext primes just below 2^bits, special primes just above it.
+    /// Takes ciphertext primes just below 2^bits and special primes just above it.
     fn tight(log_n: u32, bits: u32, limbs: usize, special: usize, alpha: usize) -> Self {
         let next = NttPrimes::new(log_n, 1 << bits, Direction::Ascending).expect("a size");
         Self { log_n, q: moduli_below(log_n, bits, limbs, 0), p: next.take(special).collect(), alpha }
@@ -38,8 +39,9 @@ impl Shape {
     }
 }
 
-/// One limb and one digit; one limb a digit, more digits than an accumulator holds; α not dividing the number of limbs;
-/// primes of all sizes; the largest primes; special primes 2 bits below the digit.
+/// Returns shapes with: one limb and one digit; one limb per digit and more digits than an
+/// accumulator holds; α not dividing the number of limbs; primes of all sizes; the largest primes;
+/// special primes 2 bits below the digit.
 fn shapes(log_n: u32) -> Vec<Shape> {
     let of = |q: Vec<Modulus>, p: Vec<Modulus>, alpha| Shape { log_n, q, p, alpha };
     let largest = |limbs: usize, special: usize, alpha| {
@@ -57,7 +59,7 @@ fn shapes(log_n: u32) -> Vec<Shape> {
     if thorough() {
         shapes.extend([
             Shape::tight(log_n, 30, 10, 1, 1),
-            // More limbs in a digit and more special primes than an accumulator holds.
+            // There are more limbs in a digit, and more special primes, than an accumulator holds.
             Shape::tight(log_n, 48, 10, 9, 9),
             largest(5, 2, 2),
             of(moduli_below(log_n, 47, 6, 0), below_two_thirds, 3),
@@ -71,7 +73,7 @@ fn product(moduli: &[Modulus]) -> BigInt {
     moduli.iter().map(|q| BigInt::from(q.value())).product()
 }
 
-/// A ternary secret, and its values modulo QP.
+/// Returns a ternary secret, and its values modulo QP.
 fn secret(gadget: &Gadget, rng: &mut (impl rand_core::CryptoRng + ?Sized)) -> (Vec<i8>, RnsPoly<Eval>) {
     let mut small = vec![0; gadget.qp().n()];
     sampler::ternary_into(rng, &mut small);
@@ -79,7 +81,7 @@ fn secret(gadget: &Gadget, rng: &mut (impl rand_core::CryptoRng + ?Sized)) -> (V
     (small, values)
 }
 
-/// The primes of a sum modulo QP at a level.
+/// Returns the primes of a sum modulo QP at a level.
 fn level_basis(gadget: &Gadget, limbs: usize) -> RnsBasis {
     let special = gadget.qp().range(gadget.q().len()..gadget.qp().len());
     gadget.q().range(0..limbs).concat(&special).expect("coprime")
@@ -89,21 +91,21 @@ fn small_residues(q: u64, small: &[i8]) -> Vec<u64> {
     small.iter().map(|&x| residue(q, f64::from(x))).collect()
 }
 
-/// Coefficients of a limb of values.
+/// Returns the coefficients of a limb of values.
 fn coefficients(table: &NttTable, values: &[f64]) -> Vec<u64> {
     let mut x = values.to_vec();
     table.inverse(&mut x);
     residues(table.modulus().value(), &x)
 }
 
-/// Coefficients in (−Q/2, Q/2) of values modulo the first primes of a basis.
+/// Returns the coefficients in (−Q/2, Q/2) of values modulo the first primes of a basis.
 fn integers(basis: &RnsBasis, poly: RnsPolyRef<'_, Eval>) -> Vec<BigInt> {
     let limbs: Vec<_> = (0..poly.limbs()).map(|i| coefficients(basis.table(i), poly.limb(i))).collect();
     let crt = crt(&basis.range(0..poly.limbs()));
     (0..poly.n()).map(|k| crt.compose(&limbs.iter().map(|limb| limb[k]).collect::<Vec<_>>())).collect()
 }
 
-/// \[c\]_{Q_d}, centred, for every digit; and Q_d.
+/// Returns, for every digit, \[c\]_{Q_d} (centred) and Q_d.
 fn digits(shape: &Shape, c: &[BigInt], limbs: usize) -> Vec<(Vec<BigInt>, BigInt)> {
     shape.q[..limbs]
         .chunks(shape.alpha)
@@ -114,7 +116,7 @@ fn digits(shape: &Shape, c: &[BigInt], limbs: usize) -> Vec<(Vec<BigInt>, BigInt
         .collect()
 }
 
-/// b + a·s′ − Σ cᵢ·sᵢ modulo the first primes of q, term by term, as integers.
+/// Returns b + a·s′ − Σ cᵢ·sᵢ modulo the first primes of q as integers, computed term by term.
 fn noise(
     q: &RnsBasis,
     [b, a]: [RnsPolyRef<'_, Eval>; 2],
@@ -139,15 +141,17 @@ fn noise(
     (0..q.n()).map(|k| crt.compose(&limbs.iter().map(|limb| limb[k]).collect::<Vec<_>>())).collect()
 }
 
-/// The documented bound of `switches` switches that share a division, D·N·B_e·max(Q_d)/(2P) each and (1 + h)/2 for the
-/// division, holds; and for random inputs 9 standard deviations of the noise, which are a closer bound.
+/// Asserts the documented bound of the noise of `switches` switches that share a division:
+/// D·N·B_e·max(Q_d)/(2P) for each, and (1 + h)/2 for the division. For random inputs, it also
+/// asserts 9 standard deviations of the noise, which is a closer bound.
 fn check_noise(shape: &Shape, limbs: usize, to: &[i8], noise: &[BigInt], switches: usize, random: bool, what: &str) {
     let (n, p) = (1u64 << shape.log_n, product(&shape.p));
     let digits = shape.q[..limbs].chunks(shape.alpha);
     let count = digits.len();
     let largest = digits.map(product).max().expect("a digit");
     let weight = to.iter().filter(|&&x| x != 0).count() as u64;
-    // The division's rounding may be off by a little where [x]_P is next to ±P/2: see `hetal_kernel::ModDown`.
+    // The rounding of the division may be off by a little where [x]_P is next to ±P/2: see
+    // `hetal_kernel::ModDown`.
     let rounding = &p + ((&p * overflow_error(shape.p.len())) >> 54u8) + 4;
     let bound: BigInt = &largest * (switches * count) * n * sampler::GAUSSIAN_BOUND as u64 + rounding * (1 + weight);
     let worst = noise.iter().map(|x| x.magnitude().clone()).max().expect("coefficients");
@@ -162,7 +166,8 @@ fn check_noise(shape: &Shape, limbs: usize, to: &[i8], noise: &[BigInt], switche
     }
 }
 
-/// Random values (first), values and digits at the ends of their ranges.
+/// Returns named test inputs: random values first, then values and digits at the ends of their
+/// ranges.
 fn ciphertexts(gadget: &Gadget, limbs: usize, rng: &mut impl Rng) -> Vec<(&'static str, RnsPoly<Eval>)> {
     let basis = gadget.q().range(0..limbs);
     let (n, moduli) = (basis.n(), basis.moduli());
@@ -173,7 +178,7 @@ fn ciphertexts(gadget: &Gadget, limbs: usize, rng: &mut impl Rng) -> Vec<(&'stat
         }
         poly
     };
-    // Coefficient k of digit d from d, k and Q_d.
+    // Builds a polynomial whose coefficient k of digit d is a function of d, k and Q_d.
     let of_digits = |f: &dyn Fn(usize, usize, &BigInt) -> BigInt| {
         let mut poly = RnsPoly::<Coeff>::zero(n, limbs);
         for (d, primes) in moduli.chunks(gadget.alpha()).enumerate() {
@@ -188,7 +193,7 @@ fn ciphertexts(gadget: &Gadget, limbs: usize, rng: &mut impl Rng) -> Vec<(&'stat
     };
     let mut cases = vec![
         ("random", of_values(&mut |q, _| centre(q, rng.next_u64() % q))),
-        // Clear of ±Q_d/2 by 2^−40 of it, so that the digits are certain.
+        // These stay away from ±Q_d/2 by 2^−40 of it, so that the digits are certain.
         ("digits near Q_d/2", of_digits(&|_, k, q| (q >> 1u8) - (q >> 40u8) - k)),
         ("digits near -Q_d/2", of_digits(&|_, k, q| (q >> 40u8) - (q >> 1u8) + k)),
         (
@@ -235,10 +240,10 @@ fn assert_same_limbs(a: RnsPolyRef<'_, Eval>, b: RnsPolyRef<'_, Eval>, what: &st
 
 // ---- switching ----
 
-/// Everything about one shape on every ISA, from one limb to all.
+/// Checks everything about one shape on every ISA, at every number of limbs, against big integers.
 fn check_shape(shape: &Shape) {
     let (n, p) = (1usize << shape.log_n, product(&shape.p));
-    // Scalar first: its residues are those of all.
+    // The scalar code runs first: its residues are those of all ISAs.
     let gadgets: Vec<_> = isas().into_iter().map(|isa| shape.gadget(isa)).collect();
     let (from, from_values): (Vec<_>, Vec<_>) = gadgets.iter().map(|gadget| secret(gadget, &mut rng(1))).unzip();
     let (to, to_values): (Vec<_>, Vec<_>) = gadgets.iter().map(|gadget| secret(gadget, &mut rng(2))).unzip();
@@ -250,7 +255,8 @@ fn check_shape(shape: &Shape) {
         .map(|(gadget, (from, to))| KeySwitchKey::generate(gadget, from.prefix(shape.q.len()), to.view(), &mut rng(3)))
         .collect();
 
-    // The parts of the key, by limb, as coefficients; the definition of the key, with errors within their bound.
+    // The parts of the key, by limb, as coefficients. They satisfy the definition of the key, with
+    // errors within their bound.
     let qp = gadgets[0].qp();
     let parts: Vec<[Vec<Vec<u64>>; 2]> = (0..gadgets[0].digits(shape.q.len()))
         .map(|d| {
@@ -291,7 +297,8 @@ fn check_shape(shape: &Shape) {
             let basis = level_basis(&gadgets[0], limbs);
             let c_integers = integers(&basis, c.view());
             let digits = digits(shape, &c_integers, limbs);
-            // Next to ±Q_d/2 the kernel may take the digit of the other side: only the noise is checked then.
+            // Next to ±Q_d/2 the kernel may take the digit of the other side: there, only the noise
+            // is checked.
             let near = |x: &BigInt, q: &BigInt| -> bool { (q - BigInt::from(x.magnitude() * 2u8)) << 44u8 < *q };
             let certain = shape.alpha == 1 || !digits.iter().any(|(digit, q)| digit.iter().any(|x| near(x, q)));
             assert!(certain || case.contains("Q_d - 1") || case.contains("next"), "{what}");
@@ -325,7 +332,8 @@ fn check_shape(shape: &Shape) {
                 let found = [b, a].map(|x| limb_residues(gadget.q(), x.view()));
                 bits.check(isa, &[limbs_of(b.view()), limbs_of(a.view())].concat().concat());
 
-                // The quotient to the nearest integer, exactly; the ISAs agree, so one of them does for the others.
+                // Checks that the quotient is that of a division to the nearest integer. The ISAs
+                // agree, so it is enough to check one of them.
                 if first.is_none() {
                     let total = &p * product(&shape.q[..limbs]);
                     let allowed = &p + ((&p * overflow_error(shape.p.len())) >> 54u8) + 4;
@@ -347,7 +355,8 @@ fn check_shape(shape: &Shape) {
     }
 }
 
-/// Decomposition, inner product and division on their own: the digits exactly, the result bit for bit.
+/// Checks decomposition, inner product and division as separate steps: the digits exactly, the
+/// result bit for bit against that of the whole switch.
 fn check_hoisted(
     gadget: &Gadget,
     c: RnsPolyRef<'_, Eval>,
@@ -368,7 +377,7 @@ fn check_hoisted(
             let table = gadget.qp().table(gadget.qp_index(limbs, j));
             let q = table.modulus().value();
             for (k, (found, x)) in coefficients(table, lifted.limb(j)).into_iter().zip(digit).enumerate() {
-                // Next to ±Q_d/2 the other side is as good.
+                // Next to ±Q_d/2 the digit of the other side is as good.
                 let distance: BigInt = product - BigInt::from(x.magnitude() * 2u8);
                 let other = if *x > BigInt::ZERO { x - product } else { x + product };
                 let close = distance << 54u8 <= product * overflow_error(gadget.alpha());
@@ -386,13 +395,14 @@ fn check_hoisted(
     }
 }
 
-/// N = 128: every ISA runs its own code.
+/// Key-switching at every level against big integers, at N = 128, where every ISA runs its own
+/// code.
 #[test]
 fn switching_at_every_level() {
     shapes(7).iter().for_each(check_shape);
 }
 
-/// N = 16 and 32: the ISAs fall back to narrower ones.
+/// The same at N = 16 and 32, where the ISAs fall back to narrower ones.
 #[test]
 fn switching_in_small_rings() {
     for log_n in [4, 5] {
@@ -400,7 +410,8 @@ fn switching_in_small_rings() {
     }
 }
 
-/// Keys made for a level, with fewer limbs and special primes, are keys of a smaller gadget.
+/// Keys made for a level, with fewer limbs and special primes, are keys of a smaller gadget: they
+/// take less memory, and switch as big integers say.
 #[test]
 fn keys_for_a_level() {
     let shape = Shape::tight(7, 44, 6, 3, 3);
@@ -415,7 +426,8 @@ fn keys_for_a_level() {
     }
 }
 
-/// Larger rings, where the noise is checked in values, slot by slot in u128.
+/// Key-switching in larger rings. There, the noise is computed from the values, slot by slot in
+/// u128.
 #[test]
 fn switching_in_large_rings() {
     for log_n in degrees([10, 13]) {
@@ -453,6 +465,8 @@ fn switching_in_large_rings() {
 
 // ---- what keys are for ----
 
+/// A relinearisation key switches from s² to s: the noise against the square of the secret,
+/// computed in integers.
 #[test]
 fn relinearisation() {
     for isa in isas() {
@@ -471,7 +485,8 @@ fn relinearisation() {
     }
 }
 
-/// Switch, then permute: σ(c₀ + b) + σ(a)·s = σ(c₀ + c₁·s) up to the noise.
+/// Switching and then permuting gives σ(c₀ + b) + σ(a)·s = σ(c₀ + c₁·s) up to the noise; the right
+/// side is substituted term by term in integers.
 #[test]
 fn galois_keys() {
     for isa in isas() {
@@ -498,7 +513,7 @@ fn galois_keys() {
                     automorphism.apply_into(x.view(), &mut out.view_mut());
                     out
                 });
-                // The right side, substituted term by term.
+                // The right side of the equation, substituted term by term.
                 let q = product(&shape.q[..limbs]);
                 let c1_s = negacyclic(&integers(gadget.q(), c1.view()), &big);
                 let message: Vec<_> = integers(gadget.q(), c0.view()).iter().zip(c1_s).map(|(a, b)| a + b).collect();
@@ -517,7 +532,8 @@ fn galois_keys() {
     }
 }
 
-/// The sum of two products modulo QP, and P times a polynomial, divided once.
+/// The sum of two products modulo QP, and P times a polynomial, may be divided once: the noise is
+/// within the bound for two switches.
 #[test]
 fn sums_before_the_division() {
     for isa in isas() {
@@ -543,7 +559,7 @@ fn sums_before_the_division() {
                 gadget.switch_lazy(c.view(), key, [&mut b.view_mut(), &mut a.view_mut()], &mut scratch);
                 sum.iter_mut().zip(&part).for_each(|(sum, part)| sum.view_mut().add_assign(&basis, part.view()));
             }
-            // P·c₂: zero modulo the special primes.
+            // P·c₂ is zero modulo the special primes.
             let p: Vec<_> = (0..limbs).map(|i| modulo(&product(&shape.p), shape.q[i].value())).collect();
             let mut multiple = c[2].clone();
             multiple.view_mut().mul_scalars_assign(&basis, &p);
@@ -560,7 +576,7 @@ fn sums_before_the_division() {
     }
 }
 
-/// Many keys on one decomposition.
+/// One decomposition serves many keys, and gives bit for bit the results of whole switches.
 #[test]
 fn one_decomposition_serves_all_keys() {
     let gadget = Shape::tight(7, 45, 5, 2, 2).gadget(Isa::detect());
@@ -583,6 +599,8 @@ fn one_decomposition_serves_all_keys() {
 
 // ---- limb by limb, in threads ----
 
+/// Switching limb by limb and group by group in threads gives bit for bit the result of the whole
+/// switch.
 // There are no threads on wasm.
 #[cfg(not(target_family = "wasm"))]
 #[test]
@@ -617,7 +635,7 @@ fn limbs_in_threads() {
             });
             let overflow = &overflow;
             let [mut b, mut a] = [(); 2].map(|()| RnsPoly::<Eval>::zero(n, total));
-            // One limb a thread, and the gadget's groups, a group a thread: the same.
+            // One limb per thread, and one of the gadget's groups per thread, give the same.
             let single = (0..total).map(|j| j..j + 1).collect();
             let groups: Vec<Vec<_>> = vec![single, gadget.groups(limbs).collect()];
             for groups in groups {
@@ -679,6 +697,7 @@ fn limbs_in_threads() {
     }
 }
 
+/// All types of the interface are `Send` and `Sync`.
 #[test]
 fn everything_can_be_shared_between_threads() {
     fn shared<T: Send + Sync + 'static>() {}
@@ -705,6 +724,8 @@ fn everything_can_be_shared_between_threads() {
 
 // ---- bytes ----
 
+/// A key written and read again is the same and switches alike; other lengths, and residues not
+/// below their primes, are refused.
 #[test]
 fn keys_round_trip_through_bytes() {
     for isa in isas() {
@@ -730,7 +751,7 @@ fn keys_round_trip_through_bytes() {
             assert_same_limbs(first[0].view(), second[0].view(), "decoded");
             assert_same_limbs(first[1].view(), second[1].view(), "decoded");
 
-            // The wrong length, by one byte or by more.
+            // The length is wrong by one byte or by more.
             for found in [0, 1, 31, 32, len - 1] {
                 let error = KeySwitchKey::decode(&gadget, &encoded[..found]).map(|_| ());
                 assert_eq!(error, Err(Error::Length { found, wanted: len }));
@@ -741,7 +762,8 @@ fn keys_round_trip_through_bytes() {
             assert_eq!(error, Err(Error::Length { found: len + 1, wanted: len }));
             assert!(panics(|| key.encode(&gadget, &mut vec![0; len + 1])));
 
-            // A residue that is not below its prime: in the first digit and in the last, in every limb.
+            // One residue is not below its prime: in the first digit and in the last, in every
+            // limb.
             for (d, index) in [(0, 0), (digits - 1, 127), (0, 77)] {
                 for (limb, modulus) in shape.q.iter().chain(&shape.p).enumerate() {
                     let width = limbs[limb] / 128;
@@ -754,7 +776,7 @@ fn keys_round_trip_through_bytes() {
                         let modulus = modulus.value();
                         assert_eq!(error, Err(Error::Residue { limb, index, value, modulus }));
                     }
-                    // The largest residue that is.
+                    // The largest residue is accepted.
                     let mut good = encoded.clone();
                     good[at..at + width].copy_from_slice(&(modulus.value() - 1).to_le_bytes()[..width]);
                     let decoded = KeySwitchKey::decode(&gadget, &good).expect("a residue");
@@ -765,14 +787,17 @@ fn keys_round_trip_through_bytes() {
     }
 }
 
+/// Keys take the memory that is computed beforehand, and every key, digit and limb has fresh
+/// randomness.
 #[test]
 fn keys_take_the_memory_they_say() {
     let gadget = Shape::tight(9, 45, 5, 2, 2).gadget(Isa::detect());
-    // Three digits of two parts of seven limbs: 13 words for 16 residues of 45 bits, and 17 cache lines.
+    // There are three digits of two parts of seven limbs. 16 residues of 45 bits take 13 words, and
+    // 17 cache lines come on top for each limb.
     assert_eq!(KeySwitchKey::memory_bytes(&gadget), 3 * 2 * 7 * 8 * (512 / 16 * 13 + 17 * 8));
     let (_, s) = secret(&gadget, &mut rng(1));
     let [first, second] = [7, 8].map(|seed| KeySwitchKey::relinearisation(&gadget, s.view(), &mut rng(seed)));
-    // Fresh randomness for every key; in one key, for every digit and limb.
+    // Randomness is fresh for every key and, in one key, for every digit and limb.
     assert_ne!(first.seed(), second.seed());
     let parts: Vec<_> = (0..3).flat_map(|d| first.part(&gadget, d)).collect();
     let limbs: Vec<_> = parts.iter().flat_map(|part| (0..7).map(|i| part.limb(i))).collect();
@@ -784,6 +809,8 @@ fn keys_take_the_memory_they_say() {
 
 // ---- refusals ----
 
+/// Gadgets with digits out of range, repeated primes, other degrees or special primes that are too
+/// small are refused.
 #[test]
 fn gadgets_are_checked() {
     let basis = |moduli: &[Modulus]| RnsBasis::new(4, moduli).expect("a basis");
@@ -803,17 +830,19 @@ fn gadgets_are_checked() {
     assert_eq!(error(&q, &q.range(3..4), 1), Error::RepeatedModulus { modulus: q.modulus(3).value() });
     let other = RnsBasis::new(5, &moduli_below(5, 41, 2, 0)).expect("a basis");
     assert_eq!(error(&q, &other, 2), Error::RingDegree { log_n: 5 });
-    // Digits of 120 bits, 82 special ones; of 80 bits, 41; 40 bits, 38 and 37.
+    // First, digits of 120 bits and special primes of 82; then 80 and 41 bits; last, 40 bits and 38
+    // (accepted) or 37 (refused).
     assert!(matches!(error(&q, &p, 3), Error::SpecialModulusTooSmall { special_bits: 81, digit_bits: 119 }));
     assert!(matches!(error(&q, &p.range(0..1), 2), Error::SpecialModulusTooSmall { special_bits: 40, digit_bits: 79 }));
     assert!(Gadget::new(&q, &p, 2).is_ok());
     assert!(Gadget::new(&q, &basis(&[above(4, 1 << 38)]), 1).is_ok());
     assert!(matches!(error(&q, &basis(&[below(4, 37)]), 1), Error::SpecialModulusTooSmall { .. }));
-    // The last digit counts too: one large prime at the end.
+    // The last digit counts too: here it is one large prime at the end.
     let uneven = basis(&[below(4, 40), below(4, 39), below(4, 50)]);
     assert!(matches!(error(&uneven, &p.range(0..1), 1), Error::SpecialModulusTooSmall { digit_bits: 49, .. }));
 }
 
+/// Gadgets report their primes, digits and the places of limbs in a key.
 #[test]
 fn gadgets_say_what_they_are() {
     let shape = Shape::tight(5, 40, 5, 2, 2);
@@ -828,7 +857,8 @@ fn gadgets_say_what_they_are() {
     assert!(panics(|| gadget.qp_index(6, 0)));
 }
 
-/// Groups cover every limb once, in order, keep to one digit or to the special primes, and are no longer than they may be.
+/// Groups cover every limb once and in order, keep to one digit or to the special primes, and are
+/// not longer than allowed.
 #[test]
 fn groups_of_limbs() {
     for (limbs, special, alpha) in [(1, 1, 1), (7, 3, 3), (5, 2, 2), (12, 9, 9), (10, 5, 5), (6, 6, 6), (3, 1, 1)] {
@@ -846,6 +876,7 @@ fn groups_of_limbs() {
     }
 }
 
+/// Operands and workspaces of other shapes panic.
 #[test]
 fn shapes_are_checked() {
     let shape = Shape::tight(5, 40, 4, 2, 2);
@@ -858,7 +889,8 @@ fn shapes_are_checked() {
     let g = GaloisElement::rotation(1, 6);
     assert!(panics(|| KeySwitchKey::galois(gadget, s.view(), g, &mut rng(2))));
 
-    // Limbs of c and of both results, and the workspace.
+    // The arguments are the limbs of c and of both results, and by how much the workspace is too
+    // short.
     let run = |c: usize, out: [usize; 2], short: usize| {
         let c = RnsPoly::<Eval>::zero(32, c);
         let mut out = out.map(|limbs| RnsPoly::<Eval>::zero(32, limbs));
@@ -905,7 +937,8 @@ fn shapes_are_checked() {
     digit(0, 2, (1, 32), 32);
     digit(0, 3, (2, 32), 32);
     digit(1, 0, (2, 32), 32);
-    // Limbs of the digit, on the way to the special primes, past the end; no such digit; lengths.
+    // Refused are: limbs of the digit itself, also together with the special primes; limbs past the
+    // end; a digit that does not exist; other lengths.
     assert!(panics(|| digit(0, 1, (1, 32), 32)));
     assert!(panics(|| digit(0, 1, (2, 32), 32)));
     assert!(panics(|| digit(1, 1, (2, 32), 32)));
@@ -926,7 +959,7 @@ fn shapes_are_checked() {
     assert!(panics(|| gadget.prepare_limb(3, 0, &c[..16], &mut limb)));
 }
 
-/// The special limbs of a key for more limbs are elsewhere.
+/// A key for more limbs is refused, since its special limbs are elsewhere.
 #[test]
 fn keys_of_another_gadget_are_refused() {
     let whole = Shape::tight(5, 40, 4, 2, 2).gadget(Isa::detect());

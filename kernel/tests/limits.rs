@@ -1,5 +1,6 @@
-//! Numbers at the edge of what a function takes: lengths that would wrap around, indices that are doubled or multiplied.
-//! On 32-bit targets the first of them are not far.
+//! Tests of numbers at the edge of what a function takes: lengths that would wrap around, and
+//! indices that are doubled or multiplied. On 32-bit targets, real lengths come close to the first
+//! of these.
 
 mod common;
 
@@ -12,27 +13,28 @@ use hetal_kernel::scratch::limb_stride;
 use hetal_kernel::{Coeff, Error, Eval, Gadget, GaloisElement, Isa, KeySwitchKey, NttTable};
 use hetal_kernel::{RnsBasis, RnsPoly, RnsPolyMut, bytes, packed};
 
-/// Half of all numbers: twice this is 0 in arithmetic without checks.
+/// Half of all numbers: doubled, it is 0 in arithmetic without checks.
 const HALF: usize = usize::MAX / 2 + 1;
 
-/// Four limbs in two digits, two special primes.
+/// Returns a gadget of four limbs in two digits, with two special primes.
 fn gadget() -> Gadget {
     let basis = |moduli: &[_]| RnsBasis::new(4, moduli).expect("a basis");
     Gadget::new(&basis(&moduli_below(4, 45, 4, 0)), &basis(&moduli_below(4, 46, 2, 0)), 2).expect("a gadget")
 }
 
+/// Lengths in bytes and words are exact, or the function panics; they never wrap around.
 #[test]
 fn lengths_do_not_wrap_around() {
     let q = below(4, 45);
-    // 45 bits take 6 bytes.
+    // A residue of 45 bits takes 6 bytes.
     let most = usize::MAX / 6;
     assert_eq!(bytes::limb_len(&q, most), 6 * most);
     assert!(panics(|| bytes::limb_len(&q, most + 1)) && panics(|| bytes::limb_len(&q, usize::MAX)));
-    // 13 words for 16 residues.
+    // 16 residues take 13 words.
     assert_eq!(packed::packed_len(&q, usize::MAX), usize::MAX.div_ceil(128) * 104);
     assert_eq!(limb_stride(usize::MAX - 136), usize::MAX);
     assert!(panics(|| limb_stride(usize::MAX - 135)) && panics(|| limb_stride(usize::MAX)));
-    // 16 words and a pad of 8.
+    // A limb takes 16 words and a pad of 8.
     let most = usize::MAX / 8 / 24;
     assert_eq!(RnsPoly::<Eval>::bytes(16, most), 8 * 24 * most);
     assert!(panics(|| RnsPoly::<Eval>::bytes(16, most + 1)) && panics(|| RnsPoly::<Eval>::bytes(16, usize::MAX)));
@@ -44,23 +46,26 @@ fn lengths_do_not_wrap_around() {
     assert!(panics(|| RnsPolyMut::<Eval>::from_scratch(&mut scratch, 16, limbs).0.limbs()));
     let mut poly = RnsPoly::<Eval>::zero(16, 2);
     poly.limb_mut(1).fill(1.0);
-    // What a panic leaves: LLVM 22 would lose the ones on wasm, whose panics are caught in tests only.
+    // This looks at what a panic leaves behind. Without black_box, LLVM 22 would lose the ones on
+    // wasm, whose panics are caught in tests only.
     let poly = black_box(&mut poly);
     assert!(panics(|| poly.resize(limbs)) && panics(|| poly.reshape(limbs)));
     assert_eq!((poly.limbs(), poly.limb(1)), (2, &[1.0; 16][..]), "a refused size leaves a polynomial as it was");
 }
 
-/// Runs of any length are those of all limbs once they are longer.
+/// Groups that are longer than the polynomial hold all of its limbs.
 #[test]
 fn groups_of_any_size() {
     let mut poly = RnsPoly::<Eval>::zero(16, 3);
-    // The third and fourth times the stride of 24 words are 0 and 24 in arithmetic without checks.
+    // The third and the fourth of these sizes, times the stride of 24 words, are 0 and 24 in
+    // arithmetic without checks.
     for size in [3, 4, HALF / 4, HALF / 4 + 1, usize::MAX / 24 + 1, usize::MAX] {
         let groups: Vec<_> = poly.view_mut().groups_mut(size).map(|(first, group)| (first, group.limbs())).collect();
         assert_eq!(groups, [(0, 3)], "{size} limbs in a group");
     }
 }
 
+/// Digits, limbs and parts that do not exist make the function panic, however large their index.
 #[test]
 fn limbs_and_digits_that_do_not_exist() {
     let gadget = gadget();
@@ -75,7 +80,7 @@ fn limbs_and_digits_that_do_not_exist() {
         assert!(panics(|| gadget.digit_limbs(prepared.view(), &[0.0; 16], d, 0, &mut lifted.view_mut())), "digit {d}");
     }
     for limbs in [5, 6, HALF, usize::MAX] {
-        // Limb 0 of more limbs than there are is not one of this gadget.
+        // Limb 0 of a polynomial with more limbs than the gadget has is not a limb of this gadget.
         assert!(panics(|| gadget.prepare_limb(limbs, 0, c.limb(0), &mut out)), "a limb of {limbs}");
         assert!(panics(|| gadget.groups(limbs).count()) && panics(|| gadget.qp_index(limbs, 0)), "{limbs} limbs");
         assert!(panics(|| gadget.switch_scratch_len(limbs)) && panics(|| gadget.decompose_scratch_len(limbs)));
@@ -95,6 +100,7 @@ fn limbs_and_digits_that_do_not_exist() {
     }
 }
 
+/// Targets that the converter does not have make it panic, however large their index.
 #[test]
 fn targets_of_a_conversion_that_do_not_exist() {
     let moduli = moduli_below(4, 45, 4, 0);
@@ -111,7 +117,8 @@ fn targets_of_a_conversion_that_do_not_exist() {
     assert!(panics(|| converter.cofactor(2)) && panics(|| converter.cofactor(usize::MAX)));
 }
 
-/// One value too many for the runs of a sum; the product of run and values is that of the sum in 32 bits.
+/// One value too many for the runs of a sum is refused, although run · values is the length of the
+/// sum in 32-bit arithmetic.
 #[test]
 fn runs_of_a_sum() {
     let table = NttTable::new(below(4, 45), 4).expect("a table");
@@ -122,7 +129,8 @@ fn runs_of_a_sum() {
     assert!(sum(&values) && sum(&values[..2]) && sum(&[]));
 }
 
-/// A rotation is by any number of slots, counted modulo N/2.
+/// Rotations take any number of slots and count it modulo N/2; they are powers of 5, multiplied out
+/// one by one.
 #[test]
 fn rotations_by_any_number() {
     for log_n in [4, 11, 17] {

@@ -1,10 +1,11 @@
-//! Moduli against u128 arithmetic, primes against trial division and published pseudoprimes.
+//! Tests of moduli against u128 arithmetic, and of primes against trial division and published
+//! pseudoprimes.
 
 use hetal_kernel::primes::{Direction, NttPrimes, below_bits, is_prime};
 use hetal_kernel::{Error, Modulus};
 use proptest::prelude::*;
 
-/// Primes at both ends of the range and on both sides of powers of two.
+/// Returns primes at both ends of the range and on both sides of powers of two.
 fn moduli() -> Vec<Modulus> {
     let near_powers = (3..=50).flat_map(|bits| {
         let largest = (1..1u64 << bits).rev().find(|&n| is_prime(n));
@@ -14,7 +15,7 @@ fn moduli() -> Vec<Modulus> {
     [3, 5, 97, 65537].into_iter().chain(near_powers).map(|q| Modulus::new(q).expect("prime")).collect()
 }
 
-/// Where carries, comparisons and quotient estimates go wrong, if anywhere.
+/// Returns the residues at which carries, comparisons and quotient estimates go wrong, if anywhere.
 fn edges(q: u64) -> Vec<u64> {
     let mut edges = vec![0, 1, 2 % q, q / 2 - 1, q / 2, q / 2 + 1, q - 2, q - 1];
     edges.sort_unstable();
@@ -34,18 +35,20 @@ fn check_pair(m: &Modulus, a: u64, b: u64) {
     assert_eq!(u128::from(m.mul(a, b)), wide_a * wide_b % wide_q, "{a} * {b} mod {q}");
 }
 
+/// A modulus is an odd prime below 2^50; everything else is refused.
 #[test]
 fn accepts_the_odd_primes_below_2_to_the_50_only() {
     let largest = (1 << 50) - 27;
     assert_eq!(Modulus::new(largest).map(|q| (q.value(), q.bits())), Ok((largest, 50)));
     assert_eq!(Modulus::new(3).map(|q| (q.value(), q.bits())), Ok((3, 2)));
-    // 2^50 + 55 is the next prime above 2^50; 2^61 − 1 is a prime.
+    // 2^50 + 55 is the next prime above 2^50, and 2^61 − 1 is a prime, too.
     assert!(is_prime((1 << 50) + 55));
     for value in [0, 1, 2, 4, 9, 1 << 49, 1 << 50, (1 << 50) - 1, (1 << 50) + 55, (1 << 61) - 1, u64::MAX] {
         assert_eq!(Modulus::new(value), Err(Error::NotAPrime { value }));
     }
 }
 
+/// The number of bits of a modulus, and its value as a float.
 #[test]
 fn size_of_a_modulus() {
     for m in moduli() {
@@ -55,6 +58,8 @@ fn size_of_a_modulus() {
     }
 }
 
+/// Reductions of the largest values, and of multiples of q and their neighbours, against the `%` of
+/// u128.
 #[test]
 fn reduction_at_the_worst_cases() {
     for q in moduli() {
@@ -63,7 +68,7 @@ fn reduction_at_the_worst_cases() {
         for x in [0, 1, u128::from(u64::MAX), limit, limit - 1, limit - wide, limit / 2, (wide - 1) * (wide - 1)] {
             check_reduction(&q, x);
         }
-        // One below, at and above multiples of q, where the estimated quotient is furthest off.
+        // One below, at and one above multiples of q, the estimated quotient is furthest off.
         for multiple in [1, 2, 3, wide - 1, limit / wide, limit / wide - 1, limit / wide / 2] {
             for x in [multiple * wide - 1, multiple * wide, multiple * wide + 1] {
                 check_reduction(&q, x.min(limit));
@@ -77,6 +82,7 @@ fn reduction_at_the_worst_cases() {
     }
 }
 
+/// Sums, products, negatives, centred values and inverses at the edges, against u128 arithmetic.
 #[test]
 fn arithmetic_at_the_worst_cases() {
     for m in moduli() {
@@ -97,6 +103,7 @@ fn arithmetic_at_the_worst_cases() {
     }
 }
 
+/// Powers against repeated multiplication.
 #[test]
 fn powers_against_repeated_multiplication() {
     for q in [3, 97, (1 << 50) - 27] {
@@ -112,6 +119,7 @@ fn powers_against_repeated_multiplication() {
 }
 
 proptest! {
+    /// Reductions, sums and products of random values against u128 arithmetic.
     #[test]
     fn arithmetic_on_random_values(q in 0..moduli().len(), x: u128, a: u64, b: u64) {
         let m = moduli()[q];
@@ -120,6 +128,7 @@ proptest! {
     }
 }
 
+/// A root of unity has order exactly 2N, and is the first that the search over bases 2, 3, … finds.
 #[test]
 fn roots_of_unity_have_their_order_and_are_the_first() {
     for log_n in [0, 1, 4, 10, 16, 17] {
@@ -133,7 +142,8 @@ fn roots_of_unity_have_their_order_and_are_the_first() {
             assert_eq!(Some(psi), first);
         }
     }
-    // The smallest cases by hand: −1 is the root of order 2 mod 3; 17 = 1 + 2·8, and 2^1 has order 8, 3^1 order 16.
+    // The smallest cases by hand: −1 is the root of order 2 modulo 3. For 17 = 1 + 2·8, the
+    // cofactor is 1; 2^1 has order 8 and 3^1 has order 16.
     assert_eq!(Modulus::new(3).unwrap().root_of_unity(0), Ok(2));
     assert_eq!(Modulus::new(17).unwrap().root_of_unity(3), Ok(3));
     let q = Modulus::new(97).unwrap();
@@ -141,6 +151,7 @@ fn roots_of_unity_have_their_order_and_are_the_first() {
     assert_eq!(q.root_of_unity(5), Err(Error::NoRootOfUnity { modulus: 97, log_n: 5 }));
 }
 
+/// The primality test agrees with a sieve for all numbers below 100,000.
 #[test]
 fn primality_against_trial_division() {
     // The sieve of Eratosthenes.
@@ -157,9 +168,12 @@ fn primality_against_trial_division() {
     }
 }
 
+/// The primality test is right about published pseudoprimes and other hard composites, and about
+/// large primes.
 #[test]
 fn primality_of_the_known_hard_cases() {
-    // The smallest strong pseudoprimes to the first 1, 2, 3, … prime bases, as far as they fit (OEIS A014233).
+    // The smallest strong pseudoprimes to the first 1, 2, 3, … prime bases, as far as they fit into
+    // u64 (OEIS A014233).
     let strong = [
         2047,
         1_373_653,
@@ -170,7 +184,8 @@ fn primality_of_the_known_hard_cases() {
         341_550_071_728_321,
         3_825_123_056_546_413_051,
     ];
-    // Carmichael numbers, the squares of the Wieferich primes, products of two primes near 2^25 and 2^32.
+    // Carmichael numbers, the squares of the Wieferich primes, and products of two primes near 2^25
+    // and 2^32.
     let others = [
         561,
         41041,
@@ -185,7 +200,8 @@ fn primality_of_the_known_hard_cases() {
     for n in strong.into_iter().chain(others) {
         assert!(!is_prime(n), "{n} is composite");
     }
-    // The largest primes below 2^64, 2^63 and 2^50, a Mersenne prime, and the factors of the products above.
+    // The largest primes below 2^64, 2^63 and 2^50, a Mersenne prime, and the factors of the
+    // products above.
     for n in [
         u64::MAX - 58,
         (1 << 63) - 25,
@@ -200,6 +216,7 @@ fn primality_of_the_known_hard_cases() {
     }
 }
 
+/// The search finds exactly the primes that are 1 mod 2N, in order, in both directions.
 #[test]
 fn prime_search_walks_in_order_and_misses_none() {
     for (log_n, size) in [(4, 0), (4, 1), (4, 97), (4, 98), (10, 12289), (10, 12290), (16, 1 << 40), (0, 3), (0, 4)] {
@@ -214,12 +231,13 @@ fn prime_search_walks_in_order_and_misses_none() {
     }
 }
 
+/// The search ends at the bottom of the range or at 2^50, without missing a prime.
 #[test]
 fn prime_search_ends() {
-    // All primes 1 mod 2^18 below 2^23, downwards to the bottom of the range.
+    // All primes that are 1 mod 2^18 and below 2^23, downwards to the bottom of the range.
     let down: Vec<_> = NttPrimes::new(17, 1 << 23, Direction::Descending).expect("a size").map(|q| q.value()).collect();
     assert_eq!(down, [7_340_033, 5_767_169, 786_433]);
-    // Upwards the search stops at 2^50, also when it starts there.
+    // Upwards, the search stops at 2^50, also when it starts there.
     let mut up = NttPrimes::new(4, 1 << 50, Direction::Ascending).expect("a size");
     assert_eq!((up.next(), up.next()), (None, None));
     let first = NttPrimes::new(4, 1 << 50, Direction::Descending).expect("a size").next().map(|q| q.value());
@@ -229,6 +247,8 @@ fn prime_search_ends() {
     assert!(!last.is_empty() && last.iter().all(|&q| q < 1 << 50) && last.is_sorted());
 }
 
+/// The largest primes below a power of two are distinct, in descending order and 1 mod 2N; if there
+/// are too few, an error says so.
 #[test]
 fn primes_below_a_size() {
     let primes = below_bits(16, 45, 30).expect("enough");
@@ -237,7 +257,8 @@ fn primes_below_a_size() {
     assert!(primes[0].value() < 1 << 45 && primes.iter().all(|q| q.value() % (1 << 17) == 1));
     assert_eq!(below_bits(17, 23, 3).map(|primes| primes.len()), Ok(3));
     assert_eq!(below_bits(17, 23, 4), Err(Error::NotEnoughPrimes { found: 3, wanted: 4 }));
-    // 97 = 1 mod 32 has 7 bits, and nothing that is 1 mod 32 is below 2^5 and a prime: 6 bits are the fewest to ask for.
+    // 97 = 1 mod 32 has 7 bits, and no prime below 2^5 is 1 mod 32, so 6 bits are the fewest to ask
+    // for.
     assert_eq!(below_bits(4, 6, 1), Err(Error::NotEnoughPrimes { found: 0, wanted: 1 }));
     assert_eq!(below_bits(4, 7, 1).map(|primes| primes[0].value()), Ok(97));
     // 3 = 1 mod 2 is the smallest of all, with 2 bits.
@@ -246,7 +267,8 @@ fn primes_below_a_size() {
     assert_eq!(below_bits(14, 50, 1).ok().map(|primes| primes[0].value()), largest);
 }
 
-/// Numbers outside a search are refused by their name and range, and not brought to the nearest that would do.
+/// Sizes and degrees outside the range of the search are refused with their value and the range,
+/// and not replaced by the nearest ones that would do.
 #[test]
 fn prime_search_refuses_other_sizes_and_degrees() {
     for (log_n, bits, count) in
@@ -272,7 +294,7 @@ fn prime_search_refuses_other_sizes_and_degrees() {
     }
 }
 
-/// Powers and inverses of what is not below q are those of its residue.
+/// Powers and inverses of a number that is not below q are those of its residue.
 #[test]
 fn powers_of_any_number() {
     for q in [3, 97, (1 << 50) - 27] {

@@ -1,5 +1,5 @@
-//! Transforms against their definition, on every ISA: random coefficients, worst cases, and inputs searched for the growth
-//! of the sums inside.
+//! Tests of the transforms against their definition, on every ISA: with random coefficients, with
+//! worst cases, and with inputs searched for the growth of the sums inside.
 
 mod common;
 
@@ -9,7 +9,7 @@ use hetal_kernel::{Error, Isa, MAX_LOG_N, MIN_LOG_N, Modulus, NttTable};
 use proptest::prelude::*;
 use rand_core::Rng;
 
-/// One ring on every ISA.
+/// One ring, with the table of every ISA.
 struct Subject {
     ring: Ring,
     tables: Vec<NttTable>,
@@ -21,7 +21,7 @@ impl Subject {
         Self { ring: Ring::new(&modulus, log_n), tables: isas().into_iter().map(table).collect() }
     }
 
-    /// Everything that must hold for coefficients x, |x| ≤ 5q/4.
+    /// Checks everything that must hold for coefficients x with |x| ≤ 5q/4.
     fn check_forward(&self, what: &str, x: &[f64]) {
         let Self { ring, tables } = self;
         let (q, log_n) = (ring.q, ring.log_n);
@@ -44,7 +44,8 @@ impl Subject {
         }
     }
 
-    /// Everything that must hold for x, |x| ≤ q: as coefficients, also stretched to 5q/4, and as values.
+    /// Checks everything that must hold for x with |x| ≤ q: as coefficients, as coefficients
+    /// stretched to 5q/4, and as values.
     fn check(&self, what: &str, x: &[f64]) {
         self.check_forward(what, x);
         self.check_forward(&format!("stretched {what}"), &x.iter().map(|x| (1.25 * x).trunc()).collect::<Vec<_>>());
@@ -59,7 +60,8 @@ impl Subject {
             table.inverse(&mut z);
             let result = check_centred(q, &z);
             inverse_bits.check(table.isa(), &z);
-            // The coefficients whose values are x: shown by the forward oracle for one ISA, equal for all.
+            // The coefficients whose values are x: the forward oracle shows them to be right for
+            // one ISA, and all others must return the same.
             let expected = inverse.get_or_insert_with(|| {
                 assert_same(&ring.forward(&result), &canonical, what("inverse"));
                 result.clone()
@@ -75,7 +77,7 @@ impl Subject {
     }
 }
 
-/// Random integers in [q − 2^20, q] (or in the upper half of a small q).
+/// Returns random integers in [q − 2^20, q], or in the upper half of [0, q] if q is small.
 fn near_maximal(q: u64, n: usize, rng: &mut impl Rng) -> Vec<f64> {
     (0..n).map(|_| (q - rng.next_u64() % (q / 2).min(1 << 20)) as f64).collect()
 }
@@ -84,7 +86,7 @@ fn with_signs(x: Vec<f64>, mut negative: impl FnMut(usize) -> bool) -> Vec<f64> 
     x.into_iter().enumerate().map(|(i, x)| if negative(i) { 0.0 - x } else { x }).collect()
 }
 
-/// Coefficients at the ends of their range.
+/// Returns coefficients at the ends of their range.
 fn worst_cases(q: u64, n: usize, rng: &mut impl Rng) -> Vec<(&'static str, Vec<f64>)> {
     let all = |x: f64| vec![x; n];
     let alternating = |x: f64| with_signs(all(x), |i| i % 2 == 1);
@@ -132,6 +134,7 @@ fn worst_cases(q: u64, n: usize, rng: &mut impl Rng) -> Vec<(&'static str, Vec<f
 
 // ---- the oracle itself ----
 
+/// The oracle's fast recursion gives the values that Horner's rule gives by definition.
 #[test]
 fn the_oracle_is_the_definition() {
     for log_n in [4, 5, 7] {
@@ -146,6 +149,8 @@ fn the_oracle_is_the_definition() {
 
 // ---- forward and inverse ----
 
+/// Transformed, multiplied slot by slot and transformed back, polynomials give their product modulo
+/// X^N + 1, as the oracle computes it term by term.
 #[test]
 fn slots_multiply_as_negacyclic_polynomials() {
     for log_n in 4..=8 {
@@ -184,7 +189,8 @@ fn slots_multiply_as_negacyclic_polynomials() {
     }
 }
 
-/// Every degree, at random slots, by Horner's rule; all slots of X.
+/// Slots hold the values at odd powers of ψ: for every degree, random slots against Horner's rule,
+/// and for the polynomial X all slots against the powers themselves.
 #[test]
 fn slots_hold_the_values_at_odd_powers_of_psi() {
     for log_n in MIN_LOG_N..=log_n_large() {
@@ -216,6 +222,7 @@ fn slots_hold_the_values_at_odd_powers_of_psi() {
     }
 }
 
+/// Worst-case inputs of small rings, for primes of every size, against the oracle's transform.
 #[test]
 fn worst_cases_in_small_rings() {
     for log_n in 4..=8 {
@@ -229,6 +236,7 @@ fn worst_cases_in_small_rings() {
     }
 }
 
+/// The same worst cases in rings of 2^9 to 2^11 coefficients, for fewer primes.
 #[test]
 fn worst_cases_in_middle_rings() {
     for log_n in degrees(9..=11) {
@@ -243,7 +251,8 @@ fn worst_cases_in_middle_rings() {
     }
 }
 
-/// From 2^12 coefficients on, transforms go block by block.
+/// Most of these worst cases in rings of 2^12 coefficients and more, where transforms go block by
+/// block.
 #[test]
 fn worst_cases_in_large_rings() {
     for log_n in degrees(12..=17) {
@@ -257,6 +266,7 @@ fn worst_cases_in_large_rings() {
     }
 }
 
+/// Three of the worst cases in the largest rings.
 #[test]
 fn worst_cases_in_the_largest_rings() {
     for log_n in 15..=log_n_large() {
@@ -273,6 +283,7 @@ fn worst_cases_in_the_largest_rings() {
 
 proptest! {
     #![proptest_config(config(200))]
+    /// Random mixtures of extreme and ordinary coefficients against the oracle's transform.
     #[test]
     fn any_coefficients(
         log_n in 4u32..=7,
@@ -302,29 +313,31 @@ proptest! {
 
 // ---- growth ----
 
-/// Searches for inputs that make the sums inside a transform grow. A sum that leaves ±2^53 is rounded, and that shows in
-/// the result, so these are the inputs that a missing reduction does not survive.
+/// Searches for inputs that make the sums inside a transform grow. A sum that leaves ±2^53 is
+/// rounded, and the result is then wrong, so these inputs reveal a missing reduction.
 ///
-/// The value that a forward transform leaves in a slot is x₀ ± r₀ ± r₁ ± …, where rₗ is the product with a twiddle of
-/// a value of layer l, its partner, which is such a sum over 2^l coefficients of its own. So one coefficient of the
-/// partner can be chosen for any residue of it, hence for any residue of rₗ: the search takes the one whose rₗ, computed
-/// as the kernel computes it, is largest, and negates the partner if the sign is wrong. Residues a little beyond q/2 make
-/// rₗ exceed q/2, if the error in the quotient allows. All values of one layer use the same twiddles as far as they go,
-/// so there is one search a layer.
+/// A forward transform leaves in a slot the value x₀ ± r₀ ± r₁ ± …, where rₗ is the product of a
+/// twiddle and the *partner*, a value of layer l that is itself such a sum over 2^l other
+/// coefficients. One coefficient of the partner can be chosen so that the partner, and hence rₗ,
+/// takes any residue. The search takes the choice whose rₗ, computed as the kernel computes it, is
+/// largest, and negates the partner if the sign is wrong. Residues a little beyond q/2 make rₗ
+/// exceed q/2, if the error in the quotient allows. All values of one layer use the same twiddles
+/// as far as they go, so one search for each layer is enough.
 struct Growth<'a> {
     ring: &'a Ring,
-    /// The last layers forward, the first backward: log2 of the lanes have twiddles without a quotient.
+    /// log2 of the lanes. So many layers, the last ones forward and the first ones backward, have
+    /// twiddles without a quotient.
     lane_layers: u32,
     tries: u32,
 }
 
 impl Growth<'_> {
-    /// Twiddle i of a transform, centred.
+    /// Returns twiddle i of a transform, centred.
     fn twiddle(&self, root: u64, i: usize) -> f64 {
         centre(self.ring.q, pow_mod(self.ring.q, root, reverse(i, self.ring.log_n) as u64))
     }
 
-    /// A product as the `f64` ISAs compute it.
+    /// Returns a product as the `f64` ISAs compute it.
     fn product(&self, b: f64, w: f64, inside_lanes: bool) -> f64 {
         let q = self.ring.q as f64;
         let h = b * w;
@@ -332,18 +345,20 @@ impl Growth<'_> {
         (-quotient).mul_add(q, h) - (-b).mul_add(w, h)
     }
 
-    /// The error in the quotient, for b = 1, that comes from the rounding of w/q or 1/q.
+    /// Returns the error in the quotient, for b = 1, that comes from the rounding of w/q or 1/q.
     fn constant_error(&self, w: f64, inside_lanes: bool) -> f64 {
         let q = self.ring.q as f64;
         let error = if inside_lanes { w * (1.0 / q).mul_add(q, -1.0) } else { (w / q).mul_add(q, -w) };
         error.abs() / q
     }
 
-    /// An integer near ±q/2, or beyond it as far as the quotient of a product with |b| may be wrong.
+    /// Returns an integer near ±q/2, or beyond it as far as the quotient of a product with |b| may
+    /// be wrong.
     fn about_half(&self, b: f64, rng: &mut impl Rng) -> f64 {
         let (q, word) = (self.ring.q as f64, rng.next_u64());
         let reach = (b.abs() * q * 2f64.powi(-53)).min(0.49 * q);
-        // In [-1/8, 1): below 1/2, with errors of the quotient that only reduce products there.
+        // The fraction is in [-1/8, 1). A negative one stays below q/2, where errors of the
+        // quotient only reduce products.
         let fraction = (word >> 11) as f64 * 2f64.powi(-53) * 1.125 - 0.125;
         let r = (q / 2.0 + reach * fraction).trunc();
         if word % 2 == 0 { r } else { -r }
@@ -355,7 +370,8 @@ impl Growth<'_> {
         (self.twiddle(psi, (1 << layer) + block), layer + self.lane_layers >= log_n)
     }
 
-    /// Of some slots, the one on whose way the constants have the largest errors.
+    /// Of 500 random slots, returns the one for which the constants on its way have the largest
+    /// errors.
     fn worst_slot(&self, rng: &mut impl Rng) -> usize {
         let error = |slot: usize| -> f64 {
             let weighted = |layer| {
@@ -368,8 +384,8 @@ impl Growth<'_> {
         slots.max_by(|&a, &b| error(a).total_cmp(&error(b))).expect("500 slots")
     }
 
-    /// For one slot; `reduced`: before this layer the first operands are reduced. Returns the coefficients for two
-    /// values of x₀ (one of which makes a sum odd) and the largest sum.
+    /// Returns the coefficients for one slot, for two values of x₀ (one of which makes a sum odd),
+    /// and the largest sum. `reduced` is the layer before which the first operands are reduced.
     fn forward(&self, slot: usize, reduced: Option<u32>, rng: &mut impl Rng) -> ([Vec<f64>; 2], f64) {
         let Ring { q, log_n, .. } = *self.ring;
         let (q_f64, start) = (q as f64, widest(q));
@@ -381,7 +397,7 @@ impl Growth<'_> {
             (0..).zip(steps).fold(x0, add)
         };
         let (mut steps, mut partners) = (Vec::<f64>::new(), Vec::<Vec<f64>>::new());
-        // x₀ at the front, the coefficients of each layer's partner at the odd places.
+        // x₀ is at the front, and the coefficients of each layer's partner are at the odd places.
         let interleave = |x0: f64, partners: &[Vec<f64>]| {
             partners.iter().fold(vec![x0], |x, partner| x.iter().zip(partner).flat_map(|(&a, &b)| [a, b]).collect())
         };
@@ -406,9 +422,10 @@ impl Growth<'_> {
         ([start, start - 1.0].map(|x0| interleave(x0, &partners)), peak)
     }
 
-    /// For the coefficient at X^(2^layer): it is a sum, layer by layer, of one product for every 2^(layer + 1) values. Only
-    /// every `spacing`-th value is not 0: from the second on, earlier layers leave them alone, so that there is nothing to
-    /// reduce before the product.
+    /// Returns values for the coefficient at X^(2^layer). This is a sum, layer by layer, of one
+    /// product for every 2^(layer + 1) values. Only every `spacing`-th value is not 0: if it is not
+    /// 1, earlier layers leave the values alone, so that there is nothing to reduce before the
+    /// product.
     fn inverse(&self, layer: u32, spacing: usize, rng: &mut impl Rng) -> Vec<f64> {
         let Ring { q, log_n, psi } = *self.ring;
         let psi_inv = inv_mod(q, psi);
@@ -416,7 +433,7 @@ impl Growth<'_> {
         let mut x = near_maximal(q, 1 << log_n, rng);
         for (i, x) in x.chunks_exact_mut(2 * half).enumerate() {
             for (j, x) in x.iter_mut().enumerate() {
-                // What a reduction leaves alone is at most q/2.
+                // A value that a reduction leaves alone is at most q/2.
                 let size = if spacing == 1 { *x } else { (*x / 2.0).trunc() };
                 *x = match j {
                     j if j % spacing != 0 => 0.0,
@@ -424,7 +441,7 @@ impl Growth<'_> {
                     _ => 0.0 - size,
                 };
             }
-            // At most 4q.
+            // The difference is at most 4q.
             let difference = x[..half].iter().sum::<f64>() - x[half..].iter().sum::<f64>();
             let w = self.twiddle(psi_inv, blocks + i);
             let (w_inv, inside_lanes) = (inv_mod(q, residue(q, w)), layer < self.lane_layers);
@@ -443,21 +460,22 @@ impl Growth<'_> {
     }
 }
 
-/// Primes just below powers of two and a little above: the sums of 2^k values near q just fit into 2^53, or just do not.
+/// Returns primes just below powers of two and a little above them: the sums of 2^k values near q
+/// just fit into 2^53, or just do not.
 fn tight_moduli(log_n: u32) -> Vec<Modulus> {
     let below = (44..=50).map(|bits| below(log_n, bits));
     let above = (44..=49).map(|bits| above(log_n, (1 << bits) + (1 << (bits - 6))));
     below.chain(above).collect()
 }
 
-/// Of the largest primes, the one with the largest relative error in 1/q.
+/// Of the largest primes, returns the one with the largest relative error in 1/q.
 fn worst_inverse(log_n: u32) -> Modulus {
     let error = |q: &Modulus| (1.0 / q.as_f64()).mul_add(q.as_f64(), -1.0).abs();
     let primes = moduli_below(log_n, 50, 50, 0);
     primes.into_iter().max_by(|a, b| error(a).total_cmp(&error(b))).expect("primes")
 }
 
-/// log2 of the lanes of the tables.
+/// Returns log2 of the lanes of the tables, each once.
 fn lane_layers(subject: &Subject) -> Vec<u32> {
     let mut layers: Vec<_> = subject.tables.iter().map(|table| table.isa().lanes().trailing_zeros()).collect();
     layers.sort_unstable();
@@ -465,6 +483,7 @@ fn lane_layers(subject: &Subject) -> Vec<u32> {
     layers
 }
 
+/// Checks forward transforms of inputs that a search found, against the oracle's transform.
 fn check_forward_growth(modulus: Modulus, log_n: u32) {
     let subject = Subject::new(modulus, log_n);
     let mut rng = rng(modulus.value());
@@ -476,7 +495,8 @@ fn check_forward_growth(modulus: Modulus, log_n: u32) {
             for reduced in [None, Some(2), Some(4), Some(6), Some(8)] {
                 let (inputs, peak) = growth.forward(slot, reduced, &mut rng);
                 if reduced.is_none() {
-                    // 5q/4, and at least q/2 for every layer: the search does what it is for.
+                    // The sum reaches 5q/4 and nearly q/2 for every layer, so the search does its
+                    // work.
                     let least = 0.999 * (1.25 + f64::from(log_n) / 2.0);
                     assert!(peak > least * modulus.as_f64(), "{peak} in 2^{log_n}, slot {slot}");
                 }
@@ -491,6 +511,7 @@ fn check_forward_growth(modulus: Modulus, log_n: u32) {
     }
 }
 
+/// Forward transforms stay exact for inputs whose inner sums grow fastest.
 #[test]
 fn growth_of_forward_sums() {
     for log_n in degrees([8, 10]) {
@@ -502,6 +523,7 @@ fn growth_of_forward_sums() {
     }
 }
 
+/// The same in rings of 2^12 and 2^13 coefficients.
 #[test]
 fn growth_of_forward_sums_in_large_rings() {
     for log_n in degrees([12, 13]) {
@@ -509,6 +531,7 @@ fn growth_of_forward_sums_in_large_rings() {
     }
 }
 
+/// Inverse transforms stay exact for inputs whose inner sums grow fastest.
 #[test]
 fn growth_of_inverse_sums() {
     for log_n in degrees(if thorough() { vec![5, 7, 8, 10, 12] } else { vec![5, 7, 8] }) {
@@ -530,6 +553,8 @@ fn growth_of_inverse_sums() {
 
 // ---- scaled inverse ----
 
+/// An inverse that is scaled by c gives coefficients whose values, by the oracle, are c times the
+/// input.
 #[test]
 fn constants_of_the_inverse() {
     for log_n in degrees([4, 5, 6, 7, 8, 9, 12, 13]) {
@@ -564,6 +589,7 @@ fn constants_of_the_inverse() {
 
 // ---- refusals ----
 
+/// Slices of a wrong length make every transform panic.
 #[test]
 fn lengths_are_checked() {
     for isa in isas() {
@@ -582,6 +608,8 @@ fn lengths_are_checked() {
     }
 }
 
+/// Degrees out of range, and primes without a root of unity of the order, are refused by their
+/// error.
 #[test]
 fn degrees_and_primes_are_checked() {
     let q = below(17, 50);
@@ -590,7 +618,7 @@ fn degrees_and_primes_are_checked() {
             let error = NttTable::with_isa(q, log_n, isa).map(|_| ());
             assert_eq!(error, Err(Error::RingDegree { log_n }));
         }
-        // 97 = 1 + 3·2^5 serves N = 16 only; 3 serves none.
+        // 97 = 1 + 3·2^5 serves only N = 16; 3 serves no degree.
         let q = Modulus::new(97).expect("prime");
         assert!(NttTable::with_isa(q, 4, isa).is_ok());
         let no_root = |modulus, log_n| Err(Error::NoRootOfUnity { modulus, log_n });
@@ -601,6 +629,7 @@ fn degrees_and_primes_are_checked() {
     }
 }
 
+/// Tables report the prime, degree, ISA and memory that they have.
 #[test]
 fn tables_say_what_they_are() {
     for log_n in [4, 9, 12] {
@@ -608,7 +637,8 @@ fn tables_say_what_they_are() {
         let table = NttTable::new(q, log_n).expect("a table");
         assert_eq!((table.modulus(), table.log_n(), table.n()), (&q, log_n, 1 << log_n));
         assert_eq!(NttTable::with_isa(q, log_n, Isa::detect()).map(|table| table.isa()), Ok(table.isa()));
-        // Both directions: at least one word for every twiddle, at most three for the largest rings.
+        // For both directions together: at least one word for every twiddle, at most three for the
+        // largest rings.
         assert!((16 << log_n..=64 << log_n).contains(&table.table_bytes()), "{} bytes", table.table_bytes());
     }
 }

@@ -1,4 +1,5 @@
-//! Packed limbs against the layout that the module documents, bit by bit, and their sums against integers, on every ISA.
+//! Tests of packed limbs on every ISA: bit by bit against the layout that the module documents, and
+//! their sums against integers.
 
 mod common;
 
@@ -9,10 +10,11 @@ use hetal_kernel::packed::{BLOCK, Finish, packed_len};
 use hetal_kernel::{Modulus, NttTable};
 use proptest::prelude::*;
 
-/// Rings of less than a block, of one, and of several.
+/// Rings of less than a block, of one block, and of several.
 const DEGREES: [u32; 5] = [4, 6, 7, 8, 10];
 
-/// The smallest primes, both sides of the border between the two layouts, and the largest.
+/// Returns the smallest prime, primes on both sides of the border between the two layouts, and the
+/// largest one.
 fn primes(log_n: u32) -> Vec<Modulus> {
     vec![
         above(log_n, 0),
@@ -28,12 +30,12 @@ fn tables(modulus: Modulus, log_n: u32) -> Vec<NttTable> {
     isas().into_iter().map(|isa| NttTable::with_isa(modulus, log_n, isa).expect("a table")).collect()
 }
 
-/// (C, B) of the module's documentation.
+/// Returns (C, B) of the module's documentation.
 fn layout(q: u64) -> (usize, usize) {
     if q >> 42 == 0 { (2, 21) } else { (4, 13) }
 }
 
-/// Residue i of packed words, bit by bit from the documentation.
+/// Returns residue i of packed words, put together bit by bit as the documentation says.
 fn stored(q: u64, words: &[u64], i: usize) -> u64 {
     let (c, bits) = layout(q);
     let words_of_block = 8 * (16 - 16 / (c + 1));
@@ -49,7 +51,8 @@ fn stored(q: u64, words: &[u64], i: usize) -> u64 {
     (0..c * bits).map(|b| bit(b) << b).sum()
 }
 
-/// Integers of size at most q where anything turns, in pieces of n.
+/// Returns integers of absolute value at most q, in pieces of n: first those where signs and
+/// reductions turn, then random ones.
 fn values(q: u64, n: usize) -> Vec<Vec<f64>> {
     let (half, whole) = ((q / 2) as f64, q as f64);
     let mut values: Vec<_> = [0.0, 1.0, 2.0, half - 1.0, half, half + 1.0, half + 2.0, whole - 1.0, whole].to_vec();
@@ -61,6 +64,7 @@ fn values(q: u64, n: usize) -> Vec<Vec<f64>> {
     values.chunks(n).map(<[f64]>::to_vec).collect()
 }
 
+/// Packing gives the words of the documented layout, and unpacking gives back the centred residues.
 #[test]
 fn words_are_as_documented() {
     for log_n in degrees(DEGREES) {
@@ -89,27 +93,29 @@ fn words_are_as_documented() {
     }
 }
 
-/// What [`Finish`] can say: nothing, or an operand to add, one to subtract, with constants, or both.
+/// The operands of a [`Finish`]: none, one to add, one to subtract (each with its constant), or
+/// both.
 struct Operands {
     add: Option<(Vec<f64>, u64)>,
     divide: Option<(Vec<f64>, u64)>,
 }
 
 impl Operands {
-    /// All four, of operands and constants that are given.
+    /// Returns all four combinations of the given operands and constants.
     fn all(x: &[f64], w: u64, c: &[f64], v: u64) -> [Self; 4] {
         let (add, divide) = (Some((x.to_vec(), w)), Some((c.to_vec(), v)));
         [(None, None), (add.clone(), None), (None, divide.clone()), (add, divide)]
             .map(|(add, divide)| Self { add, divide })
     }
 
-    /// At these values.
+    /// Returns the operands at these values.
     fn at(&self, range: Range<usize>) -> Finish<'_> {
         let [add, divide] =
             [&self.add, &self.divide].map(|x| x.as_ref().map(|(x, w)| (&x[range.start..range.end], *w)));
         Finish { add, divide }
     }
 
+    /// Returns what becomes of `sum` at value i, computed in integers.
     fn of(&self, q: u64, sum: u64, i: usize) -> u64 {
         let sum = self.add.as_ref().map_or(sum, |(x, w)| add_mod(q, sum, mul_mod(q, residue(q, x[i]), *w)));
         self.divide.as_ref().map_or(sum, |(x, w)| mul_mod(q, add_mod(q, sum, residue(q, 0.0 - x[i])), *w))
@@ -120,7 +126,7 @@ fn add_mod(q: u64, a: u64, b: u64) -> u64 {
     ((u128::from(a) + u128::from(b)) % u128::from(q)) as u64
 }
 
-/// Σ aᵢ·bᵢ and what is made of it, on every ISA over a result that starts as garbage.
+/// Checks Σ aᵢ·bᵢ with these operands on every ISA against integers. The result starts as garbage.
 fn check_dot(modulus: Modulus, log_n: u32, a: &[Vec<f64>], b: &[Vec<f64>], operands: &Operands) {
     let (q, n) = (modulus.value(), 1 << log_n);
     let product = |i: usize, j: usize| mul_mod(q, residue(q, a[j][i]), residue(q, b[j][i]));
@@ -137,7 +143,7 @@ fn check_dot(modulus: Modulus, log_n: u32, a: &[Vec<f64>], b: &[Vec<f64>], opera
         table.dot_packed_into(&mut out, &a, &b, operands.at(0..n));
         assert_same(&check_centred(q, &out), &expected, &what);
         bits.check(table.isa(), &out);
-        // Piece by piece: the same.
+        // Piece by piece, the result is the same.
         let words = packed_len(&modulus, BLOCK);
         for (k, out) in out.chunks(BLOCK).enumerate() {
             let a: Vec<_> = a.iter().map(|a| a.chunks(BLOCK).nth(k).expect("a piece")).collect();
@@ -149,6 +155,7 @@ fn check_dot(modulus: Modulus, log_n: u32, a: &[Vec<f64>], b: &[Vec<f64>], opera
     }
 }
 
+/// Sums of random and of maximal products, with all combinations of operands, against integers.
 #[test]
 fn sums_of_any_number_of_products() {
     let counts: &[usize] = if thorough() { &[1, 2, 3, 4, 5, 7, 8, 9, 13] } else { &[1, 4, 9] };
@@ -182,7 +189,7 @@ fn sums_of_any_number_of_products() {
 proptest! {
     #![proptest_config(config(64))]
 
-    /// Words and sums do not depend on the representative.
+    /// Packed words do not depend on the representative, and random sums are those of the integers.
     #[test]
     fn representatives(seed: u64, which in 0usize..6, terms in 1usize..6) {
         let (log_n, mut rng) = (8, rng(seed));
@@ -204,6 +211,7 @@ proptest! {
     }
 }
 
+/// Slices of a wrong length make packing, unpacking and sums panic.
 #[test]
 fn shapes_are_checked() {
     let log_n = 8;
@@ -233,7 +241,8 @@ fn shapes_are_checked() {
         }
         let dot = |len: usize, a: &[&[f64]], b: &[&[u64]]| finish(len, Finish::default(), a, b);
         assert!(!dot(n, &[&values[..n]], &[&words[..len]]) && !dot(128, &[&values[..128]], &[&words[..len / 2]]));
-        // Lists of different lengths, and a piece that is cut through a block.
+        // These are lists of different lengths, empty lists, and a piece that is cut through a
+        // block.
         assert!(dot(n, &[&values[..n]; 2], &[&words[..len]]) && dot(n, &[&values[..n]], &[&words[..len]; 2]));
         assert!(dot(n, &[], &[]));
         assert!(dot(64, &[&values[..64]], &[&words[..len / 2]]));

@@ -1,4 +1,5 @@
-//! Every pointwise operation against integers, on every ISA, with operands as far out as the kernel's own results may be.
+//! Tests of every pointwise operation against integers, on every ISA, with operands as far out as
+//! the kernel's own results may be.
 
 mod common;
 
@@ -10,7 +11,7 @@ use rand_core::Rng;
 type Binary = fn(&NttTable, &mut [f64], &[f64]);
 type Definition = fn(i128, i128) -> i128;
 
-/// x mod q of an exact result.
+/// Returns x mod q of an exact result.
 fn reduced(q: u64, x: i128) -> u64 {
     x.rem_euclid(i128::from(q)) as u64
 }
@@ -20,16 +21,16 @@ fn exact(x: f64) -> i128 {
     x as i128
 }
 
-/// Tables of all ISAs for one prime.
+/// Returns the tables of all ISAs for one prime.
 fn tables(modulus: Modulus, log_n: u32) -> Vec<(Isa, NttTable)> {
     let table = |isa| (isa, NttTable::with_isa(modulus, log_n, isa).expect("a table"));
     isas().into_iter().map(table).collect()
 }
 
-/// Degrees that every ISA has code of its own for, and those at which they fall back.
+/// Degrees for which every ISA has its own code, and degrees at which ISAs fall back.
 const DEGREES: [u32; 4] = [4, 5, 6, 7];
 
-/// Centred residues where reductions, quotients and signs turn, out to q/2 + 2.
+/// Returns centred residues out to q/2 + 2 at which reductions, quotients and signs turn.
 fn edges(q: u64) -> Vec<f64> {
     let half = (q / 2) as f64;
     let mut edges: Vec<_> = [0.0, 1.0, 2.0, half - 1.0, half, half + 1.0, extreme(q)].to_vec();
@@ -37,7 +38,8 @@ fn edges(q: u64) -> Vec<f64> {
     edges
 }
 
-/// All combinations of the edges as operands of a function of three arguments, then random operands, in pieces of n.
+/// Returns operands of a function of three arguments, in pieces of n: all pairs of the edges with
+/// further edges, then random operands.
 fn operands(q: u64, n: usize) -> Vec<[Vec<f64>; 3]> {
     let edges = edges(q);
     let mut triples: Vec<_> = edges
@@ -56,7 +58,8 @@ fn operands(q: u64, n: usize) -> Vec<[Vec<f64>; 3]> {
     triples.chunks(n).map(|piece| [0, 1, 2].map(|k| piece.iter().map(|triple| triple[k]).collect())).collect()
 }
 
-/// Holds one operation to its definition: `run` gets a table and three operands and returns the result.
+/// Checks one operation against its definition in integers. `run` gets a table and three operands
+/// and returns the result.
 fn check(
     what: &str,
     tables: &[(Isa, NttTable)],
@@ -78,7 +81,7 @@ fn check(
     }
 }
 
-/// Constants in [0, q).
+/// Returns constants in [0, q).
 fn constants(q: u64) -> [u64; 7] {
     [0, 1, 2, q / 2, q / 2 + 1, q - 2, q - 1]
 }
@@ -108,7 +111,7 @@ fn check_all(tables: &[(Isa, NttTable)], operands: &[[Vec<f64>; 3]]) {
     let run = |table: &NttTable, [a, _, _]: &[Vec<f64>; 3]| {
         let mut x = a.clone();
         table.neg_assign(&mut x);
-        // Exact, not only modulo q.
+        // This holds exactly, not only modulo q.
         assert!(x.iter().zip(a).all(|(x, a)| *x == -a));
         x
     };
@@ -142,6 +145,7 @@ fn check_all(tables: &[(Isa, NttTable)], operands: &[[Vec<f64>; 3]]) {
     }
 }
 
+/// All operations on operands at the edges, for primes of every size, against integers.
 #[test]
 fn operations_at_the_edges() {
     for log_n in DEGREES {
@@ -154,12 +158,13 @@ fn operations_at_the_edges() {
 
 proptest! {
     #![proptest_config(config(100))]
+    /// All operations on random operands, against integers.
     #[test]
     fn operations_on_any_operands(prime in 0usize..16, words in proptest::collection::vec(any::<u64>(), 3 * 128)) {
         let moduli = moduli(7);
         let modulus = moduli[prime % moduli.len()];
         let q = modulus.value();
-        // Every integer within q/2 + 2.
+        // The operands are any integers within q/2 + 2.
         let span = 2 * extreme(q) as u64 + 1;
         let operand = |k: usize| words[128 * k..][..128].iter().map(|x| (x % span) as f64 - extreme(q)).collect();
         check_all(&tables(modulus, 7), &[[operand(0), operand(1), operand(2)]]);
@@ -168,6 +173,7 @@ proptest! {
 
 // ---- canonical words ----
 
+/// Products of canonical words against u128 arithmetic.
 #[test]
 fn products_of_canonical_words() {
     for log_n in DEGREES {
@@ -190,6 +196,7 @@ fn products_of_canonical_words() {
     }
 }
 
+/// Floats become canonical words, and words become centred floats, as the `%` of integers says.
 #[test]
 fn words_and_floats() {
     for log_n in DEGREES {
@@ -242,10 +249,10 @@ fn words_and_floats() {
 
 // ---- sums of products ----
 
-/// Runs `dot_into` on every ISA over results that start as garbage.
+/// Checks `dot_into` on every ISA against integers. The results start as garbage.
 fn check_dot<const OUT: usize>(what: &str, tables: &[(Isa, NttTable)], a: &[Vec<f64>], b: &[Vec<f64>]) {
     let (q, n, terms) = (tables[0].1.modulus().value(), tables[0].1.n(), a.len());
-    // Sum k has the second factors in the order b_k, b_{k+1}, …, so that all sums differ.
+    // Sum k takes the second factors in the order b_k, b_{k+1}, …, so that all sums differ.
     let factor = |k: usize, j: usize| &b[(j + k) % terms];
     let expected: Vec<Vec<_>> = (0..OUT)
         .map(|k| {
@@ -273,9 +280,9 @@ fn check_dots(what: &str, tables: &[(Isa, NttTable)], a: &[Vec<f64>], b: &[Vec<f
     check_dot::<3>(what, tables, a, b);
 }
 
-/// Factors close to `extreme` whose products are rounded by as much as possible, and always in the same direction, when
-/// they are added up as the kernel's documentation says ("Sums of products"): the sum of what was rounded off then grows
-/// fastest.
+/// Returns factors close to `extreme` for which the sum of the rounded-off parts grows fastest: the
+/// products are rounded by as much as possible, and always in the same direction, when they are
+/// added up as the kernel's documentation says ("Sums of products").
 fn hard_to_round(extreme: f64, terms: usize, rng: &mut impl Rng) -> Vec<[f64; 2]> {
     let near = ((extreme / 16.0) as u64).clamp(1, 1 << 40);
     let (mut high, mut low) = (1.5 * 2f64.powi(102), 0.0);
@@ -292,6 +299,8 @@ fn hard_to_round(extreme: f64, terms: usize, rng: &mut impl Rng) -> Vec<[f64; 2]
     (0..terms).map(term).collect()
 }
 
+/// Sums of up to 20 products of the largest operands, and of those that are hardest to round,
+/// against integers.
 #[test]
 fn sums_of_maximal_products() {
     let (log_n, largest) = (7, if thorough() { 20 } else { 10 });
@@ -306,7 +315,7 @@ fn sums_of_maximal_products() {
                 check_dots("q/2 + 2", &tables, &all(extreme(q)), &all(sign * extreme(q)));
                 let half = (q / 2) as f64;
                 check_dots("(q - 1)/2", &tables, &all(half), &all(sign * half));
-                // One order of the factors only: they were searched as pairs.
+                // Only one order of the factors is checked: they were searched as pairs.
                 let part = |k: usize, sign: f64| -> Vec<Vec<f64>> {
                     (0..terms).map(|j| pairs.iter().map(|pairs| sign * pairs[j][k]).collect()).collect()
                 };
@@ -316,6 +325,7 @@ fn sums_of_maximal_products() {
     }
 }
 
+/// Sums of 0 to 25 products, random and at the edges, against integers.
 #[test]
 fn sums_of_any_number_of_products() {
     for log_n in DEGREES {
@@ -342,7 +352,8 @@ fn slices(x: &[Vec<f64>], range: std::ops::Range<usize>) -> Vec<&[f64]> {
     x.iter().map(|x| &x[range.clone()]).collect()
 }
 
-/// Against [`NttTable::dot_into`] with every value written as often as it counts, and piece by piece.
+/// A sum with runs is that of [`NttTable::dot_into`] with every value written as often as it
+/// counts; piece by piece, sums are the same.
 #[test]
 fn sums_of_products_with_runs() {
     for log_n in DEGREES {
@@ -383,6 +394,7 @@ fn sums_of_products_with_runs() {
 
 // ---- refusals ----
 
+/// Operands of other lengths panic.
 #[test]
 fn lengths_are_checked() {
     for isa in isas() {
@@ -419,11 +431,12 @@ fn lengths_are_checked() {
             assert!(panics(|| table.from_u64(&bad_words, &mut good)));
             assert!(panics(|| table.from_u64(&good_words, &mut bad)));
         }
-        // Lists of different lengths.
+        // These lists have different lengths.
         let (mut out, x) = (vec![0.0; n], vec![0.0; n]);
         assert!(panics(|| table.dot_into([&mut out], &[&x, &x], [&[&x]])));
         assert!(panics(|| table.dot_into([&mut out], &[&x], [&[&x, &x]])));
-        // Runs that no vector holds, values that are not one a run, pieces that are cut through a vector.
+        // Refused are: runs that do not fill vectors, other numbers of values than one for each
+        // run, and pieces that are cut through a vector.
         let mut repeated = |run: usize, values: usize, len: usize| {
             panics(|| table.dot_repeated_into([&mut out[..len]], &[&x[..values]], [&[&x[..len]]], run))
         };

@@ -1,4 +1,5 @@
-//! Polynomials: views, and arithmetic against term-by-term products modulo X^N + 1, on every ISA.
+//! Tests of polynomials: their views, and their arithmetic against term-by-term products modulo X^N
+//! + 1, on every ISA.
 
 mod common;
 
@@ -13,7 +14,7 @@ fn basis(log_n: u32, moduli: &[Modulus], isa: Isa) -> RnsBasis {
     RnsBasis::with_isa(log_n, moduli, isa).expect("a basis")
 }
 
-/// A polynomial whose limbs hold these residues, centred.
+/// Returns the polynomial whose limbs hold these residues, centred.
 fn from_residues(basis: &RnsBasis, limbs: &[Vec<u64>]) -> RnsPoly<Coeff> {
     let mut poly = RnsPoly::zero(basis.n(), limbs.len());
     for (i, (out, limb)) in poly.limbs_mut().zip(limbs).enumerate() {
@@ -23,7 +24,7 @@ fn from_residues(basis: &RnsBasis, limbs: &[Vec<u64>]) -> RnsPoly<Coeff> {
     poly
 }
 
-/// Limb i is filled with i + 1.
+/// Returns a polynomial whose limb i is filled with i + 1.
 fn numbered(n: usize, limbs: usize) -> RnsPoly<Coeff> {
     let mut poly = RnsPoly::zero(n, limbs);
     poly.limbs_mut().zip(1..).for_each(|(limb, i)| limb.fill(f64::from(i)));
@@ -32,6 +33,7 @@ fn numbered(n: usize, limbs: usize) -> RnsPoly<Coeff> {
 
 // ---- shapes and views ----
 
+/// Limbs begin at cache lines and are followed by a pad, and a new polynomial is zero.
 #[test]
 fn limbs_are_aligned_and_padded() {
     for n in [16, 256, 512, 4096] {
@@ -51,6 +53,7 @@ fn limbs_are_aligned_and_padded() {
     }
 }
 
+/// Views, ranges, parts and groups show the limbs of the polynomial itself, and panic beyond them.
 #[test]
 fn views_show_the_same_limbs() {
     let mut poly = numbered(32, 5);
@@ -94,6 +97,7 @@ fn views_show_the_same_limbs() {
     assert_eq!(poly.prefix_mut(4).split_at(1).1.into_limbs_mut().len(), 3);
 }
 
+/// Limbs are copied, cut off and wiped.
 #[test]
 fn limbs_are_copied_and_forgotten() {
     let poly = numbered(16, 4);
@@ -122,7 +126,7 @@ fn limbs_are_copied_and_forgotten() {
     assert_eq!(eval.limb(3), poly.limb(3));
 }
 
-/// Checks that limb i is filled with i + 1, and with zeros from limb `known` on.
+/// Asserts that limb i is filled with i + 1, and with zeros from limb `known` on.
 fn assert_numbered(poly: &RnsPoly<Coeff>, known: usize) {
     for i in 0..poly.limbs() {
         let x = if i < known { (i + 1) as f64 } else { 0.0 };
@@ -130,12 +134,15 @@ fn assert_numbered(poly: &RnsPoly<Coeff>, known: usize) {
     }
 }
 
+/// Resizing keeps the first limbs, fills new ones with zeros, and allocates only beyond the
+/// capacity.
 #[test]
 fn limbs_are_resized() {
     for n in [16, 512] {
         let mut poly = numbered(n, 5);
         let at = poly.limb(0).as_ptr();
-        // What was there before does not come back, and nothing is allocated below the largest number of limbs so far.
+        // Former contents do not come back, and nothing is allocated up to the largest number of
+        // limbs so far.
         let mut expected = vec![1.0, 2.0, 3.0, 4.0, 5.0];
         for limbs in [5, 3, 5, 4, 1, 2, 5, 0, 3, 5] {
             poly.resize(limbs);
@@ -167,6 +174,8 @@ fn limbs_are_resized() {
     }
 }
 
+/// Reshaping changes the number of limbs, keeps the first ones and allocates only beyond the
+/// capacity.
 #[test]
 fn limbs_are_reshaped() {
     for n in [16, 512] {
@@ -176,7 +185,8 @@ fn limbs_are_reshaped() {
             poly.reshape(limbs);
             assert_eq!((poly.limbs(), poly.view().limbs(), poly.capacity()), (limbs, limbs, 5));
             assert_eq!(poly.limbs_mut().len(), limbs);
-            // The first limbs are what they were, and are all there is: for views, copies and comparisons.
+            // The first limbs are what they were, and are all there is for views, copies and
+            // comparisons.
             assert_numbered(&poly, limbs);
             assert_eq!((poly.clone().capacity(), poly.clone() == numbered(n, limbs)), (limbs, true));
             assert!(panics(|| poly.limb(limbs).len()));
@@ -194,6 +204,8 @@ fn limbs_are_reshaped() {
     }
 }
 
+/// Copying from a polynomial of any other shape gives an equal one, in the same memory if that is
+/// large enough.
 #[test]
 fn polynomials_take_over_others() {
     let sources = [numbered(512, 3), numbered(16, 5), numbered(32, 0), numbered(1024, 2), numbered(16, 1)];
@@ -202,7 +214,7 @@ fn polynomials_take_over_others() {
             poly.copy_from(source.view());
             assert_eq!(poly, *source);
             assert_eq!((poly.n(), poly.limbs(), poly.limbs_mut().len()), (source.n(), source.limbs(), source.limbs()));
-            // What was forgotten does not come back.
+            // Limbs that were cut off do not come back.
             poly.resize(6);
             assert_numbered(&poly, source.limbs());
         }
@@ -220,6 +232,7 @@ fn polynomials_take_over_others() {
     assert_eq!((poly.limb(0).as_ptr(), poly), (at, numbered(16, 9)));
 }
 
+/// Filling a part with zeros leaves the other limbs alone.
 #[test]
 fn parts_are_filled_with_zeros() {
     let mut poly = numbered(16, 4);
@@ -234,6 +247,7 @@ fn parts_are_filled_with_zeros() {
     assert_numbered(&poly, 0);
 }
 
+/// Polynomials in a workspace take their limbs from its front and leave the rest.
 #[test]
 fn polynomials_in_a_workspace() {
     let mut scratch = Scratch::new(3 * limb_stride(16) + 5);
@@ -247,6 +261,7 @@ fn polynomials_in_a_workspace() {
     assert!(panics(|| RnsPolyMut::<Coeff>::from_scratch(&mut scratch, 16, 4).0.limbs()));
 }
 
+/// The pads behind the limbs do not count for equality.
 #[test]
 fn equality_does_not_look_at_pads() {
     let mut scratch = Scratch::new(2 * limb_stride(16));
@@ -256,6 +271,7 @@ fn equality_does_not_look_at_pads() {
     assert_eq!(poly.view().to_owned(), RnsPoly::zero(16, 2));
 }
 
+/// A polynomial from small coefficients has them in every limb, without −0.
 #[test]
 fn small_polynomials() {
     let small: Vec<i8> = (0..32).map(|i| (i * 37 % 256) as u8 as i8).collect();
@@ -272,7 +288,8 @@ fn small_polynomials() {
 
 // ---- arithmetic ----
 
-/// Everything about polynomials a and b, as residues, at several numbers of limbs.
+/// Checks sums, products and so on of polynomials given as residues, at several numbers of limbs,
+/// against u128 arithmetic and term-by-term products.
 fn check_arithmetic(log_n: u32, moduli: &[Modulus], operands: &[Vec<Vec<u64>>; 3]) {
     let rings: Vec<_> = moduli.iter().map(|q| Ring::new(q, log_n)).collect();
     let n = 1usize << log_n;
@@ -333,6 +350,7 @@ fn check_arithmetic(log_n: u32, moduli: &[Modulus], operands: &[Vec<Vec<u64>>; 3
     }
 }
 
+/// All arithmetic in rings of 16 to 128 coefficients, with random and extreme operands.
 #[test]
 fn arithmetic_in_every_small_ring() {
     for log_n in 4..=7 {
@@ -347,7 +365,7 @@ fn arithmetic_in_every_small_ring() {
     }
 }
 
-/// A ring element as residues of two limbs.
+/// Returns a ring element as residues of two limbs.
 fn element(moduli: &[Modulus], n: usize, words: &[u64]) -> Vec<Vec<u64>> {
     let limb = |(i, q): (usize, &Modulus)| {
         let value = |k: usize| match words[k] % 8 {
@@ -363,6 +381,7 @@ fn element(moduli: &[Modulus], n: usize, words: &[u64]) -> Vec<Vec<u64>> {
 
 proptest! {
     #![proptest_config(config(100))]
+    /// Arithmetic of random elements against the oracle, and the laws of a commutative ring.
     #[test]
     fn ring_laws(log_n in 4u32..=7, start in 0usize..4, words in proptest::collection::vec(any::<u64>(), 3 * 128)) {
         let moduli = mixed_moduli(log_n, 2, start, 0);
@@ -404,7 +423,8 @@ proptest! {
     }
 }
 
-/// Rings in which the transform takes all its ways, with products known beforehand: (X^i)(X^j), and signs.
+/// Products known beforehand, X^i·X^j with its sign, in rings in which the transform takes each of
+/// its code paths.
 #[test]
 fn monomials_in_large_rings() {
     for log_n in degrees([8, 10, 12, 14]) {
@@ -432,6 +452,7 @@ fn monomials_in_large_rings() {
     }
 }
 
+/// Operands and bases of other shapes panic.
 #[test]
 fn shapes_are_checked() {
     let moduli = mixed_moduli(5, 3, 0, 0);
@@ -452,7 +473,7 @@ fn shapes_are_checked() {
     assert!(panics(|| a.view_mut().neg_assign(&short)));
     assert!(panics(|| a.clone().into_coeff(&short)));
     assert!(panics(|| wide.clone().into_coeff(&basis)));
-    // A basis with more primes than limbs is right: a level.
+    // A basis with more primes than the polynomial has limbs is right: this is a level.
     let d = b.clone();
     a.prefix_mut(2).add_assign(&basis, d.view());
 }

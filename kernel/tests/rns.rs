@@ -1,4 +1,4 @@
-//! Bases, base conversion and exact division against big integers, on every ISA.
+//! Tests of bases, base conversion and exact division against big integers, on every ISA.
 
 mod common;
 
@@ -14,6 +14,7 @@ use rand_core::Rng;
 
 // ---- bases ----
 
+/// Ranges, concatenations and products of bases, with products checked against big integers.
 #[test]
 fn parts_of_a_basis() {
     let moduli = mixed_moduli(5, 6, 0, 0);
@@ -40,6 +41,7 @@ fn parts_of_a_basis() {
     }
 }
 
+/// Empty, long or repeated sets of primes and other degrees are refused.
 #[test]
 fn bases_are_checked() {
     let moduli = mixed_moduli(5, 4, 0, 0);
@@ -67,12 +69,13 @@ fn bases_are_checked() {
 
 // ---- base conversion ----
 
-/// Checks the overflow, the fast and the centred conversion of y on every ISA. Returns how many coefficients were close
-/// enough to ±Q/2 for either neighbour, and for how many of these some ISA took the farther one.
+/// Checks the overflow, the fast and the centred conversion of y on every ISA against big integers.
+/// Returns the number of coefficients that were so close to ±Q/2 that either neighbour would do,
+/// and for how many of these some ISA took the farther one.
 fn check_conversion(from: &[Modulus], to: &[Modulus], y: &[Vec<f64>], isas: &[Isa]) -> [usize; 2] {
     let (crt, len) = (Crt::new(from), y[0].len());
     let sources: Vec<_> = y.iter().map(|y| &y[..]).collect();
-    // x̃ + vQ, x̃ and v of every coefficient.
+    // x̃ + vQ, x̃ and v of every coefficient, where v is the overflow.
     let cofactors: Vec<_> = crt.moduli.iter().map(|&q| &crt.product / q).collect();
     let sum = |i: usize| -> BigInt { cofactors.iter().zip(y).map(|(cofactor, y)| cofactor * y[i] as i64).sum() };
     let sums: Vec<_> = (0..len).map(sum).collect();
@@ -123,7 +126,7 @@ fn check_conversion(from: &[Modulus], to: &[Modulus], y: &[Vec<f64>], isas: &[Is
                 );
             }
             bits[usize::from(centred)].check(isa, &out.concat());
-            // Ranges of targets and of coefficients give the same bits.
+            // Converting ranges of targets and of coefficients gives the same bits.
             let cut = to.len() / 2;
             let mut parts = vec![vec![f64::NAN; len]; to.len()];
             for range in [cut..to.len(), 0..cut] {
@@ -147,7 +150,8 @@ fn check_conversion(from: &[Modulus], to: &[Modulus], y: &[Vec<f64>], isas: &[Is
     boundary
 }
 
-/// yᵢ with the same fraction of qᵢ/2, nearly: ends of the range, and what makes sums of them hardest.
+/// Returns yᵢ that are all nearly the same fraction of qᵢ/2: the ends of the range, and inputs
+/// whose sums are hardest.
 fn extreme_inputs(from: &[Modulus], len: usize, rng: &mut impl Rng) -> Vec<Vec<f64>> {
     let column = |i: usize, limb: usize, q: u64, rng: &mut dyn FnMut() -> u64| {
         let half = (q / 2) as f64;
@@ -172,9 +176,10 @@ fn extreme_inputs(from: &[Modulus], len: usize, rng: &mut impl Rng) -> Vec<Vec<f
     from.iter().enumerate().map(&mut limb).collect()
 }
 
-/// Lengths that fill vectors, half blocks and more than one block.
+/// Lengths that fill vectors, half blocks, and more than one block.
 const LENGTHS: [usize; 3] = [8, 24, 520];
 
+/// Conversions from 1 to 22 primes against big integers.
 #[test]
 fn conversions_of_every_size() {
     for inputs in 1..=22 {
@@ -184,7 +189,8 @@ fn conversions_of_every_size() {
         for (case, outputs) in [1, 2 + inputs * 5 % 27].into_iter().enumerate() {
             let len = LENGTHS[(inputs + case) % if thorough() { 3 } else { 2 }];
             let mut rng = rng((inputs * 100 + outputs) as u64);
-            // All sizes on both sides; the largest primes only; from large to small and back.
+            // The sides have: primes of all sizes; the largest primes only; large primes to small
+            // ones; and small primes to large ones.
             let sides = [
                 (mixed_moduli(5, inputs, inputs, 0), mixed_moduli(5, outputs, 1, 30)),
                 (moduli_below(5, 50, inputs, 0), moduli_below(5, 50, outputs, 30)),
@@ -198,13 +204,14 @@ fn conversions_of_every_size() {
     }
 }
 
+/// The same for digits of as many primes as there may be.
 #[test]
 fn conversion_of_the_longest_digits() {
     let (from, to) = (moduli_below(5, 50, MAX_DIGIT, 0), moduli_below(5, 50, 2, MAX_DIGIT));
     check_conversion(&from, &to, &extreme_inputs(&from, 40, &mut rng(1)), &isas());
 }
 
-/// A prime on both sides comes out again.
+/// A prime on both sides comes out again, times the cofactor.
 #[test]
 fn conversion_to_the_same_primes() {
     let from = mixed_moduli(5, 5, 2, 0);
@@ -213,7 +220,7 @@ fn conversion_to_the_same_primes() {
     to.extend(mixed_moduli(5, 3, 0, 5));
     let y = extreme_inputs(&from, 24, &mut rng(2));
     check_conversion(&from, &to, &y, &isas());
-    // With the cofactors in, the residues themselves.
+    // With the cofactors multiplied in, these are the residues themselves.
     let converter = BaseConverter::new(&from, &to, Isa::detect()).expect("a converter");
     let mut out = vec![vec![0.0; 24]; to.len()];
     let y_refs: Vec<_> = y.iter().map(|y| &y[..]).collect();
@@ -226,7 +233,8 @@ fn conversion_to_the_same_primes() {
     }
 }
 
-/// Inputs whose products with the weights of one target are all rounded in the same direction in the accumulator.
+/// Conversions of inputs whose products with the weights of one target are all rounded in the same
+/// direction in the accumulator, against big integers.
 #[test]
 fn conversions_that_are_hard_to_round() {
     for inputs in [7, 8, 9, 16, 17, 22] {
@@ -257,8 +265,8 @@ fn conversions_that_are_hard_to_round() {
     }
 }
 
-/// x within a few 2^−51 of ±Q/2: the only place where the overflow may be off by one, and the result then is the
-/// representative on the other side.
+/// Conversions of x within a few 2^−51 of ±Q/2. This is the only place where the overflow may be
+/// off by one, and the result then is the representative on the other side.
 #[test]
 fn conversion_at_the_boundary() {
     let mut totals = [0, 0];
@@ -289,13 +297,14 @@ fn conversion_at_the_boundary() {
     assert!(totals[0] > 100 && totals[1] > 0, "{totals:?}");
 }
 
-/// Inputs for which every rounding in the sum of yᵢ/qᵢ goes up, and whose exact sum is just below a half.
+/// Overflows of inputs for which every rounding in the sum of yᵢ/qᵢ goes up and whose exact sum is
+/// just below a half, against big integers.
 #[test]
 fn overflows_that_are_hard_to_sum() {
     let mut farther = 0;
     for inputs in [8, 16, 22, MAX_DIGIT] {
         let (from, to) = (moduli_below(5, 50, inputs, 0), moduli_below(5, 50, 1, MAX_DIGIT));
-        // In units of 2^−75.
+        // Fixed-point numbers, in units of 2^−75.
         let fixed = |x: f64| (x * 2f64.powi(75)) as i128;
         let fraction = |y: u64, q: u64| (i128::from(y) << 75) / i128::from(q);
         let (mut rng, len) = (rng(inputs as u64), 48);
@@ -310,7 +319,7 @@ fn overflows_that_are_hard_to_sum() {
                 (sum, exact) = (add(best), exact + fraction(best, q));
                 y[i] = best as f64;
             }
-            // 2^−51 times 0 … overflow_error/16 below the next half.
+            // The distance to the next half: from 0 to overflow_error/16, in units of 2^−51.
             let below = i128::from(rng.next_u64() % (overflow_error(inputs) << 20));
             let q = from[inputs - 1].value();
             let rest = (1i128 << 74) - below - exact.rem_euclid(1 << 75);
@@ -325,6 +334,7 @@ fn overflows_that_are_hard_to_sum() {
 
 proptest! {
     #![proptest_config(config(60))]
+    /// Random integers: the conversion of their residues gives their residues modulo the targets.
     #[test]
     fn conversion_of_any_integer(inputs in 1usize..12, outputs in 1usize..6, start in 0usize..4, seed: u64) {
         let (from, to) = (mixed_moduli(5, inputs, start, 0), mixed_moduli(5, outputs, start + 1, 9));
@@ -339,7 +349,7 @@ proptest! {
             })
             .collect();
         check_conversion(&from, &to, &y, &isas());
-        // Said once more without y: the centred conversion is x modulo the targets.
+        // The same once more without y: the centred conversion is x modulo the targets.
         let converter = BaseConverter::new(&from, &to, Isa::detect()).expect("a converter");
         let mut sources: Vec<_> = y.iter().map(|y| &y[..]).collect();
         let mut v = vec![0.0; 16];
@@ -354,6 +364,7 @@ proptest! {
     }
 }
 
+/// Empty, long and repeated sets of primes are refused, and operands of other shapes panic.
 #[test]
 fn conversions_are_checked() {
     let (from, to) = (mixed_moduli(5, 3, 0, 0), mixed_moduli(5, 2, 0, 5));
@@ -382,7 +393,7 @@ fn conversions_are_checked() {
         assert!(panics(|| converter.overflow_into(&[y, y, y, y], &mut out)));
         assert!(panics(|| converter.overflow_into(&[y, y, &y[..8]], &mut out)));
         assert!(panics(|| converter.overflow_into(&[&y[..12]; 3], &mut out[..12])));
-        // No targets, no coefficients: nothing to do.
+        // With no targets or no coefficients there is nothing to do.
         converter.convert_into(&[y, y, y], 2, &mut []);
         converter.convert_into(&[&y[..0]; 3], 0, &mut [&mut out[..0]]);
         converter.overflow_into(&[&y[..0]; 3], &mut out[..0]);
@@ -391,7 +402,8 @@ fn conversions_are_checked() {
 
 // ---- division ----
 
-/// Divides x, given modulo `kept_limbs` kept primes and all dropped ones, on every ISA.
+/// Divides x, given modulo `kept_limbs` kept primes and all dropped ones, on every ISA and checks
+/// the quotient against big integers.
 fn check_division(log_n: u32, kept: &[Modulus], dropped: &[Modulus], kept_limbs: usize, x: &[BigInt]) {
     let all: Vec<_> = kept[..kept_limbs].iter().chain(dropped).copied().collect();
     let product = Crt::new(&all).product;
@@ -414,7 +426,8 @@ fn check_division(log_n: u32, kept: &[Modulus], dropped: &[Modulus], kept_limbs:
         let limbs: Vec<_> = (0..kept_limbs).map(|i| quotient.limb(i)).collect();
         let quotients = crt(&kept.range(0..kept_limbs)).compose_all(&limbs);
         for (i, (x, y)) in x.iter().zip(&quotients).enumerate() {
-            // x/P − y, times 2P, modulo 2PQ: at most P, and what the overflow and the centring may be off by.
+            // x/P − y, times 2P, modulo 2PQ: at most P, plus what the overflow and the centring may
+            // be off by.
             let twice_error: BigInt = centred(&(&dropped_product * y - x), &product) * 2;
             let beyond = BigInt::from(twice_error.magnitude().clone()) - &dropped_product;
             let allowed = ((&dropped_product * overflow_error(dropped.len())) >> 54u8) + 4;
@@ -424,7 +437,8 @@ fn check_division(log_n: u32, kept: &[Modulus], dropped: &[Modulus], kept_limbs:
     }
 }
 
-/// Ends of the range, multiples of P and what is next to them, halves of P and what is next to them, random integers.
+/// Returns dividends: the ends of the range, multiples of P and halves of P with their neighbours,
+/// and random integers.
 fn dividends(kept: &BigInt, dropped: &BigInt, n: usize, rng: &mut impl Rng) -> Vec<BigInt> {
     let half = |m: &BigInt| -> BigInt { (m - 1u8) / 2u8 };
     let all = kept * dropped;
@@ -446,6 +460,7 @@ fn dividends(kept: &BigInt, dropped: &BigInt, n: usize, rng: &mut impl Rng) -> V
     x.iter().map(|x| centred(x, &all)).collect()
 }
 
+/// Divisions with 1 to 4 kept and 1 to 17 dropped primes, against big integers.
 #[test]
 fn division_of_every_shape() {
     for log_n in [4, 5, 7] {
@@ -470,6 +485,7 @@ fn division_of_every_shape() {
     }
 }
 
+/// The same with as many dropped primes as there may be.
 #[test]
 fn division_by_the_most_primes() {
     let (kept, dropped) = (moduli_below(7, 40, 2, 0), moduli_below(7, 50, MAX_DIGIT, 0));
@@ -477,7 +493,7 @@ fn division_by_the_most_primes() {
     check_division(7, &kept, &dropped, 2, &dividends(&products[0], &products[1], 128, &mut rng(3)));
 }
 
-/// Every number of kept limbs up to the tabulated one.
+/// Divisions with every number of kept limbs up to the tabulated one.
 #[test]
 fn division_with_fewer_limbs() {
     let (kept, dropped) = (mixed_moduli(7, 6, 1, 0), mixed_moduli(7, 3, 3, 5));
@@ -489,6 +505,7 @@ fn division_with_fewer_limbs() {
 
 proptest! {
     #![proptest_config(config(40))]
+    /// Divisions of random polynomials.
     #[test]
     fn division_of_any_polynomial(kept in 1usize..4, dropped in 1usize..5, start in 0usize..4, seed: u64) {
         let (kept, dropped) = (mixed_moduli(4, kept, start, 0), mixed_moduli(4, dropped, start + 1, 4));
@@ -499,7 +516,8 @@ proptest! {
     }
 }
 
-/// The three steps on their own, limbs in any order and any groups, are the whole.
+/// The three steps one by one, with limbs in any order and in groups of any size, give bit for bit
+/// the result of the whole division.
 #[test]
 fn division_step_by_step() {
     let (kept, dropped) = (mixed_moduli(7, GROUP + 4, 1, 0), mixed_moduli(7, 3, 3, 5));
@@ -546,6 +564,7 @@ fn division_step_by_step() {
     }
 }
 
+/// Bases that share primes or differ in degree are refused, and operands of other shapes panic.
 #[test]
 fn divisions_are_checked() {
     let moduli = mixed_moduli(5, 6, 0, 0);
@@ -581,7 +600,7 @@ fn divisions_are_checked() {
     assert!(panics(|| mod_down.overflow_into(prepared.prefix(1), 0, &mut x)));
     assert!(panics(|| mod_down.overflow_into(prepared.view(), 8, &mut x)));
     assert!(panics(|| mod_down.overflow_into(prepared.view(), 0, &mut x[..12])));
-    // Limbs, degree, length of the overflow.
+    // The arguments are the limbs, the degree and the length of the overflow.
     let prepare = |limbs: usize, n: usize, v: usize| {
         let mut dropped = RnsPoly::<Eval>::zero(n, limbs);
         assert_eq!(mod_down.prepare(dropped.view_mut(), &mut vec![0.0; v]).limbs(), limbs);
@@ -592,7 +611,8 @@ fn divisions_are_checked() {
     assert!(panics(|| prepare(2, 16, 16)));
     assert!(panics(|| prepare(2, 32, 24)));
 
-    // The first limb, limbs and degree of x, limbs and degree of the workspace, length of the overflow.
+    // The arguments are the first limb, the limbs and degree of x, the limbs and degree of the
+    // workspace, and the length of the overflow.
     let mod_down = ModDown::new(&basis.range(0..4), &basis.range(4..6)).expect("coprime bases");
     let finish = |first: usize, x: (usize, usize), scratch: (usize, usize), v: usize| {
         let [mut x, mut scratch] = [x, scratch].map(|(limbs, n)| RnsPoly::<Eval>::zero(n, limbs));
@@ -612,6 +632,7 @@ fn divisions_are_checked() {
     assert!(panics(|| mod_down.finish_limbs(0, prepared, &v, &mut x.view_mut(), &mut scratch.view_mut())));
 }
 
+/// The last step panics if it gets fewer prepared limbs than there are dropped primes.
 #[test]
 fn division_counts_the_prepared_limbs() {
     let basis = RnsBasis::new(5, &mixed_moduli(5, 5, 0, 0)).expect("a basis");

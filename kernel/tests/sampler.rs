@@ -1,8 +1,9 @@
-//! Samplers against their exact distributions.
+//! Tests of the samplers against their exact distributions.
 //!
-//! Generators have fixed seeds, so a test that passes once passes always. Statistics are accepted within five standard
-//! deviations of their exact mean (chi-square: of the normal deviate that Wilson and Hilferty, 1931, assign to it, on
-//! both sides): a correct sampler fails one such comparison for one in 1.7 million seeds.
+//! Generators have fixed seeds, so a test that passes once passes always. Statistics are accepted
+//! within five standard deviations of their exact mean. For chi-square, these are deviations of the
+//! normal deviate that Wilson and Hilferty (1931) assign to it, on both sides. A correct sampler
+//! fails one such comparison for one in 1.7 million seeds.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -17,7 +18,7 @@ use rand_core::{Rng, SeedableRng, TryCryptoRng, TryRng};
 
 const DEVIATIONS: f64 = 5.0;
 
-/// Asserts that counts, in cells of these probabilities, have a plausible chi-square.
+/// Asserts that these counts, in cells of these probabilities, have a plausible chi-square.
 fn check_chi_square(what: &str, counts: &[u64], probabilities: &[f64], degrees: usize) {
     let n: u64 = counts.iter().sum();
     let cells = counts.iter().zip(probabilities);
@@ -44,7 +45,8 @@ fn check_equal_cells(what: &str, counts: &[u64]) {
     check_chi_square(what, counts, &vec![1.0 / counts.len() as f64; counts.len()], counts.len() - 1);
 }
 
-/// Asserts that the average of `values` is plausible for independent ones of this mean and variance.
+/// Asserts that the average of `values` is plausible for independent values of this mean and
+/// variance.
 fn check_mean(what: &str, values: impl ExactSizeIterator<Item = f64>, mean: f64, variance: f64) {
     let n = values.len() as f64;
     let deviate = (values.sum::<f64>() / n - mean) / (variance / n).sqrt();
@@ -92,6 +94,8 @@ fn uniform(q: &Modulus, rng: &mut (impl Rng + ?Sized), n: usize) -> Vec<f64> {
     out
 }
 
+/// Uniform residues are the masked words of the generator, drawn one by one, of which those not
+/// below q are rejected.
 #[test]
 fn uniform_is_rejection_of_masked_words() {
     // 3, 5, 65537 and 2^49 + 69 reject a quarter, 3/8 and nearly half of the words.
@@ -110,21 +114,24 @@ fn uniform_is_rejection_of_masked_words() {
     }
 }
 
+/// Uniform residues for words at the edges of the range, which a scripted generator plays back.
 #[test]
 fn uniform_at_the_edges_of_the_range() {
     let q = modulus((1 << 50) - 27);
     let half = (q.value() / 2) as f64;
-    // The upper 14 bits of a word do not matter; the last two words are q itself and 2^50 − 1, which are rejected.
+    // The upper 14 bits of a word do not matter. The words q and 2^50 − 1 are rejected, so that the
+    // last residue comes from 7.
     let words = [0, 1, q.value() / 2, q.value() / 2 + 1, 0xFFFF << 50 | (q.value() - 1), q.value(), u64::MAX, 7];
     let mut out = [f64::NAN; 6];
     uniform_into(&q, &mut Script(&words), &mut out);
     assert_eq!(out, [0.0, 1.0, half, -half, -1.0, 7.0]);
-    // Any generator will do, also behind a pointer.
+    // Any generator will do, also one behind a pointer.
     let mut seeded = rng(1);
     let behind: &mut dyn Rng = &mut seeded;
     assert_eq!(uniform(&q, behind, 10), uniform(&q, &mut rng(1), 10));
 }
 
+/// For small moduli, every residue is equally likely, by chi-square.
 #[test]
 fn uniform_hits_every_residue_equally() {
     for value in [3, 5, 97, 257, 509] {
@@ -137,6 +144,8 @@ fn uniform_hits_every_residue_equally() {
     }
 }
 
+/// For large moduli, high bits, low bits, moments and neighbouring pairs are those of the uniform
+/// distribution.
 #[test]
 fn uniform_of_large_moduli() {
     for value in [(1 << 49) + 69, (1 << 50) - 27] {
@@ -159,20 +168,22 @@ fn uniform_of_large_moduli() {
     }
 }
 
+/// Ternary coefficients for words at the thresholds.
 #[test]
 fn ternary_at_the_thresholds() {
-    // The multiples of 2^64 / 3, rounded up: the words of each value are as many as documented.
+    // The multiples of 2^64 / 3, rounded up: each value has as many words as documented.
     let (first, second) = (0x5555_5555_5555_5556, 0xAAAA_AAAA_AAAA_AAAB);
     let mut out = [7; 6];
     ternary_into(&mut Script(&[0, first - 1, first, second - 1, second, u64::MAX]), &mut out);
     assert_eq!(out, [-1, -1, 0, 0, 1, 1]);
 }
 
+/// Triples of ternary coefficients are equally likely, and no word is lost between calls.
 #[test]
 fn ternary_is_uniform() {
     let mut out = vec![7; 3 << 16];
     ternary_into(&mut rng(1), &mut out);
-    // Over triples of neighbours: single coefficients and their independence at once.
+    // Counting triples of neighbours tests single coefficients and their independence at once.
     let mut counts = [0; 27];
     for &[a, b, c] in out.as_chunks().0 {
         assert!([a, b, c].iter().all(|x| (-1..=1).contains(x)));
@@ -180,7 +191,7 @@ fn ternary_is_uniform() {
     }
     check_equal_cells("triples", &counts);
     check_mean("ternary x", out.iter().map(|&x| x.into()), 0.0, 2.0 / 3.0);
-    // No word is lost between blocks of any length.
+    // No word is lost between blocks, for any length.
     for n in [0, 1, 63, 64, 65, 200] {
         let (mut whole, mut generator) = (vec![0; n], rng(1));
         ternary_into(&mut generator, &mut whole);
@@ -197,6 +208,7 @@ fn fixed_weight(weight: usize, n: usize, rng: &mut ChaCha20Rng) -> Vec<i8> {
     out
 }
 
+/// Vectors of fixed weight have exactly the weight asked for.
 #[test]
 fn fixed_weight_is_exact() {
     let mut rng = rng(2);
@@ -213,6 +225,7 @@ fn fixed_weight_is_exact() {
     }
 }
 
+/// A weight above the length is refused before a word is drawn or a coefficient written.
 #[test]
 fn fixed_weight_refuses_more_than_the_length() {
     for (weight, n) in [(1, 0), (17, 16), (usize::MAX, 64)] {
@@ -223,6 +236,7 @@ fn fixed_weight_refuses_more_than_the_length() {
     }
 }
 
+/// Positions and signs of fixed-weight vectors for words at the thresholds.
 #[test]
 fn fixed_weight_at_the_thresholds() {
     let sample = |weight, words: &[u64]| {
@@ -230,12 +244,14 @@ fn fixed_weight_at_the_thresholds() {
         ternary_fixed_weight_into(weight, &mut Script(words), &mut out).expect("weight <= n");
         out
     };
-    // The smallest words choose the first positions, the largest ones the last. Signs come after them, bit by bit.
+    // The smallest words choose the first positions, the largest ones the last. The signs come
+    // after them, bit by bit.
     assert_eq!(sample(2, &[0, 0, 0, 0, 0b0000]), [1, 1, 0, 0]);
     assert_eq!(sample(2, &[u64::MAX, u64::MAX, u64::MAX, u64::MAX, 0b0100]), [0, 0, -1, 1]);
     assert_eq!(sample(4, &[u64::MAX, 0, 1, 2, 0b1001]), [-1, 1, 1, -1]);
     assert_eq!(sample(0, &[0, 0, 0, 0, 0b1111]), [0, 0, 0, 0]);
-    // P(first) = 3/4, P(second | first) = 2/3, P(third | both) = 1/2: ⌈2^64·p⌉ words say yes.
+    // P(first) = 3/4, P(second | first) = 2/3, P(third | both) = 1/2: a position is chosen by
+    // ⌈2^64·p⌉ of the words.
     let (p1, p2, p3) = (3 << 62, 0xAAAA_AAAA_AAAA_AAAB, 1 << 63);
     assert_eq!(sample(3, &[p1 - 1, p2 - 1, p3 - 1, u64::MAX, 0]), [1, 1, 1, 0]);
     assert_eq!(sample(3, &[p1, u64::MAX, u64::MAX, u64::MAX, 0]), [0, 1, 1, 1]);
@@ -243,9 +259,10 @@ fn fixed_weight_at_the_thresholds() {
     assert_eq!(sample(3, &[p1 - 1, p2 - 1, p3, u64::MAX, 0]), [1, 1, 0, 1]);
 }
 
+/// In small dimensions, all vectors of a fixed weight occur and are equally likely, by chi-square.
 #[test]
 fn fixed_weight_vectors_are_equally_likely() {
-    // All C(5, 2)·2^2 and C(6, 3)·2^3 vectors.
+    // There are C(5, 2)·2^2 and C(6, 3)·2^3 vectors.
     for (weight, n, vectors) in [(2, 5, 40), (3, 6, 160)] {
         let mut rng = rng(3);
         let mut counts = BTreeMap::new();
@@ -257,6 +274,7 @@ fn fixed_weight_vectors_are_equally_likely() {
     }
 }
 
+/// In 200 dimensions, the positions and signs of fixed-weight vectors are uniform, by chi-square.
 #[test]
 fn fixed_weight_positions_and_signs_are_uniform() {
     let (n, runs, mut rng) = (200, 20_000, rng(4));
@@ -268,8 +286,9 @@ fn fixed_weight_positions_and_signs_are_uniform() {
                 positive[i] += u64::from(x == 1);
             }
         }
-        // The counts add up to runs·weight, each with mean m = runs·p and variance m·(1 − p): the sum of squares below
-        // is (n − 1)/n times that of n − 1 independent normal deviates.
+        // The counts add up to runs·weight, each with mean m = runs·p and variance m·(1 − p): the
+        // sum of squares below is distributed like that of n − 1 independent normal deviates, once
+        // it is multiplied by (n − 1)/n.
         let p = weight as f64 / n as f64;
         let mean = f64::from(runs) * p;
         let squares: f64 = positions.iter().map(|&count| (count as f64 - mean).powi(2)).sum();
@@ -281,13 +300,14 @@ fn fixed_weight_positions_and_signs_are_uniform() {
     }
 }
 
-/// Fractional bits of the numbers from which the Gaussian's thresholds are computed.
+/// The fractional bits of the numbers from which the Gaussian's thresholds are computed.
 const PRECISION: usize = 512;
 
-/// P(|X| < k) · 2^[`PRECISION`] for the rounded Gaussian X of standard deviation 3.2, off by less than 2^140.
+/// Returns P(|X| < k) · 2^[`PRECISION`] for the rounded Gaussian X of standard deviation 3.2, off
+/// by less than 2^140.
 ///
-/// It is erf(t/√2) = √(2/π)·Σ (−1)^n t^(2n+1) / (2^n·n!·(2n + 1)), t = (k − 1/2)/3.2 = 5·(2k − 1)/32. The terms reach
-/// e^(t²/2) < 2^130; each is off by a few units.
+/// The probability is erf(t/√2) = √(2/π)·Σ (−1)^n t^(2n+1) / (2^n·n!·(2n + 1)) with t = (k −
+/// 1/2)/3.2 = 5·(2k − 1)/32. The terms reach e^(t²/2) < 2^130, and each is off by a few units.
 fn probability_below(k: i64) -> BigInt {
     let one = BigInt::from(1) << PRECISION;
     let arctan_of_inverse = |x: i64| {
@@ -302,7 +322,7 @@ fn probability_below(k: i64) -> BigInt {
         }
         sum
     };
-    // Machin, 1706.
+    // Machin's formula (1706).
     let pi: BigInt = 16 * arctan_of_inverse(5) - 4 * arctan_of_inverse(239);
     let factor: BigInt = ((BigInt::from(2) << (3 * PRECISION)) / pi).sqrt();
 
@@ -318,22 +338,24 @@ fn probability_below(k: i64) -> BigInt {
     (factor * sum) >> PRECISION
 }
 
-/// round(2^126·P(|X| < k)).
+/// Returns round(2^126·P(|X| < k)).
 fn threshold(k: i64) -> u128 {
     let shift = PRECISION - 126;
     let rounded = (probability_below(k) + (BigInt::from(1) << (shift - 1))) >> shift;
     u128::try_from(rounded).expect("a probability")
 }
 
-/// The words from which the sampler takes u, this sign bit and, as the bit that it ignores, `unused`.
+/// Returns the words from which the sampler takes u, this sign bit and, as the bit that it ignores,
+/// `unused`.
 fn words_of(u: u128, sign: u64, unused: u64) -> [u64; 2] {
     [(u as u64) << 1 | sign, ((u >> 63) as u64) << 1 | unused]
 }
 
+/// The Gaussian changes its value exactly at the thresholds that the series above gives.
 #[test]
 fn gaussian_at_every_threshold() {
     let bound = i64::from(GAUSSIAN_BOUND);
-    // The series against another implementation: the error function of the C library.
+    // Compares the series with another implementation: the error function of the C library.
     let first = threshold(1) as f64 / 2f64.powi(126);
     assert!((first - 0.124_164_033_616_589_72).abs() < 1e-15, "{first}");
     let mut cases = vec![(0, 0), ((1 << 126) - 1, bound)];
@@ -351,14 +373,17 @@ fn gaussian_at_every_threshold() {
         gaussian_into(&mut Script(&words), &mut out);
         assert_eq!(out, expected);
     }
-    // The table ends where it must: the next threshold is 2^126 or nearer to it than half a unit.
+    // The table ends where it must: the next threshold is 2^126, or nearer to it than half a unit.
     assert!(threshold(bound) < 1 << 126 && threshold(bound + 1) == 1 << 126);
     assert_eq!(SIGMA, 3.2);
 }
 
+/// The statistical distance to the rounded Gaussian, computed from the series, is within its
+/// documented bound.
 #[test]
 fn gaussian_distance_is_as_documented() {
-    // Σ |F̂ − F| bounds the total variation distance of magnitudes on the integers, cut tail included.
+    // Σ |F̂ − F| bounds the total variation distance of the magnitudes on the integers, including
+    // the cut tail.
     let mut distance = BigInt::ZERO;
     for k in 1..=i64::from(GAUSSIAN_BOUND) {
         let error: BigInt = (BigInt::from(threshold(k)) << (PRECISION - 126)) - probability_below(k);
@@ -369,12 +394,13 @@ fn gaussian_distance_is_as_documented() {
     assert!(distance + tail < BigInt::from(1) << (PRECISION - 122));
 }
 
+/// Samples have the probabilities, moments and independence of the rounded Gaussian.
 #[test]
 fn gaussian_has_the_exact_distribution() {
     let n = 1 << 20;
     let mut out = vec![99; n];
     gaussian_into(&mut rng(5), &mut out);
-    // P(X = x) for |x| ≤ 12 and for the rest on either side.
+    // P(X = x) for |x| ≤ 12, and for the rest on either side.
     let below = |k| threshold(k) as f64 / 2f64.powi(126);
     let edge = 12;
     let inner = |x: i64| if x == 0 { below(1) } else { (below(x.abs() + 1) - below(x.abs())) / 2.0 };
@@ -387,7 +413,8 @@ fn gaussian_has_the_exact_distribution() {
     }
     check_chi_square("Gaussian", &counts, &probabilities, counts.len() - 1);
 
-    // Moments of X from the thresholds; the variance of a rounded Gaussian is σ² + 1/12 up to e^(−2π²σ²).
+    // The moments of X, from the thresholds. The variance of a rounded Gaussian is σ² + 1/12 up to
+    // e^(−2π²σ²).
     let moment = |m: i32| (1..=30).map(|x| 2.0 * inner(x) * (x as f64).powi(m)).sum::<f64>();
     let variance = SIGMA * SIGMA + 1.0 / 12.0;
     assert!((moment(2) - variance).abs() < 1e-9);
@@ -402,6 +429,8 @@ fn gaussian_has_the_exact_distribution() {
     }
 }
 
+/// Gaussian samples do not depend on how they are split into calls, so that no word is lost or
+/// reused.
 #[test]
 fn gaussian_draws_two_words_a_sample() {
     let mut whole = vec![0; 300];
@@ -416,7 +445,7 @@ fn gaussian_draws_two_words_a_sample() {
     }
 }
 
-/// One block of ChaCha20 as Bernstein's paper has it: 64-bit counter, 64-bit nonce.
+/// Returns one block of ChaCha20 as in Bernstein's paper: with a 64-bit counter and a 64-bit nonce.
 fn chacha20_block(key: &[u8; 32], counter: u64, nonce: u64) -> [u8; 64] {
     let mut start = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     for (word, bytes) in start[4..12].iter_mut().zip(key.as_chunks().0) {
@@ -459,9 +488,10 @@ fn hex(text: &str) -> Vec<u8> {
     text.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).expect("hexadecimal")).collect()
 }
 
+/// Seeds expand to the published test vectors of ChaCha20.
 #[test]
 fn seeds_expand_to_the_vectors_of_rfc_8439() {
-    // Appendix A.1, test vectors 1, 2, 4 (blocks 0, 1, 2) and 5 (nonce 0…02).
+    // RFC 8439, Appendix A.1: test vectors 1, 2, 4 (blocks 0, 1, 2) and 5 (nonce 0…02).
     let zero = Seed::from_bytes([0; Seed::LEN]);
     let blocks = expanded(&zero, 0, 128);
     assert_eq!(
@@ -488,6 +518,8 @@ fn seeds_expand_to_the_vectors_of_rfc_8439() {
     );
 }
 
+/// Random seeds and streams expand to the blocks of the ChaCha20 above, and limbs are drawn from
+/// these alone.
 #[test]
 fn seeds_expand_to_chacha20() {
     let mut rng = rng(7);
@@ -503,6 +535,8 @@ fn seeds_expand_to_chacha20() {
     }
 }
 
+/// Different seeds, and different streams of one seed, expand to different bytes; the same ones to
+/// the same.
 #[test]
 fn seeds_and_their_streams_differ() {
     let mut rng = rng(8);

@@ -11,7 +11,7 @@ use crate::base::files::read_at_most;
 use crate::train::data::dataset::Dataset;
 use crate::train::{Config, DataShape, Method, Mode};
 
-/// Bytes of a file of settings at most.
+/// The length limit of a file of settings in bytes.
 const SETTINGS_LIMIT: u64 = 1 << 20;
 
 /// Settings of a training; those on the command line come before those of the file.
@@ -62,7 +62,7 @@ pub(super) struct ConfigArgs {
 }
 
 impl ConfigArgs {
-    /// The settings: `base` where neither the file nor the command line says otherwise.
+    /// Returns the settings: `base` wherever neither the file nor the command line says otherwise.
     pub(super) fn config(&self, base: Config) -> Result<Config> {
         let mut config = match &self.config {
             Some(path) => read(path, &base)?,
@@ -89,7 +89,7 @@ impl ConfigArgs {
     }
 }
 
-/// The settings of a file, which may be a pipe; the rest is that of `base`.
+/// Reads the settings of a file, which may be a pipe; the others are those of `base`.
 fn read(path: &Path, base: &Config) -> Result<Config> {
     let file = File::open(path).map_err(|error| Error::io(format_args!("reading {}", path.display()), &error))?;
     let bytes = read_at_most(file, path, SETTINGS_LIMIT)?;
@@ -100,23 +100,24 @@ fn read(path: &Path, base: &Config) -> Result<Config> {
     parse(&text, &path.display().to_string(), base)
 }
 
-/// The settings of a TOML text, unchecked; those that it leaves out are those of `base`. `name` is for errors.
+/// Parses the settings of a TOML text without checking their values; those that it leaves out are
+/// those of `base`. `name` is for errors.
 ///
 /// # Errors
-/// [`Error::Malformed`] names the line, the key and the value that is no setting.
+/// [`Error::Malformed`] names the line, the key and the value that is not a setting.
 pub fn parse(text: &str, name: &str, base: &Config) -> Result<Config> {
     let refused = |error: toml::de::Error| refused(name, text, &error);
-    // Checks keys and types, with their lines.
+    // This pass reports wrong keys and types with their lines.
     toml::from_str::<Config>(text).map_err(refused)?;
     let given: toml::Table = toml::from_str(text).map_err(refused)?;
-    // Not by way of JSON, which has no NaN: that is for the check to refuse.
+    // The settings are not merged as JSON, which has no NaN: refusing NaN is left to the check.
     let mut merged = toml::Table::try_from(base)
         .map_err(|error| Error::malformed("settings", "before", error, "numbers that TOML has"))?;
     merged.extend(given);
     merged.try_into().map_err(refused)
 }
 
-/// What TOML says, in one sentence with file, line and key.
+/// Formats a TOML error as one sentence with file, line and key.
 fn refused(name: &str, text: &str, error: &toml::de::Error) -> Error {
     let at = error.span().map_or(0, |span| span.start.min(text.len()));
     let number = text.as_bytes()[..at].iter().filter(|&&byte| byte == b'\n').count();
@@ -227,7 +228,7 @@ impl ShapeArgs {
             let data = Dataset::read(path)?;
             return Ok(DataShape { rows: data.train.rows(), features: data.train.columns, classes: data.classes });
         }
-        // What is not there is refused as 0; the command line was checked.
+        // A missing number becomes 0 and is refused later; the command line was checked before.
         let [rows, features, classes] = [self.rows, self.features, self.classes].map(Option::unwrap_or_default);
         Ok(DataShape { rows, features, classes })
     }
@@ -237,7 +238,7 @@ impl ShapeArgs {
 mod tests {
     use super::*;
 
-    /// What TOML has and JSON has not; the rest is that of the settings before.
+    /// Values that TOML has and JSON lacks are kept; all other settings stay as before.
     #[test]
     fn merged_settings() {
         let base = Config { preset: "test-11".to_owned(), softmax_error: 0.01, ..Config::default() };
@@ -271,7 +272,7 @@ mod tests {
         assert!(merged(&deep).is_err());
     }
 
-    /// What is printed has every setting and says the same.
+    /// The printed text has every setting, and parses to the same settings.
     #[test]
     fn printed_settings() {
         let other = Config { mode: Mode::Paper, method: Method::Sgd, softmax_error: 1e-7, ..Config::default() };

@@ -1,4 +1,4 @@
-//! `hetal demo`: all of it at once, in memory, on a data set that is part of the program.
+//! `hetal demo`: the whole training at once, in memory, on a data set that is part of the program.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ struct Summary {
     encrypted: Quality,
     twin: Quality,
     exact: Quality,
-    /// The largest difference of a weight from the plain twin's.
+    /// The largest difference between a weight and that of the plain twin.
     difference: f64,
     seconds: f64,
 }
@@ -90,7 +90,7 @@ impl BatchSource for Memory<'_> {
     }
 }
 
-/// A folder that is not there yet.
+/// Returns the path of a folder that does not exist yet.
 fn new_folder() -> PathBuf {
     let numbered = (2..).map(|i| PathBuf::from(format!("hetal-demo-{i}")));
     let mut names = std::iter::once(PathBuf::from("hetal-demo")).chain(numbered);
@@ -108,7 +108,8 @@ impl DemoArgs {
         let mut dataset = Dataset::digits();
         Normaliser::fit(&dataset.train)?.apply_to(&mut dataset)?;
         let shape = DataShape { rows: dataset.train.rows(), features: dataset.train.columns, classes: dataset.classes };
-        // As many rows as fill half of the slots, for about 30 steps; small rings have small batches, and take more.
+        // A batch has as many rows as fill half of the slots, which gives about 30 steps;
+        // small rings have small batches, and take more steps.
         let batch = (Parameters::preset(&self.preset)?.slots() / 32).min(512);
         let epochs = (30 / shape.rows.div_ceil(batch)).max(1);
         let config = Config { preset: self.preset.clone(), batch, epochs, logit_range: 16.0, ..Config::default() };

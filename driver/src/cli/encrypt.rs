@@ -47,11 +47,11 @@ struct Encrypted {
     rows: [usize; 3],
     bytes: u64,
     seconds: f64,
-    /// None if the rows to train on have the order of the data set.
+    /// `None` if the training rows keep the order of the data set.
     shuffle_seed: Option<u64>,
     max_logit: f64,
     max_weight: f64,
-    /// Epochs of plain training in which these were the largest.
+    /// The number of epochs of plain training in which these were the largest.
     plain_epochs: usize,
 }
 
@@ -70,7 +70,7 @@ impl EncryptArgs {
         let shuffle_seed = receipt.shuffle_seed;
         warn_of_missing(&dataset, keys.plan().batch(), shuffle_seed);
         let seen = rehearse(&dataset, keys.plan().config(), normaliser.is_some())?;
-        // Before the data: what is encrypted without it could not be used rightly.
+        // The normaliser is written before the data: data without it could not be used correctly.
         let before = keys.normaliser()?.is_some();
         if let Some(normaliser) = normaliser.as_ref().filter(|_| !before) {
             keys.write_normaliser(normaliser)?;
@@ -83,7 +83,7 @@ impl EncryptArgs {
         let made = DataFolder::create(&self.out, &keys, &client, &dataset, receipt, &mut rng, tell);
         progress.finish();
         if made.is_err() && !before && normaliser.is_some() {
-            // There is nobody to tell; the failure before is being told already.
+            // An error of this removal is ignored; the failure before it is reported already.
             let _ = keys.normaliser_path().map(fs::remove_file);
         }
         let data = made?;
@@ -106,7 +106,8 @@ impl EncryptArgs {
 }
 
 impl EncryptArgs {
-    /// What features are to be normalised with. One key folder has one normaliser: a model is used with it.
+    /// Returns the normaliser for the features. One key folder has one normaliser,
+    /// with which a model is used.
     fn normaliser(
         &self,
         keys: &KeyFolder,
@@ -130,7 +131,7 @@ impl EncryptArgs {
     }
 }
 
-/// Bytes of all files of a folder, and of the folders in it.
+/// Returns the bytes of all files of a folder and of its subfolders.
 pub(super) fn bytes_of(folder: &Path) -> Result<u64> {
     let fails = |error| Error::io(format_args!("reading {}", folder.display()), &error);
     let entries = fs::read_dir(folder).map_err(fails)?;

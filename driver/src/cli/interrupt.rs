@@ -1,4 +1,4 @@
-//! Ctrl-C, and other requests to end.
+//! Ctrl-C, and other requests to end the process.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -9,15 +9,17 @@ use signal_hook::iterator::Signals;
 use crate::base::error::{Error, Result};
 use crate::base::files::unfinished::{Unfinished, remove_all};
 
-/// Whether somebody looks at [`INTERRUPTED`].
+/// Whether some owner of [`Graceful`] looks at [`INTERRUPTED`].
 static LOOKED_AT: AtomicBool = AtomicBool::new(false);
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// From now on the process ends at once when it is asked to, without leaving files that are not finished, and with the exit status of a process that
-/// is killed by this signal in a shell: 130 for Ctrl-C. A training ends after its step, and is asked twice to end at once.
+/// Installs the handler of requests to end. From then on such a request ends the process at once,
+/// without leaving unfinished files, and with the exit status of a process that is killed
+/// by this signal in a shell: 130 for Ctrl-C. A training ends after its current step;
+/// a second request ends it at once.
 pub(super) fn install() -> Result<()> {
     let mut signals = vec![SIGINT, SIGTERM];
-    // Who starts the program with `nohup` wants it to go on.
+    // Whoever starts the program with `nohup` wants it to go on.
     if !ignored(SIGHUP) {
         signals.push(SIGHUP);
     }
@@ -37,29 +39,30 @@ pub(super) fn install() -> Result<()> {
     thread::Builder::new().name("signals".to_owned()).spawn(wait).map(|_| ()).map_err(fails)
 }
 
-/// Waits for the end of the process if that has begun: what fails because of it is not told.
+/// Waits for the end of the process if it has begun, so that failures that it
+/// causes are not reported.
 pub(super) fn settle() {
     drop(Unfinished::new(|| ()));
 }
 
-/// Whether the process was started with a signal ignored, where this can be known.
+/// Returns whether the process was started with this signal ignored, as far as this can be known.
 fn ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
-/// While it lives, a request to end is a flag that its owner looks at.
+/// While it exists, a request to end sets a flag that its owner looks at.
 pub(super) struct Graceful(());
 
 impl Graceful {
-    /// There is one at a time.
+    /// Creates the guard. There may be only one at a time.
     pub(super) fn new() -> Self {
         LOOKED_AT.store(true, Ordering::SeqCst);
         Self(())
     }
 
-    /// The flag.
+    /// Returns the flag.
     pub(super) fn flag(&self) -> &'static AtomicBool {
         &INTERRUPTED
     }

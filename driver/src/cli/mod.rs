@@ -1,13 +1,14 @@
 //! The command line of `hetal`.
 
-/// Prints a line of results; in the place of the standard macro, which panics where nothing can be written.
+/// Prints a line of results. It shadows the standard macro, which panics if nothing can be written.
 macro_rules! println {
     ($($text:tt)*) => {
         $crate::cli::table::line(format_args!($($text)*))
     };
 }
 
-/// Prints a line of warnings or errors; in the place of the standard macro, which panics where nothing can be written.
+/// Prints a line of warnings or errors. It shadows the standard macro, which panics if
+/// nothing can be written.
 macro_rules! eprintln {
     ($($text:tt)*) => {
         $crate::cli::table::complaint(format_args!($($text)*))
@@ -81,8 +82,9 @@ enum Command {
     Inspect(inspect::Inspect),
 }
 
-/// Runs the program: 0 for success, 1 for an error that is printed in one sentence, 2 for a wrong command line, 128 and the number of the
-/// signal (130 for Ctrl-C) if it was asked to end.
+/// Runs the program. Its exit code is 0 for success, 1 for an error that is printed in one
+/// sentence, 2 for a wrong command line, and 128 plus the number of the signal (130 for Ctrl-C) if
+/// the program was asked to end.
 #[must_use]
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
@@ -96,7 +98,8 @@ pub fn run() -> ExitCode {
         eprintln!("hetal: threads: {error}");
         return ExitCode::FAILURE;
     }
-    // In the pool, so that its threads do not have to be woken for every operation.
+    // The command runs in the pool, so that the pool's threads do not have to be woken
+    // for every operation.
     let result = rayon::scope(|_| match &cli.command {
         Command::Demo(args) => args.run(cli.json),
         #[cfg(feature = "bench")]
@@ -119,12 +122,13 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// A client's memory holds its secret key and its data: no copy of it goes to the disk if the process crashes.
+/// Switches core dumps off. A client's memory holds its secret key and its data;
+/// no copy of it should be written to the disk if the process crashes.
 fn without_core_dumps() {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, Rlimit, setrlimit};
-        // Lowering a limit is always allowed; where it is not, dumps are as the user has set them.
+        // Lowering a limit is always allowed; where it fails, dumps stay as the user has set them.
         let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     }
 }
@@ -136,14 +140,15 @@ fn open_keys(path: &Path) -> Result<KeyFolder> {
     Ok(keys)
 }
 
-/// Says of parameters for tests what they are, whatever else a command prints.
+/// Warns of insecure test parameters, whatever else a command prints.
 fn warn_if_insecure(params: &Parameters) {
     if params.is_insecure() {
         warn(&format!("{} is INSECURE, for tests only: it protects nothing", params.literal().name));
     }
 }
 
-/// Names the parameters in the first line for people; says with JSON, on standard error, if they protect nothing.
+/// Prints the line that names the parameters. With JSON it only warns, on standard error, if the
+/// parameters protect nothing.
 fn announce(params: &Parameters, json: bool) {
     if json {
         warn_if_insecure(params);
@@ -152,7 +157,7 @@ fn announce(params: &Parameters, json: bool) {
     }
 }
 
-/// A line for people, on standard error.
+/// Prints a warning for people on standard error.
 fn warn(text: &str) {
     eprintln!("hetal: warning: {text}");
 }

@@ -1,4 +1,4 @@
-//! `hetal evaluate` and `hetal predict`: what the client does with a trained model.
+//! `hetal evaluate` and `hetal predict`: the client's use of a trained model.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,7 +23,8 @@ use crate::train::store::{DataFolder, KeyFolder, Receipt, RunFolder, StoredModel
 use crate::train::twin::Weights;
 use crate::train::{Client, Server, TrainPlan};
 
-/// Decrypted weights this many times their range are none: what another secret key makes of them is larger by far.
+/// Decrypted weights beyond this multiple of their range are not weights: decrypting with another
+/// secret key gives far larger values.
 const BEYOND: f64 = 16.0;
 
 /// Which model.
@@ -40,14 +41,14 @@ pub(super) struct ModelArgs {
     epoch: Option<u32>,
 }
 
-/// A model, and who can read it.
+/// A model, with the client that can decrypt it.
 struct Model {
     keys: KeyFolder,
     client: Client,
     epoch: usize,
     state: Vec<Ciphertext>,
     normaliser: Option<Normaliser>,
-    /// What is known of the data that it was trained on.
+    /// The receipt of the data that the model was trained on.
     receipt: Receipt,
 }
 
@@ -61,7 +62,7 @@ impl ModelArgs {
             None => match run.best_epoch(keys.plan().config().logit_range)? {
                 Some(epoch) => epoch,
                 None => {
-                    // Of the ranges of other keys there is nothing to say.
+                    // The ranges of other keys say nothing about this model.
                     run.models()?
                         .last()
                         .map(|&last| run.read_model(keys.plan(), keys.generation(), last))
@@ -84,7 +85,7 @@ impl Model {
         self.keys.plan()
     }
 
-    /// V, the result. Warns if a weight has left its range.
+    /// Returns V, the result. Warns if a weight has left its range.
     fn weights(&self) -> Result<Weights> {
         let [w, v] = self.client.weights(&self.state)?;
         let columns = self.plan().shape().features;
@@ -102,7 +103,7 @@ impl Model {
         Ok(weights)
     }
 
-    /// Normalises as the training rows were.
+    /// Normalises features like the training rows.
     fn normalise(&self, values: &mut [f32], columns: usize) -> Result<()> {
         let wanted = self.plan().shape().features;
         if columns != wanted {
@@ -111,7 +112,7 @@ impl Model {
         self.normaliser.as_ref().map_or(Ok(()), |normaliser| normaliser.apply(values, columns))
     }
 
-    /// The logits that the server computes.
+    /// Returns the logits, computed as the server does.
     fn outputs(&self, data: &DataFolder, part: Part) -> Result<Vec<Vec<f64>>> {
         let keys = Progress::new("keys", self.plan().requests().plan(self.plan().params())?.len());
         let (public, encapsulation) = self.keys.public(&mut |done, _| keys.set(done))?;
@@ -156,7 +157,7 @@ struct Evaluation {
     rows: usize,
     #[serde(flatten)]
     quality: Quality,
-    /// The names of the classes, if they have other names than their numbers.
+    /// The names of the classes, if these have names other than their numbers.
     class_names: Option<Vec<String>>,
     confusion: Vec<Vec<usize>>,
     precision: Vec<Option<f64>>,
@@ -203,7 +204,7 @@ impl EvaluateArgs {
             let (confusion, class_names) = (evaluation.confusion.clone(), evaluation.class_names.clone());
             let event = ClientEvent::Test { encrypted: quality, twin: None, exact: None, confusion, class_names };
             let note = |run: RunFolder| Writer::open(run.client_log()?)?.write(&event);
-            // What was measured is told, wherever the run lies.
+            // The measured result is printed even if the folder of the run cannot be written.
             if let Err(error) = RunFolder::resume(&self.model.run).and_then(note) {
                 warn(&format!("the result is not in the log of the run: {error}"));
             }
@@ -256,9 +257,9 @@ pub(super) struct PredictArgs {
 struct Predictions {
     epoch: usize,
     rows: usize,
-    /// The names of the classes, if they have other names than their numbers.
+    /// The names of the classes, if these have names other than their numbers.
     class_names: Option<Vec<String>>,
-    /// Rows by predicted class.
+    /// The numbers of rows by predicted class.
     classes: Vec<usize>,
 }
 

@@ -11,7 +11,7 @@ use crate::train::log::Quality;
 use crate::train::metrics::quality;
 use crate::train::twin::{Exact, Rehearsal};
 
-/// A training.
+/// The result of a training.
 #[derive(Serialize)]
 struct Trained {
     softmax: &'static str,
@@ -21,7 +21,7 @@ struct Trained {
     max_weight: f64,
     validation: Option<Quality>,
     test: Option<Quality>,
-    /// The step at which logits left the range of the approximation, where its training ends.
+    /// The step at which logits left the range of the approximation, which ended the training.
     left_range_at: Option<usize>,
 }
 
@@ -51,7 +51,7 @@ impl Trained {
     }
 }
 
-/// What follows for the keys.
+/// The conclusions for the keys.
 #[derive(Serialize)]
 struct Conclusion {
     shuffle_seed: Option<u64>,
@@ -69,7 +69,8 @@ pub(super) fn run(
     json: bool,
 ) -> Result<()> {
     let (exact, _) = follow(dataset, config, Exact, "steps, exact softmax", None)?;
-    // No range is too small to train with exact softmax.
+    // Exact softmax can train with any range, even with one that is too small
+    // for the approximation.
     let (approximate, refused) = match config.softmax(dataset.classes, false) {
         Ok(softmax) => (Some(follow(dataset, config, softmax, "steps, approximate softmax", None)?.0), None),
         Err(error) => (None, Some(error)),

@@ -1,4 +1,4 @@
-//! What a planned training needs, and `hetal keygen`.
+//! The needs of a planned training, and `hetal keygen`.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -17,7 +17,7 @@ use crate::train::store::KeyFolder;
 use crate::train::{Config, DataShape, TrainPlan};
 use crate::wire::{evaluation_keys_len, seeded_len};
 
-/// What the planner knows.
+/// The numbers that the planner knows.
 #[derive(Serialize)]
 struct Facts {
     preset: String,
@@ -38,9 +38,9 @@ struct Facts {
     depth: usize,
     bootstraps_per_step: usize,
     key_switches_per_step: u64,
-    /// Rotations of the linear part of a step.
+    /// The rotations in the linear part of a step.
     rotations_per_step: u64,
-    /// Work of a step in number-theoretic transforms of a limb.
+    /// The work of a step, in number-theoretic transforms of a limb.
     transforms_per_step: f64,
     keys: usize,
     key_bytes: usize,
@@ -89,7 +89,7 @@ impl Facts {
     }
 }
 
-/// Prints all that is known of a training before it starts.
+/// Prints everything that is known of a training before it starts.
 pub(super) fn print_plan(plan: &TrainPlan, json: bool) -> Result<()> {
     let facts = Facts::new(plan)?;
     if json {
@@ -135,7 +135,7 @@ pub(super) struct PlanArgs {
 }
 
 impl PlanArgs {
-    /// The plan; none if the settings were to be printed.
+    /// Returns the plan; `None` if the settings were to be printed.
     pub(super) fn plan(&self) -> Result<Option<TrainPlan>> {
         let config = self.config.config(Config::default())?;
         if self.config.print_config {

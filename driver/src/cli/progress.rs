@@ -1,4 +1,4 @@
-//! How far something is, on standard error.
+//! Progress of long tasks, on standard error.
 
 use std::cell::Cell;
 use std::io::IsTerminal;
@@ -6,20 +6,20 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 
-/// Between lines where there is no terminal.
+/// The time between two lines if standard error is not a terminal.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A bar with rate and remaining time; where standard error is not a terminal, a line a minute.
+/// A bar with rate and remaining time; if standard error is not a terminal, one line a minute.
 #[derive(Debug)]
 pub(super) struct Progress {
     bar: ProgressBar,
     label: &'static str,
-    /// When the last line was printed; none on a terminal.
+    /// The time at which the last line was printed; `None` on a terminal.
     printed: Option<Cell<Instant>>,
 }
 
 impl Progress {
-    /// Nothing of `total` is done.
+    /// Shows that nothing of `total` is done yet.
     pub(super) fn new(label: &'static str, total: usize) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let style = "{prefix} {wide_bar} {pos}/{len}, {per_sec}, {eta} left {msg}";
@@ -34,7 +34,7 @@ impl Progress {
         Self { bar, label, printed: (!terminal).then(|| Cell::new(Instant::now())) }
     }
 
-    /// So much is done in all.
+    /// Shows that `done` are done in all.
     pub(super) fn set(&self, done: usize) {
         self.bar.set_position(done as u64);
         if let Some(printed) = self.printed.as_ref().filter(|printed| printed.get().elapsed() >= MINUTE) {
@@ -47,17 +47,17 @@ impl Progress {
         }
     }
 
-    /// What stands behind the numbers.
+    /// Sets the text after the numbers.
     pub(super) fn message(&self, text: impl Into<String>) {
         self.bar.set_message(text.into());
     }
 
-    /// A line of its own, at once.
+    /// Prints a warning on a separate line at once.
     pub(super) fn warn(&self, text: &str) {
         self.bar.suspend(|| eprintln!("hetal: warning: {text}"));
     }
 
-    /// Takes the bar away, as does dropping it.
+    /// Removes the bar, as dropping it does.
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }

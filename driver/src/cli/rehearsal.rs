@@ -1,4 +1,5 @@
-//! The plain training that goes before an encrypted one: which ranges it takes, and what to do where they are too small.
+//! The plain training that precedes an encrypted one: it finds the ranges that are needed,
+//! and what to do if the settings have smaller ones.
 
 use std::time::{Duration, Instant};
 
@@ -9,11 +10,13 @@ use crate::train::data::normaliser::curvature;
 use crate::train::twin::{self, Exact, Rehearsal, RowSoftmax};
 use crate::train::{Config, DataShape, Method, TrainPlan};
 
-/// How long `encrypt` follows the plain training. Its steps take a thousandth of those of an encrypted training or less: what it does not
-/// see of it in this time is hours away.
+/// The time for which `encrypt` follows the plain training. Its steps take a thousandth of those
+/// of an encrypted training or less: the part that is not seen in this time is hours away in
+/// the encrypted training.
 const BUDGET: Duration = Duration::from_secs(60);
 
-/// Trains on plain numbers, for so long at most, and shows how far it is: what it saw, and whether it was cut short.
+/// Trains on plain numbers, for a limited time, and shows progress. Returns what it saw,
+/// and whether it was cut short.
 pub(super) fn follow(
     dataset: &Dataset,
     config: &Config,
@@ -37,18 +40,18 @@ pub(super) fn follow(
     Ok((seen, cut))
 }
 
-/// What `encrypt` has seen of the plain training.
+/// The part of the plain training that `encrypt` has seen.
 pub(super) struct Seen {
     pub(super) max_logit: f64,
     pub(super) max_weight: f64,
-    /// Epochs that were finished.
+    /// The number of epochs that were finished.
     pub(super) epochs: usize,
     /// Whether there would have been more.
     pub(super) cut: bool,
 }
 
 impl Seen {
-    /// For people.
+    /// Prints the result for people.
     pub(super) fn print(&self, config: &Config) {
         let Self { max_logit, max_weight, epochs, cut } = self;
         let (max_logit, max_weight) = (number(*max_logit), number(*max_weight));
@@ -70,7 +73,7 @@ pub(super) fn rehearse(dataset: &Dataset, config: &Config, normalised: bool) -> 
     Ok(Seen { max_logit, max_weight, epochs, cut })
 }
 
-/// What is to be said where the largest logit or weight is out of range.
+/// Returns a warning if the largest logit or weight is out of range.
 fn warning(dataset: &Dataset, config: &Config, normalised: bool, largest: [f64; 2]) -> Option<String> {
     let ranges = [("logit", config.logit_range), ("weight", config.weight_range)];
     let beyond = ranges.into_iter().zip(largest).filter(|((_, range), largest)| largest > range);
@@ -86,32 +89,33 @@ fn warning(dataset: &Dataset, config: &Config, normalised: bool, largest: [f64; 
     })
 }
 
-/// Ranges that hold for a plain training, with a tenth more for the errors of the approximations.
+/// The ranges that suffice for a plain training, with a tenth more for the errors
+/// of the approximations.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Needed {
     pub(super) logit_range: f64,
     pub(super) weight_range: f64,
 }
 
-/// Smaller ranges gain nothing.
+/// The smallest ranges: smaller ones gain nothing.
 const SMALLEST: Needed = Needed { logit_range: 0.5, weight_range: 0.1 };
 
 impl Needed {
     pub(super) fn new(largest: [f64; 2]) -> Self {
-        // From 10 on whole numbers.
+        // Ranges from 10 on are whole numbers.
         let enough = |x: f64| if x < 10.0 { (x * 11.0).ceil() / 10.0 } else { (x * 1.1).ceil() };
         let [logit, weight] = largest.map(enough);
         Self { logit_range: logit.max(SMALLEST.logit_range), weight_range: weight.max(SMALLEST.weight_range) }
     }
 
-    /// Whether a training with these ranges can be planned.
+    /// Checks whether a training with these ranges can be planned.
     fn plan(self, dataset: &Dataset, config: &Config) -> Result<()> {
         let config = Config { logit_range: self.logit_range, weight_range: self.weight_range, ..config.clone() };
         let shape = DataShape { rows: dataset.train.rows(), features: dataset.train.columns, classes: dataset.classes };
         TrainPlan::new(&config, shape).map(|_| ())
     }
 
-    /// Where not smaller than those of the settings, of which it is known that they can be planned.
+    /// Raises each range to at least that of the settings, which are known to be plannable.
     fn at_least(self, config: &Config) -> Self {
         Self {
             logit_range: self.logit_range.max(config.logit_range),
@@ -119,7 +123,8 @@ impl Needed {
         }
     }
 
-    /// What to do where the ranges of the settings are too small for a training: keys with these `options`, or something else.
+    /// Returns advice for ranges of the settings that are too small for a training:
+    /// to make keys with these `options`, or something else.
     fn advice(self, options: &str, dataset: &Dataset, config: &Config, normalised: bool) -> String {
         let planned = self.plan(dataset, config);
         if let (Err(error), Err(_)) = (&planned, SMALLEST.plan(dataset, config)) {
@@ -142,7 +147,8 @@ impl Needed {
         reason + &[normalise, keys, slower].into_iter().flatten().collect::<Vec<_>>().join(", or ")
     }
 
-    /// [`Needed::advice`] on keys that are to be made for a training with these largest logit and weight.
+    /// Returns [`Needed::advice`] on keys that are to be made for a training with these
+    /// largest logit and weight.
     pub(super) fn keys(self, largest: [f64; 2], dataset: &Dataset, config: &Config, normalised: bool) -> String {
         let options = format!("--logit-range {} --weight-range {}", self.logit_range, self.weight_range);
         let holds = largest[0] <= config.logit_range && largest[1] <= config.weight_range;
@@ -152,7 +158,7 @@ impl Needed {
         self.advice(&options, dataset, config, normalised)
     }
 
-    /// The options of keygen that have to be others than the settings.
+    /// Returns the options of keygen that have to differ from the settings.
     fn missing(self, config: &Config) -> String {
         let logit = (self.logit_range > config.logit_range).then(|| format!("--logit-range {}", self.logit_range));
         let weight = (self.weight_range > config.weight_range).then(|| format!("--weight-range {}", self.weight_range));
@@ -160,13 +166,14 @@ impl Needed {
     }
 }
 
-/// The smallest learning rate of the settings.
+/// The smallest learning rate that the settings allow.
 const SMALLEST_RATE: f64 = 1e-6;
 
-/// Where the learning rate is beyond what is stable for features of this size, whatever the labels: one that is, in two digits.
+/// Returns a stable learning rate, in two digits, if that of the settings is beyond what is stable
+/// for features of this size, whatever the labels.
 fn stable_rate(dataset: &Dataset, config: &Config) -> Option<f64> {
     let curvature = curvature(&dataset.train);
-    // Quadratics are stable up to here.
+    // Quadratics are stable up to this product of learning rate and curvature.
     let bound = match config.method {
         Method::Nesterov => 4.0 / 3.0,
         Method::Sgd => 2.0,
@@ -178,7 +185,7 @@ fn stable_rate(dataset: &Dataset, config: &Config) -> Option<f64> {
     })
 }
 
-/// A number that may be of any size.
+/// Formats a number of any size.
 pub(super) fn number(x: f64) -> String {
     if x < 1e5 { format!("{x:.4}") } else { format!("{x:.2e}") }
 }
@@ -188,7 +195,7 @@ mod tests {
     use super::*;
     use crate::train::data::dataset::Split;
 
-    /// Rows whose class their first feature tells, times a factor.
+    /// Rows whose first feature tells their class, times a factor.
     fn rows(factor: f32) -> Dataset {
         let labels: Vec<u32> = (0..60).map(|i| i % 2).collect();
         let features = labels.iter().enumerate().flat_map(|(i, &y)| [factor * (y as f32 - 0.5), (i % 7) as f32 / 7.0]);
@@ -236,7 +243,8 @@ mod tests {
         );
         let both = text(&rows(1.0), &config(), false, [40.0, 5.0]);
         assert!(both.contains("make keys with --logit-range 44 --weight-range 5.5, or"), "{both}");
-        // Features of a size for which no keys can be made, and of one for which they can.
+        // Features of a size for which no keys can be made, and features for which
+        // keys can be made.
         assert_eq!(
             text(&rows(2e10), &config(), false, [5.9e20, 1e10]),
             "on plain data the largest logit is 5.90e20 and logit_range is 32, the largest weight is 1.00e10 and weight_range is 4: the \
@@ -249,11 +257,11 @@ mod tests {
             ),
             "{large}"
         );
-        // Where they are normalised already.
+        // Features that are normalised already.
         let wild = text(&rows(1.0), &Config { learning_rate: 100.0, ..config() }, true, [1e6, 1.0]);
         let wanted = "no keys can be made with --logit-range 1100000 (";
         assert!(wild.contains(wanted) && wild.ends_with("): train with --learning-rate 1.6"), "{wild}");
-        // Keys that are to be made.
+        // Advice on keys that are to be made.
         let keys = |dataset: &Dataset, largest| Needed::new(largest).keys(largest, dataset, &config(), false);
         assert_eq!(keys(&rows(1.0), [5.0, 1.0]), "make keys with --logit-range 5.5 --weight-range 1.1");
         let impossible = keys(&Dataset { classes: 1000, ..rows(1.0) }, [5.0, 1.0]);

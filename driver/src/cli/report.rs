@@ -41,7 +41,7 @@ impl ReportArgs {
     }
 }
 
-/// Writes the page of a run: its bytes.
+/// Writes the page of a run, and returns its size in bytes.
 pub(super) fn write(run: &RunFolder, path: &Path) -> Result<usize> {
     let server_log = run.server_log()?;
     let server = log::read(&server_log)?;
@@ -52,7 +52,8 @@ pub(super) fn write(run: &RunFolder, path: &Path) -> Result<usize> {
         warn("the run is INSECURE, for tests only: it protects nothing");
     }
     let page = crate::train::report(&server, &client);
-    // Decrypted values stay with the client.
+    // The page is readable by its owner alone if it shows decrypted values:
+    // these stay with the client.
     let access = if client.is_empty() { Access::Shared } else { Access::Owner };
     write_sized(path, access, page.len() as u64, |file| {
         file.write_all(page.as_bytes()).map_err(|error| Error::io(format_args!("writing {}", path.display()), &error))

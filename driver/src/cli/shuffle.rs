@@ -1,4 +1,4 @@
-//! The order of the rows to train on, on the command line.
+//! The order of the training rows, on the command line.
 
 use clap::Args;
 use rand_core::Rng;
@@ -19,25 +19,27 @@ pub(super) struct ShuffleArgs {
 }
 
 impl ShuffleArgs {
-    /// The seed to shuffle the rows to train on with; none if they are to keep their order.
+    /// Returns the seed with which to shuffle the training rows; `None` if they keep their order.
     pub(super) fn seed(&self) -> Result<Option<u64>> {
         match self.shuffle_seed {
             _ if self.no_shuffle => Ok(None),
-            // 32 bits, so that people can type it and JSON readers keep it: no secret depends on it.
+            // The seed has 32 bits, so that people can type it and JSON readers keep it exactly;
+            // no secret depends on it.
             None => Ok(Some(u64::from(entropy()?.next_u32()))),
             seed => Ok(seed),
         }
     }
 }
 
-/// Warns if batches lack classes, of rows that were shuffled with a seed or have their own order.
+/// Warns if batches lack classes. The rows were shuffled with `seed`, or have their own
+/// order if it is `None`.
 pub(super) fn warn_of_missing(dataset: &Dataset, batch: usize, seed: Option<u64>) {
     if let Some(text) = lacking(dataset, batch, seed.is_some()) {
         warn(&text);
     }
 }
 
-/// What is to be said if batches lack classes.
+/// Returns a warning if batches lack classes.
 fn lacking(dataset: &Dataset, batch: usize, shuffled: bool) -> Option<String> {
     let (mut batches, mut without, mut first) = (0, 0, None);
     for (i, missing) in dataset.train.missing_classes(batch, dataset.classes).enumerate() {
@@ -57,7 +59,7 @@ fn lacking(dataset: &Dataset, batch: usize, shuffled: bool) -> Option<String> {
     ))
 }
 
-/// Classes that a message names.
+/// The largest number of classes that a message names.
 const LISTED: usize = 5;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Results for people, in columns, and for programs, as JSON.
+//! Output of results: in columns for people, and as JSON for programs.
 
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Write};
@@ -8,8 +8,8 @@ use serde::Serialize;
 use crate::base::text::printable;
 use crate::ckks::params::{Parameters, max_log_qp};
 
-/// Prints lines, or ends the process where that fails: with nothing said if nobody reads on. What steers
-/// a terminal is escaped: names come from files of others.
+/// Prints lines, and ends the process if that fails; nothing is said if nobody reads on.
+/// Terminal control characters are escaped, as names come from files of other parties.
 pub(super) fn line(text: Arguments<'_>) {
     let text = text.to_string();
     let lines: Vec<String> = text.split('\n').map(printable).collect();
@@ -21,12 +21,13 @@ pub(super) fn line(text: Arguments<'_>) {
     }
 }
 
-/// Prints a line on standard error, escaped too; where that fails there is nobody to tell.
+/// Prints a line on standard error, also escaped. A failure is ignored: nobody could be told.
 pub(super) fn complaint(text: Arguments<'_>) {
     let _ = writeln!(std::io::stderr().lock(), "{}", printable(&text.to_string()));
 }
 
-/// Prints rows in columns under their names; numbers, which most entries are, to the right.
+/// Prints rows in columns under their names. All columns but the first are aligned to the right, as
+/// most entries are numbers.
 pub(super) fn print(names: &[&str], rows: &[Vec<String>]) {
     let width =
         |i: usize| rows.iter().map(|row| row[i].chars().count()).chain([names[i].chars().count()]).max().unwrap_or(0);
@@ -52,7 +53,7 @@ pub(super) fn facts(rows: &[(&str, String)]) {
     rows.iter().for_each(|(name, value)| println!("  {name:<width$}  {value}"));
 }
 
-/// One line that names the parameters and says whether they are secure.
+/// Returns one line that names the parameters and says whether they are secure.
 pub(super) fn headline(params: &Parameters) -> String {
     let security = match max_log_qp(params.log_n()) {
         _ if params.is_insecure() => "INSECURE, for tests only".to_owned(),

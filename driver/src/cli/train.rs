@@ -72,14 +72,14 @@ struct Predicted {
     run_seconds: f64,
 }
 
-/// What a training has come to.
+/// The result of a training.
 #[derive(Serialize)]
 pub(super) struct Ended {
     pub(super) steps: usize,
     pub(super) epochs: usize,
-    /// Whether there was a set to validate on.
+    /// Whether there was a validation set.
     pub(super) validated: bool,
-    /// The epoch that is the result; none if none stayed within the range of logits.
+    /// The epoch that is the result; `None` if no epoch stayed within the range of logits.
     pub(super) best_epoch: Option<usize>,
     pub(super) seconds: f64,
     pub(super) peak_memory_bytes: Option<usize>,
@@ -120,7 +120,7 @@ impl TrainArgs {
         let [Some(data), Some(path)] = [&self.encrypted, &self.run] else {
             unreachable!("required on the command line")
         };
-        // All that can be refused is, before anything is written or takes long.
+        // Everything that can be refused is refused here, before anything is written or takes long.
         let data = DataFolder::open(data, &folder)?;
         let (plan, origin) = (data.plan(), data.origin());
         let receipt = folder.receipt(&origin.data)?;
@@ -149,7 +149,7 @@ impl TrainArgs {
         Ok(())
     }
 
-    /// On plain numbers.
+    /// Trains on plain numbers.
     fn plain(&self, config: &Config, json: bool) -> Result<()> {
         config.check()?;
         let mut dataset = Dataset::read(self.data.as_ref().expect("required on the command line"))?;
@@ -172,7 +172,7 @@ impl TrainArgs {
     }
 }
 
-/// The client's part of a training.
+/// The client's inputs to a training.
 pub(super) struct Training<'a> {
     pub(super) dataset: &'a Dataset,
     pub(super) client: &'a Client,
@@ -180,7 +180,7 @@ pub(super) struct Training<'a> {
 }
 
 impl Training<'_> {
-    /// Both roles, to the end. Progress goes to standard error.
+    /// Runs both roles to the end. Progress goes to standard error.
     pub(super) fn run(
         &self,
         server: &Server,
@@ -192,7 +192,7 @@ impl Training<'_> {
         let config = plan.config();
         let (earlier, _) = run.client_events()?;
         let prediction = predict(plan)?;
-        // From here on the run has files, and ends with a checkpoint.
+        // From here on the run has files, and an interruption ends it with a checkpoint.
         let graceful = Graceful::new();
         let interrupt = graceful.flag();
         let labels = self.dataset.val.as_ref().map_or(&[][..], |val| &val.labels);
@@ -225,7 +225,7 @@ impl Training<'_> {
 }
 
 impl Ended {
-    /// Prints it for people.
+    /// Prints the result for people.
     pub(super) fn print(&self) {
         let Self { steps, epochs, seconds, .. } = self;
         let result = match self.best_epoch {
@@ -242,15 +242,16 @@ impl Ended {
     }
 }
 
-/// The part of their range up to which logits raise no warning: `train --plain` proposes a range of which they fill 0.91.
+/// The fraction of their range up to which logits raise no warning. They fill 0.91 of the range
+/// that `train --plain` proposes.
 const NEAR: f64 = 0.95;
 
-/// Shows the progress of a training.
+/// A client that shows the progress of a training.
 struct Watched<'a> {
     validator: Validator<'a>,
     progress: Progress,
     range: f64,
-    /// Whether it was said that training rows left the range.
+    /// Whether the user was told that training rows left the range.
     told: bool,
 }
 
@@ -261,7 +262,7 @@ impl ClientLink for Watched<'_> {
             return Ok(go_on);
         };
         self.progress.message(format!("epoch {epoch}: loss {loss:.4}, accuracy {:.2} %", 100.0 * accuracy));
-        // The larger one: that of W, which runs ahead of V.
+        // The larger logit is usually that of W, which runs ahead of V.
         let (largest, range) = (max_logit_w.unwrap_or(0.0).max(max_logit), self.range);
         if largest > range || largest.is_nan() {
             self.progress.warn(&format!(

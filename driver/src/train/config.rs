@@ -1,22 +1,23 @@
-//! What to train, and how: a TOML file with a default for everything.
+//! The settings of a training: a TOML file with a default for everything.
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::error::{Error, Result, check_range};
 use crate::circuits::activation::{NormaliseSquare, NormaliseSquareConfig, Paper, PaperConfig, Variant};
 
-/// How a step is computed.
+/// The way in which a step is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// Skewed products, normalise-and-square softmax, weights of all blocks in one ciphertext.
+    /// Skewed products, normalise-and-square softmax, and the weights of all blocks
+    /// in one ciphertext.
     Fast,
-    /// As published: `DiagABT`, `DiagATB`, softmax by approximate maximum.
+    /// The published method: `DiagABT`, `DiagATB`, and softmax with an approximate maximum.
     Paper,
 }
 
 impl Mode {
-    /// Its name in files.
+    /// Returns the name of the mode in files.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -26,7 +27,7 @@ impl Mode {
     }
 }
 
-/// How weights follow gradients.
+/// The rule by which weights follow gradients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
@@ -36,37 +37,38 @@ pub enum Method {
     Sgd,
 }
 
-/// Settings of a training. What is left out of a file has its default.
+/// The settings of a training. A setting that is left out of a file has its default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Parameters: the name of a preset.
+    /// The parameters, by the name of a preset.
     pub preset: String,
-    /// How a step is computed.
+    /// The way in which a step is computed.
     pub mode: Mode,
-    /// How weights follow gradients.
+    /// The rule by which weights follow gradients.
     pub method: Method,
-    /// Step size η, for the mean of the loss over a batch.
+    /// The step size η, for the mean of the loss over a batch.
     pub learning_rate: f64,
-    /// Rows of a batch; the last one of an epoch may have fewer.
+    /// The number of rows of a batch; the last batch of an epoch may have fewer.
     pub batch: usize,
-    /// Epochs at most.
+    /// The largest number of epochs.
     pub epochs: usize,
-    /// Epochs without a smaller validation loss after which the client stops.
+    /// The number of epochs without a smaller validation loss after which the client stops.
     pub patience: usize,
-    /// R: logits have to stay within [−R, R].
+    /// The range R: logits have to stay within [−R, R].
     pub logit_range: f64,
-    /// Weights have to stay within [−this, this].
+    /// The range of the weights: they have to stay within [−`weight_range`, `weight_range`].
     pub weight_range: f64,
-    /// Wanted bound on the error of softmax. That of the paper has the error that it has.
+    /// The wanted bound on the error of softmax. The published method ignores it:
+    /// its approximation has the error that it has.
     pub softmax_error: f64,
-    /// Steps between checkpoints, besides those after every epoch.
+    /// The number of steps between checkpoints, besides those after every epoch.
     pub checkpoint_steps: usize,
 }
 
-/// Settings that keys and encrypted data are made for.
+/// The settings for which keys and encrypted data are made.
 pub const OF_KEYS: [&str; 6] = ["preset", "mode", "batch", "logit_range", "weight_range", "softmax_error"];
-/// Settings that every step of a run depends on. All others may change when it is resumed.
+/// The settings that every step of a run depends on. All others may change when a run is resumed.
 pub const OF_RUN: [&str; 2] = ["method", "learning_rate"];
 
 impl Default for Config {
@@ -88,7 +90,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Refuses settings that cannot be meant.
+    /// Refuses settings that are out of range.
     ///
     /// # Errors
     /// [`Error::Range`] names the setting.
@@ -107,7 +109,8 @@ impl Config {
         checks.into_iter().try_for_each(|(what, value, min, max)| check_range(what, value, min, max))
     }
 
-    /// Refuses other settings than `wanted` among those of these names; `remedy` says what the user can do.
+    /// Refuses these settings if one of those in `names` differs from `wanted`;
+    /// `remedy` tells the user what to do.
     ///
     /// # Errors
     /// [`Error::Malformed`] names the first setting that differs, and both values.
@@ -119,11 +122,13 @@ impl Config {
         Err(Error::malformed("settings", name, &found[name], wanted))
     }
 
-    /// The softmax of the mode; `scaled` says that its input is divided by the logit range already.
+    /// Returns the softmax of the mode; `scaled` says that its input is already divided
+    /// by the logit range.
     ///
     /// # Errors
-    /// [`Error::SoftmaxError`], or [`Error::TooMany`] in the mode of the paper, if there is none for the range, the error and so many
-    /// classes; [`Error::Range`] for settings that [`Config::check`] refuses.
+    /// [`Error::SoftmaxError`] if there is no softmax for the range, the error and the number
+    /// of classes, or [`Error::TooMany`] for the number of classes with the published method;
+    /// [`Error::Range`] for settings that [`Config::check`] refuses.
     pub fn softmax(&self, classes: usize, scaled: bool) -> Result<Variant> {
         let range = self.logit_range;
         Ok(match self.mode {
@@ -145,7 +150,7 @@ impl Config {
 mod tests {
     use super::*;
 
-    /// Every setting is of the keys, of the run, or free to change.
+    /// Every setting binds the keys, binds the run, or is free to change.
     #[test]
     fn what_settings_bind() {
         let all = serde_json::to_value(Config::default()).expect("JSON");

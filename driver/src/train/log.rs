@@ -1,6 +1,7 @@
-//! What a run writes down: one JSON object per event and line, the server's and the client's in files of their own.
+//! The log of a run: one JSON object per event and line. Server and client write separate files.
 //!
-//! The server's file holds nothing that depends on decrypted values; the client's does, and stays with the client.
+//! The server's file holds nothing that depends on decrypted values; the client's file does,
+//! and stays with the client.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
@@ -18,111 +19,111 @@ use crate::base::files::{Access, read_bounded, restrict};
 /// A part of a step, with the time that it took.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Phase {
-    /// Its name: load, weights, logits, softmax, errors, gradient, update, refresh, …
+    /// The name of the phase: load, weights, logits, softmax, errors, gradient, update, refresh, …
     pub name: String,
-    /// Seconds, bootstraps included.
+    /// The seconds, bootstraps included.
     pub seconds: f64,
-    /// Seconds in bootstraps.
+    /// The seconds in bootstraps.
     pub bootstrap_seconds: f64,
-    /// Bootstraps.
+    /// The number of bootstraps.
     pub bootstraps: usize,
-    /// The level at its end.
+    /// The level at the end of the phase.
     pub level: usize,
-    /// log2 of the scale at its end.
+    /// The log2 of the scale at the end of the phase.
     pub log_scale: f64,
 }
 
-/// What the server writes.
+/// An event that the server logs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum ServerEvent {
-    /// The beginning of a run, or its continuation.
+    /// The start of a run, or of its continuation.
     Start {
-        /// Seconds since 1970.
+        /// The time in seconds since 1970.
         unix_time: u64,
-        /// The preset.
+        /// The name of the preset.
         preset: String,
         /// Whether the parameters are below 128 bits of security.
         insecure: bool,
-        /// fast or paper.
+        /// The name of the mode: fast or paper.
         mode: String,
-        /// Rows of the training set.
+        /// The number of rows of the training set.
         rows: usize,
-        /// Features, without the bias.
+        /// The number of features, without the bias.
         features: usize,
-        /// Classes.
+        /// The number of classes.
         classes: usize,
-        /// Rows of a batch.
+        /// The number of rows of a batch.
         batch: usize,
-        /// Steps of an epoch.
+        /// The number of steps of an epoch.
         steps_per_epoch: usize,
-        /// Epochs at most.
+        /// The largest number of epochs.
         epochs: usize,
-        /// R of the softmax.
+        /// The range R of the softmax.
         logit_range: f64,
-        /// Bytes of the evaluation keys.
+        /// The size of the evaluation keys in bytes.
         key_bytes: usize,
-        /// What was predicted for a step.
+        /// The predicted seconds of a step.
         predicted_step_seconds: f64,
-        /// What was predicted for the peak of memory.
+        /// The predicted peak of memory in bytes.
         predicted_memory_bytes: usize,
-        /// The number of the first step: not 0 if the run was resumed.
+        /// The number of steps done before; not 0 if the run was resumed.
         first_step: usize,
-        /// Threads.
+        /// The number of threads.
         threads: usize,
     },
-    /// A step.
+    /// A completed step.
     Step {
-        /// From 1.
+        /// The number of the epoch, counted from 1.
         epoch: usize,
-        /// From 1, over all epochs.
+        /// The number of the step, counted from 1 over all epochs.
         step: usize,
-        /// Rows of the batch.
+        /// The number of rows of the batch.
         rows: usize,
-        /// Seconds of the whole step.
+        /// The seconds of the whole step.
         seconds: f64,
-        /// Its parts.
+        /// The phases of the step.
         phases: Vec<Phase>,
-        /// Bootstraps in it.
+        /// The number of bootstraps in the step.
         bootstraps: usize,
-        /// The level of the weights after it.
+        /// The level of the weights after the step.
         level: usize,
-        /// log2 of their scale.
+        /// The log2 of the scale of the weights after the step.
         log_scale: f64,
-        /// Bytes of memory of the process at its end.
+        /// The memory of the process at the end of the step, in bytes.
         memory_bytes: usize,
     },
     /// The end of an epoch.
     Epoch {
-        /// From 1.
+        /// The number of the epoch, counted from 1.
         epoch: usize,
-        /// Seconds of its steps.
+        /// The seconds of its steps.
         seconds: f64,
-        /// Seconds of computing the validation outputs.
+        /// The seconds of computing the validation outputs, with the client's answer.
         validation_seconds: f64,
         /// Whether the client said to go on.
         go_on: bool,
     },
     /// A checkpoint was written.
     Checkpoint {
-        /// Steps done.
+        /// The number of steps done.
         step: usize,
-        /// Seconds to write it.
+        /// The seconds that writing took.
         seconds: f64,
-        /// Its bytes.
+        /// The size of the checkpoint in bytes.
         bytes: u64,
     },
     /// The end of the run.
     End {
-        /// Steps done in all.
+        /// The number of steps done in all.
         steps: usize,
-        /// Epochs done in all.
+        /// The number of epochs done in all.
         epochs: usize,
-        /// Seconds of all steps and validations, over resumed runs.
+        /// The seconds of all steps and validations, including those before the run was resumed.
         seconds: f64,
-        /// The largest memory of the process.
+        /// The largest memory of the process, in bytes.
         peak_memory_bytes: usize,
-        /// Why it ended: stopped by the client, all epochs done, interrupted.
+        /// The reason: stopped by the client, all epochs done, or interrupted.
         reason: String,
     },
 }
@@ -130,75 +131,79 @@ pub enum ServerEvent {
 /// Loss and accuracy on one set of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
-    /// Mean cross-entropy.
+    /// The mean cross-entropy.
     pub loss: f64,
-    /// Part of the rows that are classified rightly.
+    /// The fraction of the rows that are classified correctly.
     pub accuracy: f64,
     /// The largest magnitude of a logit.
     pub max_logit: f64,
 }
 
-/// What the client writes.
+/// An event that the client logs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum ClientEvent {
-    /// The decrypted weights beside those of the plain twin, where a run compares them.
+    /// A comparison of the decrypted weights with those of the plain twin,
+    /// in runs that compare them.
     Weights {
-        /// Steps done.
+        /// The number of steps done.
         step: usize,
         /// The largest difference of a weight from the twin with the same approximations.
         difference: f64,
         /// The largest weight.
         max_weight: f64,
-        /// The largest logit of the batch by the twin.
+        /// The largest logit of the batch, computed by the twin.
         max_logit: f64,
-        /// Loss on the batch by the twin.
+        /// The loss on the batch, computed by the twin.
         loss: f64,
     },
     /// The validation after an epoch.
     Validation {
-        /// From 1.
+        /// The number of the epoch, counted from 1.
         epoch: usize,
-        /// Steps done.
+        /// The number of steps done.
         step: usize,
-        /// Of the encrypted model, V.
+        /// The quality of the encrypted model V.
         encrypted: Quality,
-        /// The largest magnitude of a logit that W has on the same rows: softmax is computed of those of W.
+        /// The largest magnitude of a logit of W on the same rows: softmax is applied to
+        /// the logits of W.
         #[serde(default)]
         max_logit_w: Option<f64>,
-        /// The largest magnitude of a logit of W that a training row had until then, by the plain twin.
+        /// The largest magnitude of a logit of W that a training row has had so far,
+        /// computed by the plain twin.
         #[serde(default)]
         max_logit_rows: Option<f64>,
-        /// Of the plain twin with the same approximations, if there is one.
+        /// The quality of the plain twin with the same approximations, if there is one.
         twin: Option<Quality>,
-        /// Of the plain training with exact softmax, if there is one.
+        /// The quality of the plain training with exact softmax, if there is one.
         exact: Option<Quality>,
         /// Whether the training goes on.
         go_on: bool,
     },
     /// The result on the test set.
     Test {
-        /// Of the encrypted model.
+        /// The quality of the encrypted model.
         encrypted: Quality,
-        /// Of the plain twin, if there is one.
+        /// The quality of the plain twin, if there is one.
         twin: Option<Quality>,
-        /// Of the plain training with exact softmax, if there is one.
+        /// The quality of the plain training with exact softmax, if there is one.
         exact: Option<Quality>,
-        /// Rows by true class, then by predicted class.
+        /// The numbers of rows by true class, then by predicted class.
         confusion: Vec<Vec<usize>>,
-        /// The names of the classes, if they have other names than their numbers.
+        /// The names of the classes, if these have names other than their numbers.
         #[serde(default)]
         class_names: Option<Vec<String>>,
     },
 }
 
-/// What a log is made of.
+/// A type of event that a log holds.
 pub trait Event: Serialize + DeserializeOwned {
-    /// Who may read a new log.
+    /// The access rights of a new log file.
     const ACCESS: Access;
 
-    /// The step or epoch that the event tells of; none for what happens once in a run. A later event of the same kind and number
-    /// replaces it: after a resumption, steps since the last checkpoint are done again.
+    /// Returns the step or epoch of the event; `None` for an event that happens once in a run.
+    /// A later event of the same kind and number replaces this one: after a resumption,
+    /// the steps since the last checkpoint are repeated.
     fn number(&self) -> Option<usize>;
 }
 
@@ -226,7 +231,7 @@ impl Event for ClientEvent {
     }
 }
 
-/// The events that no later one replaces, in their order: see [`Event::number`].
+/// Returns the events that no later one replaces, in their order: see [`Event::number`].
 #[must_use]
 pub fn latest<E: Event>(events: &[E]) -> Vec<&E> {
     let mut seen = HashSet::new();
@@ -236,7 +241,7 @@ pub fn latest<E: Event>(events: &[E]) -> Vec<&E> {
     kept
 }
 
-/// Appends events to a file.
+/// A writer that appends events to a log file.
 #[derive(Debug)]
 pub struct Writer<E> {
     file: File,
@@ -245,12 +250,12 @@ pub struct Writer<E> {
 }
 
 impl<E: Event> Writer<E> {
-    /// Opens a log, which need not exist, to write behind its last whole line. What a process that was killed, or lost
-    /// its power, left of one more line is cut off: [`read`] tells of it.
+    /// Opens a log, which need not exist, to write after its last complete line. A part of a line,
+    /// left by a process that was killed or lost its power, is cut off; [`read`] reports it.
     ///
     /// # Errors
-    /// [`Error::Io`] names the path; [`Error::Malformed`] for what is not a regular file, and for a log that is damaged
-    /// elsewhere than at its end.
+    /// [`Error::Io`] names the path; [`Error::Malformed`] for anything that is not a regular file,
+    /// and for a log that is damaged elsewhere than at its end.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let whole = match fs::symlink_metadata(path) {
@@ -270,14 +275,15 @@ impl<E: Event> Writer<E> {
         Ok(Self { file, path: path.to_owned(), event: PhantomData })
     }
 
-    /// Writes an event, all of its line at once, and brings it to the disk.
+    /// Writes the whole line of an event at once, and syncs it to the disk.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if a number of the event is not finite, which JSON cannot hold; [`Error::Io`] names the path. After the latter
-    /// the log has to be opened anew, as a part of the line may have been written.
+    /// [`Error::Malformed`] if a number of the event is not finite, which JSON cannot represent;
+    /// [`Error::Io`] names the path. After an [`Error::Io`] the log has to be opened anew,
+    /// as a part of the line may have been written.
     pub fn write(&mut self, event: &E) -> Result<()> {
         let mut line = serde_json::to_string(event).expect("numbers and strings have a JSON form");
-        // What is not finite became null, which is no number.
+        // Numbers that are not finite became null, which does not parse as a number.
         serde_json::from_str::<E>(&line).map_err(|_| Error::malformed("log", "event", &line, "of finite numbers"))?;
         line.push('\n');
         let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
@@ -285,19 +291,19 @@ impl<E: Event> Writer<E> {
     }
 }
 
-/// What a log holds.
+/// The content of a log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Log<E> {
-    /// Its events, in order.
+    /// The events, in order.
     pub events: Vec<E>,
-    /// Bytes of their lines.
+    /// The number of bytes of the events' lines.
     bytes: u64,
-    /// Bytes of a torn line behind them.
+    /// The number of bytes of a torn line after them.
     torn: u64,
 }
 
 impl<E> Log<E> {
-    /// A sentence for the user if the end of the log was torn and is left out.
+    /// Returns a warning for the user if the end of the log was torn and is left out.
     #[must_use]
     pub fn warning(&self, path: &Path) -> Option<String> {
         (self.torn > 0).then(|| {
@@ -310,25 +316,26 @@ impl<E> Log<E> {
     }
 }
 
-/// The longest log that is read, in bytes: that of a million steps takes half of it.
+/// The length limit of a log in bytes. The log of a million steps takes half of it.
 const LIMIT: u64 = 1 << 30;
 
-/// Reads a log. A last line that has no end, or is no JSON, is one that a process is writing, was killed at, or lost with
-/// its power: it is left out, and [`Log::warning`] tells of it.
+/// Reads a log. A last line that has no end, or is not JSON, is one that a process is still
+/// writing, was killed at, or lost with its power: it is left out, and [`Log::warning`] reports it.
 ///
 /// # Errors
-/// [`Error::Io`] names the path; [`Error::Malformed`] names the path and the number of a line that is not an event.
+/// [`Error::Io`] names the path; [`Error::Malformed`] names the path and the number of a
+/// line that is not an event.
 pub fn read<E: DeserializeOwned>(path: impl AsRef<Path>) -> Result<Log<E>> {
     let path = path.as_ref();
     parse(&read_bounded(path, LIMIT)?, path)
 }
 
-/// Whether a last line that is no event is only a part of one.
+/// Returns whether a last line that is not an event is a part of one.
 fn is_torn(line: &[u8]) -> bool {
     !line.ends_with(b"\n") || serde_json::from_slice::<serde::de::IgnoredAny>(line).is_err()
 }
 
-/// [`read`] for the bytes of a log; the path is for errors.
+/// Does the work of [`read`] on the bytes of a log; the path is for errors.
 ///
 /// # Errors
 /// As [`read`].
@@ -347,7 +354,7 @@ pub fn parse<E: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<Log<E>> {
             Err(error) => {
                 let field = format_args!("{}, line {},", path.display(), i + 1);
                 let start: String = String::from_utf8_lossy(line).trim_end().chars().take(40).collect();
-                // Its position counts from this line.
+                // The position in the error counts from this line, and would mislead.
                 let error = error.to_string();
                 let reason = error.split(" at line ").next().unwrap_or_default();
                 let wanted = format_args!("an event ({reason}): restore the log from a copy, or remove this line");

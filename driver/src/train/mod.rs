@@ -1,21 +1,21 @@
 //! Training a softmax-regression layer.
 //!
-//! | module | what |
+//! | module | content |
 //! |---|---|
-//! | [`config`] | settings, as in a TOML file |
+//! | [`config`] | the settings, as in a TOML file |
 //! | [`plan`] | keys, levels and costs, before any key exists |
 //! | [`step`] | the linear part of a step |
 //! | [`data`] | data sets in the clear |
 //! | [`predict`](mod@predict) | time and memory on this machine |
-//! | [`client`], [`server`] | the two roles: who holds the secret key, and who computes |
+//! | [`client`], [`server`] | the two roles: the holder of the secret key, and the side that computes |
 //! | [`protocol`] | what passes between them |
 //! | [`optimiser`] | momentum |
 //! | [`stopping`] | early stopping |
 //! | [`metrics`] | loss, accuracy, confusion |
 //! | [`twin`] | the same training on plain numbers |
 //! | [`store`] | folders of keys, encrypted data and runs |
-//! | [`log`] | what a run writes down |
-//! | [`report`](mod@report) | a run as a page of HTML |
+//! | [`log`] | the log of a run |
+//! | [`report`](mod@report) | a run as an HTML page |
 
 pub mod client;
 pub mod config;

@@ -1,16 +1,19 @@
-//! How weights follow gradients.
+//! How the weights follow the gradients.
 //!
-//! Step t, from 1, with W = V = 0 before the first one, the step size η and the gradient G of the mean loss over a batch:
+//! Steps t are counted from 1, and W = V = 0 before the first one. With the step size η and the
+//! gradient G of the mean loss over a batch, a step computes:
 //!
 //! * V' = W − η·G(W),
 //! * W' = (1 − γ_t)·V' + γ_t·V.
 //!
-//! In Nesterov's method γ_t = (1 − λ_t)/λ_(t+1) ≤ 0, with λ_0 = 0 and λ_t = (1 + √(1 + 4λ_(t−1)²))/2 (0, 1, 1.618, 2.194, …); plain descent
-//! is γ = 0, where W and V are the same. W is where gradients are taken; V is the result.
+//! In Nesterov's method γ_t = (1 − λ_t)/λ_(t+1) ≤ 0, with λ_0 = 0 and λ_t = (1 + √(1 +
+//! 4λ_(t−1)²))/2 (0, 1, 1.618, 2.194, …). Plain gradient descent has γ = 0, so that W and V are the
+//! same. Gradients are taken at W; V is the result.
 
 use super::Method;
 
-/// γ of a step, counted from 1 over all epochs: it depends on nothing else, so that a training resumes without further state.
+/// Returns the momentum γ of a step, counted from 1 over all epochs. It depends on nothing else,
+/// so that a training can be resumed without further state.
 ///
 /// # Panics
 /// For step 0.
@@ -24,7 +27,8 @@ pub fn momentum(method: Method, step: usize) -> f64 {
     momenta.gamma()
 }
 
-/// γ of one step after the other, from the first one on: to go through many steps takes no longer than there are steps.
+/// The momenta γ of one step after the other, starting at the first: going through many steps takes
+/// time in proportion to their number.
 #[derive(Clone, Debug)]
 pub(crate) struct Momenta {
     method: Method,
@@ -48,7 +52,7 @@ impl Momenta {
         }
     }
 
-    /// To the next step.
+    /// Advances to the next step.
     pub(crate) fn advance(&mut self) {
         self.lambda = self.next();
     }

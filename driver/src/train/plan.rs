@@ -1,12 +1,15 @@
-//! What a training needs and costs, before any key exists.
+//! Plans what a training needs and costs, before any key exists.
 //!
-//! A step takes levels for the logits, softmax, the gradient and the update: how many says its [`circuit`](super::step). The state is refreshed at
-//! its end, softmax refreshes in between. The planner tries every unit block (that of the paper, in its mode), and for every number of bootstraps the
-//! lowest level of the features that makes do with it: products at low levels are cheap, but then logits have few levels left for softmax. All that
-//! with SlotToCoeff in three levels and in two.
+//! A step takes levels for the logits, softmax, the gradient and the update;
+//! its [`circuit`](super::step) says how many. The state is refreshed at the end of a step,
+//! and softmax refreshes in between. The planner tries every unit block (the published method has
+//! only one), and for every number of bootstraps the lowest level of the features that suffices:
+//! products at low levels are cheap, but then the logits have few levels left for softmax.
+//! It does so with SlotToCoeff in three levels and in two.
 //!
-//! **Bounds.** Going through a step takes time in proportion to the ciphertexts of features of a batch, of which there are [`MOST_BLOCKS`] at most; what
-//! costs more than the best choice by its bootstraps and relinearisations alone is not gone through.
+//! **Bounds.** Recording a step takes time in proportion to the number of ciphertexts that hold
+//! the features of a batch, which is at most [`MOST_BLOCKS`]. A choice whose bootstraps and
+//! relinearisations alone cost more than the best choice so far is not recorded.
 
 use std::fmt;
 
@@ -28,15 +31,15 @@ use crate::ckks::params::{Parameters, preset};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataShape {
-    /// Rows to train on. Keys do not depend on them, as long as batches have as many rows.
+    /// The number of training rows. Keys do not depend on it, as long as batches have as many rows.
     pub rows: usize,
-    /// Features, without the bias.
+    /// The number of features, without the bias.
     pub features: usize,
-    /// Classes.
+    /// The number of classes.
     pub classes: usize,
 }
 
-/// What has to be the same for keys, encrypted data and checkpoints to belong together.
+/// A hash that has to agree for keys, encrypted data and checkpoints to belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobHash(pub [u8; 16]);
 
@@ -60,10 +63,10 @@ pub struct TrainPlan {
     record: Record,
 }
 
-/// Ciphertexts of features that a batch may have.
+/// The largest number of ciphertexts for the features of a batch.
 pub const MOST_BLOCKS: usize = 1 << 16;
 
-/// A unit block and the level of the features, and what a step costs with them at least.
+/// A choice of unit block and level of the features, with a lower bound on the cost of its step.
 struct Draft {
     circuit: Circuit,
     levels: Levels,
@@ -71,7 +74,7 @@ struct Draft {
     bound: f64,
 }
 
-/// A unit block, the level of the features, and what a step costs with them.
+/// A choice of unit block and level of the features, with the cost of its step.
 struct Candidate {
     circuit: Circuit,
     levels: Levels,
@@ -81,13 +84,14 @@ struct Candidate {
 }
 
 impl TrainPlan {
-    /// Plans a training. A batch has no more rows than there are: the [`config`](Self::config) of the plan
-    /// says how many it has.
+    /// Plans a training. A batch has no more rows than there are in all:
+    /// the [`config`](Self::config) of the plan has the number that is used.
     ///
     /// # Errors
-    /// [`Error::Range`] for settings that cannot be meant, [`Error::TooMany`] for data that cannot be packed or is too much for a plan,
-    /// [`Error::SoftmaxError`] if no softmax has the wanted error, [`Error::UnknownPreset`], [`Error::FewLevels`] if no number of bootstraps makes do
-    /// with the levels of the preset.
+    /// [`Error::Range`] for settings out of range; [`Error::TooMany`] for data that cannot be
+    /// packed or is too much for a plan; [`Error::SoftmaxError`] if no softmax has the wanted
+    /// error; [`Error::UnknownPreset`]; [`Error::FewLevels`] if the levels of the preset do not
+    /// suffice for any number of bootstraps.
     pub fn new(config: &Config, shape: DataShape) -> Result<Self> {
         config.check()?;
         check_integer("rows to train on", shape.rows, 1, u32::MAX as usize)?;
@@ -96,7 +100,8 @@ impl TrainPlan {
         let config = Config { batch: config.batch.min(shape.rows), ..config.clone() };
         let dims = Dimensions::new(config.batch, shape.features + 1, shape.classes);
         let log_slots = preset::by_name(&config.preset)?.log_n - 1;
-        // Before anything takes time: more classes than the mode takes in any ring; what the ring refuses; then the error of softmax.
+        // These errors are reported in this order, before anything takes time: more classes than
+        // the mode takes in any ring; what the ring refuses; then the error of softmax.
         let softmax = match config.softmax(shape.classes, true) {
             Err(error @ Error::TooMany { .. }) => return Err(error),
             other => other,
@@ -112,7 +117,7 @@ impl TrainPlan {
         let cheaper = |a: (Candidate, BootstrapPlan), b: (Candidate, BootstrapPlan)| {
             if b.0.cost < a.0.cost { b } else { a }
         };
-        // SlotToCoeff in two levels takes longer, and leaves one more.
+        // SlotToCoeff in two levels takes longer than in three, but leaves one more level.
         let (candidate, bootstrap) = match [fast.stc, fast.stc - 1].map(candidate) {
             [Ok(a), Ok(b)] => cheaper(a, b),
             [Ok(only), Err(_)] | [_, Ok(only)] => only,
@@ -122,110 +127,110 @@ impl TrainPlan {
         Ok(Self { config, shape, params, circuit, levels, softmax, softmax_plan, bootstrap, record })
     }
 
-    /// The same training on another number of rows, in batches of the same size.
+    /// Plans the same training for another number of rows, in batches of the same size.
     ///
     /// # Errors
-    /// [`Error::Range`] for no rows, or more than can be counted in 32 bits.
+    /// [`Error::Range`] for no rows, and for more than can be counted in 32 bits.
     pub fn with_rows(mut self, rows: usize) -> Result<Self> {
         check_integer("rows to train on", rows, 1, u32::MAX as usize)?;
         self.shape.rows = rows;
         Ok(self)
     }
 
-    /// The settings.
+    /// Returns the settings.
     #[must_use]
     pub const fn config(&self) -> &Config {
         &self.config
     }
 
-    /// The size of the data.
+    /// Returns the size of the data.
     #[must_use]
     pub const fn shape(&self) -> DataShape {
         self.shape
     }
 
-    /// The parameters.
+    /// Returns the parameters.
     #[must_use]
     pub const fn params(&self) -> &Parameters {
         &self.params
     }
 
-    /// The linear part of a step.
+    /// Returns the linear part of a step.
     #[must_use]
     pub const fn circuit(&self) -> &Circuit {
         &self.circuit
     }
 
-    /// The levels of a step.
+    /// Returns the levels of a step.
     #[must_use]
     pub const fn levels(&self) -> Levels {
         self.levels
     }
 
-    /// The softmax.
+    /// Returns the softmax.
     #[must_use]
     pub const fn softmax(&self) -> &Variant {
         &self.softmax
     }
 
-    /// Its levels and bootstraps.
+    /// Returns the levels and bootstraps of the softmax.
     #[must_use]
     pub const fn softmax_plan(&self) -> &SoftmaxPlan {
         &self.softmax_plan
     }
 
-    /// The bootstrapping.
+    /// Returns the plan of the bootstrapping.
     #[must_use]
     pub const fn bootstrap(&self) -> &BootstrapPlan {
         &self.bootstrap
     }
 
-    /// What the linear part of a step does.
+    /// Returns the record of the operations in the linear part of a step.
     #[must_use]
     pub const fn record(&self) -> &Record {
         &self.record
     }
 
-    /// Rows of a full batch.
+    /// Returns the number of rows of a full batch.
     #[must_use]
     pub const fn batch(&self) -> usize {
         self.circuit.dimensions().rows
     }
 
-    /// Steps of an epoch.
+    /// Returns the number of steps of an epoch.
     #[must_use]
     pub const fn steps_per_epoch(&self) -> usize {
         self.shape.rows.div_ceil(self.batch())
     }
 
-    /// Rows of batch `i` of an epoch: none if there are not so many batches.
+    /// Returns the number of rows of batch `i` of an epoch: 0 if the epoch has fewer batches.
     #[must_use]
     pub const fn batch_rows(&self, i: usize) -> usize {
         let left = self.shape.rows.saturating_sub(i.saturating_mul(self.batch()));
         if left < self.batch() { left } else { self.batch() }
     }
 
-    /// Levels from one state to the next, over all bootstraps.
+    /// Returns the number of levels from one state to the next, over all bootstraps.
     #[must_use]
     pub const fn depth(&self) -> usize {
         let Levels { state, errors, update, .. } = self.levels;
         state - self.softmax_plan.level() + self.softmax_plan.depth() + errors - update
     }
 
-    /// Bootstraps of a step.
+    /// Returns the number of bootstraps of a step.
     #[must_use]
     pub fn bootstraps(&self) -> usize {
         self.softmax_plan.bootstraps() * self.circuit.outputs() + self.circuit.states()
     }
 
-    /// log2 of the probability that some bootstrapping of the whole run fails.
+    /// Returns log2 of the probability that some bootstrapping of the whole run fails.
     #[must_use]
     pub fn log_failure(&self) -> f64 {
         let all = [self.bootstraps(), self.steps_per_epoch(), self.config.epochs];
         self.bootstrap.log_failure() + all.map(|count| (count as f64).log2()).iter().sum::<f64>()
     }
 
-    /// All evaluation keys, without those of the sparse secret.
+    /// Returns the requests for all evaluation keys, without those of the sparse secret.
     #[must_use]
     pub fn requests(&self) -> KeyRequests {
         let mut requests = self.bootstrap.requests();
@@ -234,7 +239,7 @@ impl TrainPlan {
         requests
     }
 
-    /// What a step costs.
+    /// Returns the cost of a step.
     #[must_use]
     pub fn cost(&self) -> Cost {
         self.record.cost(&self.params)
@@ -242,8 +247,9 @@ impl TrainPlan {
             + self.bootstrap.cost() * self.bootstraps() as u64
     }
 
-    /// What keys, encrypted data and checkpoints of one training have in common: parameters, the shape of a
-    /// batch, ranges and levels, but not how many rows and epochs and what step size.
+    /// Returns a hash of what keys, encrypted data and checkpoints of one training have in common:
+    /// parameters, the shape of a batch, ranges and levels. The numbers of rows and epochs and the
+    /// step size are not part of it.
     #[must_use]
     pub fn hash(&self) -> JobHash {
         let (dims, unit) = (self.circuit.dimensions(), self.circuit.unit());
@@ -263,12 +269,14 @@ impl TrainPlan {
     }
 }
 
-/// What reading and expanding a limb of a seeded ciphertext costs, in transforms, as measured.
+/// The measured cost of reading and expanding a limb of a seeded ciphertext, in transforms.
 const LOAD: f64 = 18.0;
 
-/// The circuit with each unit block that has room for the classes and makes few enough ciphertexts of a batch.
+/// Builds the circuit for each unit block that has room for the classes and packs a batch into
+/// few enough ciphertexts.
 fn circuits(config: &Config, dims: Dimensions, log_slots: u32) -> Result<Vec<Circuit>> {
-    // The fast mode needs rows for W and V, and guard columns: two periods by one. That of the paper one by one.
+    // The fast mode needs unit blocks of at least two periods of rows (for W and V) by one period
+    // of columns (with guard columns); the published method needs one period by one.
     let room = |log_slots: u32| match config.mode {
         Mode::Fast => 1 << ((log_slots - 1) / 2),
         Mode::Paper => 1 << (log_slots / 2),
@@ -304,7 +312,8 @@ fn circuits(config: &Config, dims: Dimensions, log_slots: u32) -> Result<Vec<Cir
     Ok(all)
 }
 
-/// For each circuit and every number of bootstraps the lowest level of the features that makes do with it.
+/// Finds, for each circuit and every number of bootstraps, the lowest level of the
+/// features that suffices.
 fn drafts(
     params: &Parameters,
     circuits: &[Circuit],
@@ -339,17 +348,18 @@ fn drafts(
     Ok(drafts)
 }
 
-/// What reading the features of a batch costs.
+/// Returns the cost of reading the features of a batch.
 fn load(circuit: &Circuit, levels: Levels) -> f64 {
     LOAD * (circuit.features().grid().len() * (levels.features + 1)) as f64
 }
 
-/// The cheapest unit block and level; of those that cost the same the first.
+/// Returns the cheapest choice of unit block and level; of choices with equal costs, the first.
 fn best(params: &Parameters, circuits: &[Circuit], softmax: &Variant, bootstrap: &BootstrapPlan) -> Result<Candidate> {
     let refresh = Refresh { input: bootstrap.input_level(), output: bootstrap.output_level() };
     let drafts_with = |output| drafts(params, circuits, softmax, Refresh { output, ..refresh }, bootstrap.cost());
     let mut drafts: Vec<_> = drafts_with(refresh.output)?.into_iter().enumerate().collect();
-    // The most promising ones first: they leave nothing to do for others.
+    // Starts with the smallest lower bounds, so that the search can stop at the first bound that
+    // exceeds the best cost.
     drafts.sort_by(|(_, a), (_, b)| a.bound.total_cmp(&b.bound));
     let mut best: Option<(usize, Candidate)> = None;
     for (at, Draft { circuit, levels, bootstraps, bound }) in drafts {
@@ -370,14 +380,16 @@ fn best(params: &Parameters, circuits: &[Circuit], softmax: &Variant, bootstrap:
     if let Some((_, best)) = best {
         return Ok(best);
     }
-    // So many levels more would do: nothing takes more than a polynomial of degree 63 and a few others at a time.
+    // Searches for the number of levels that would suffice. 64 more are the limit:
+    // nothing takes more levels at a time than a polynomial of degree 63 and a few others.
     let enough = |output: &usize| drafts_with(*output).is_ok_and(|drafts| !drafts.is_empty());
     let needed = (refresh.output + 1..refresh.output + 64).find(enough).unwrap_or(refresh.output + 64);
     let [levels, needed] = [refresh.output, needed].map(|output| output - refresh.input);
     Err(Error::FewLevels { preset: params.literal().name.clone(), levels, needed })
 }
 
-/// Goes through the linear part of a step without ciphertexts: what it does, and the level of the logits.
+/// Goes through the linear part of a step without ciphertexts. Returns the record of its
+/// operations, and the level of the logits.
 fn record(circuit: &Circuit, slots: usize, levels: Levels, state: usize) -> Result<(Record, usize)> {
     let slots = Recorded::new(Dry { slots });
     let masks = circuit.masks(&slots, levels.features)?;

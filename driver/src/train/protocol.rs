@@ -1,13 +1,14 @@
-//! The seam between server and client: what the server reads, what it sends, and what it is answered. Whatever
-//! connects the two implements these traits; within one process that are
-//! [`DataFolder`](super::store::DataFolder) and [`Validator`](super::Validator).
+//! The interface between server and client: what the server reads, what it sends,
+//! and the answers it gets. Whatever connects the two implements these traits; within one process
+//! these are [`DataFolder`](super::store::DataFolder) and [`Validator`](super::Validator).
 //!
-//! | the server has | from |
+//! | what the server gets | from |
 //! |---|---|
-//! | keys for evaluation, encrypted rows, the encrypted first state | [`BatchSource`] |
-//! | after each epoch: whether to go on | [`ClientLink`], which gets encrypted outputs of the validation rows |
+//! | evaluation keys, encrypted rows and the encrypted initial state | [`BatchSource`] |
+//! | after each epoch, whether to go on | [`ClientLink`], which receives encrypted outputs of the validation rows |
 //!
-//! Nothing else passes. [`Compare`] shows encrypted states to a client as well, for `--compare`: it is for one process.
+//! Nothing else passes between them. The exception is [`Compare`], which also shows encrypted
+//! states to a client in the same process, for `--compare`.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,94 +17,98 @@ use crate::base::error::Result;
 use crate::base::key_generation::KeyGeneration;
 use crate::ckks::ciphertext::Ciphertext;
 
-/// What checkpoints and models come from.
+/// The identity of the job, keys and data that a checkpoint or a model was made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Origin {
-    /// [`TrainPlan::hash`](super::TrainPlan::hash).
+    /// The job: [`TrainPlan::hash`](super::TrainPlan::hash).
     pub job: JobHash,
-    /// Of the keys.
+    /// The generation of the keys.
     pub keys: KeyGeneration,
-    /// [`DataFolder::hash`](super::store::DataFolder::hash).
+    /// The encrypted data: [`DataFolder::hash`](super::store::DataFolder::hash).
     pub data: String,
-    /// The hash of what features were normalised with, if they were.
+    /// The hash of the normaliser that was applied to the features, if any.
     pub normaliser: Option<String>,
 }
 
 /// A batch of encrypted rows.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// Blocks of features.
+    /// The blocks of features.
     pub features: Vec<Ciphertext>,
-    /// One-hot labels.
+    /// The one-hot labels.
     pub labels: Vec<Ciphertext>,
-    /// Rows, as far as they are there.
+    /// The number of rows; the last batch of an epoch may have fewer than the others.
     pub rows: usize,
 }
 
-/// Where the server finds encrypted rows.
+/// The source of encrypted rows for the server.
 pub trait BatchSource: Sync {
-    /// What a checkpoint has to have in common with these rows, and a model says it comes from.
+    /// Returns the origin that a checkpoint must share with these rows, and that a model records.
     fn origin(&self) -> Origin;
 
-    /// The state to begin with.
+    /// Returns the initial state.
     ///
     /// # Errors
-    /// Those of reading, here and below.
+    /// The errors of reading, here and below.
     fn start(&self) -> Result<Vec<Ciphertext>>;
 
-    /// A batch of an epoch.
+    /// Returns batch `i` of an epoch.
     ///
     /// # Errors
     /// As [`BatchSource::start`].
     fn batch(&self, i: usize) -> Result<Batch>;
 
-    /// Batches to validate with; 0 for no validation.
+    /// Returns the number of validation batches; 0 means that there is no validation.
     fn validation_batches(&self) -> usize;
 
-    /// The features of one of them.
+    /// Returns the features of validation batch `i`.
     ///
     /// # Errors
     /// As [`BatchSource::start`].
     fn validation(&self, i: usize) -> Result<Vec<Ciphertext>>;
 }
 
-/// What the server computes of a batch of validation rows: encrypted logits over their range.
+/// The server's results for a batch of validation rows: encrypted logits, divided by their range.
 #[derive(Clone, Debug)]
 pub struct Outputs {
-    /// Of V, the result.
+    /// The logits of V, the result.
     pub v: Vec<Ciphertext>,
-    /// Of W, where gradients are taken: it runs ahead of V, and softmax is computed of its logits.
+    /// The logits of W, where gradients are taken: W runs ahead of V, and softmax is
+    /// applied to its logits.
     pub w: Vec<Ciphertext>,
 }
 
-/// A step that was done.
+/// A completed step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stepped {
-    /// The number of the step, from 1, over all epochs.
+    /// The number of the step, counted from 1 over all epochs.
     pub step: usize,
-    /// The number of the epoch, from 1.
+    /// The number of the epoch, counted from 1.
     pub epoch: usize,
-    /// The number of the batch in its epoch, from 0.
+    /// The number of the batch in its epoch, counted from 0.
     pub batch: usize,
-    /// The time of the step in seconds, with loading.
+    /// The time of the step in seconds, including loading.
     pub seconds: f64,
 }
 
-/// The client as the server sees it: it gets encrypted outputs, and says whether to go on. Nothing else comes back.
+/// The client as the server sees it: it receives encrypted outputs and says whether to go on.
+/// Nothing else comes back.
 pub trait ClientLink {
-    /// Answers, after an epoch, from 1, and this many steps, whether to go on. An epoch that is done again, after a run was
-    /// resumed, replaces what was said before.
+    /// Answers whether to go on after epoch `epoch`, counted from 1, and `step` steps in all.
+    /// When a resumed run repeats an epoch, the new answer replaces the earlier one.
     ///
     /// # Errors
-    /// Those of the link, of decryption and of the client's log; [`Error::Interrupted`](crate::Error::Interrupted) ends the
-    /// run before this validation, which is done again when it is resumed.
+    /// The errors of the link, of decryption and of the client's log.
+    /// [`Error::Interrupted`](crate::Error::Interrupted) ends the run before this validation,
+    /// which is repeated when the run is resumed.
     fn goes_on(&mut self, epoch: usize, step: usize, outputs: &[Outputs]) -> Result<bool>;
 
-    /// Answers whether a run that is resumed after this many validated epochs goes on: its patience may be another one now.
+    /// Answers whether a run that is resumed after this many validated epochs goes on:
+    /// its patience may have been changed in between.
     fn resumes(&mut self, epochs: usize) -> bool;
 
-    /// Hears of a step.
+    /// Is told of a completed step.
     ///
     /// # Errors
     /// As [`ClientLink::goes_on`].
@@ -112,9 +117,10 @@ pub trait ClientLink {
     }
 }
 
-/// A client in the same process that compares every state with the plain twin. No link over a network implements it.
+/// A client in the same process that compares every state with the plain twin.
+/// No link over a network implements this trait.
 pub trait Compare: ClientLink {
-    /// Looks at the encrypted state after a step.
+    /// Looks at the encrypted state after step `step`.
     ///
     /// # Errors
     /// As [`ClientLink::goes_on`].

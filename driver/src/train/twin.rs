@@ -1,13 +1,19 @@
-//! The plain twin: what the server does with ciphertexts, on plain numbers, with exact softmax or with an approximation of it.
+//! The plain twin: the server's computation on plain numbers instead of ciphertexts,
+//! with exact softmax or with an approximation of it.
 //!
-//! Batches are the rows in the order that they have here, which has to be that in which they were encrypted; the last one of an epoch may be smaller, and its gradient is the mean over its own rows. A constant feature 1
-//! is appended as the last one, for the bias. Weights start at 0, and steps count on over epochs ([`optimiser`](super::optimiser)).
+//! Batches are consecutive rows in the given order, which has to be the order in which they were
+//! encrypted. The last batch of an epoch may be smaller; its gradient is the mean over its own
+//! rows. A constant feature 1 is appended as the last one, for the bias. Weights start at 0,
+//! and steps count on over epochs ([`optimiser`](super::optimiser)).
 //!
-//! **Which weights.** Of the two that Nesterov's method has, V is the result: validation, test and early stopping use V. (An independent training of the
-//! paper's five tasks has the validation losses of V to 10⁻⁵ in every epoch; those of W differ by up to 6 % in early epochs.) Gradients, hence the
-//! logits that softmax has to cope with in training, are of W, which runs ahead of V: ranges have to hold for both.
+//! **Which weights.** Of the two matrices of Nesterov's method, V is the result: validation, test
+//! and early stopping use V. (In an independent training of the five tasks of HETAL (the paper),
+//! the validation losses are those of V to 10⁻⁵ in every epoch; those of W differ by up to 6 % in
+//! early epochs.) Gradients are taken at W, which runs ahead of V; hence the logits that softmax
+//! has to cope with in training are those of W. Ranges therefore have to hold for both.
 //!
-//! Results are the same for every number of threads: sums run over pieces of a fixed number of rows, which are added in order.
+//! Results are the same for every number of threads: sums run over pieces of a fixed number of
+//! rows, which are added in order.
 
 use rayon::prelude::*;
 
@@ -20,21 +26,22 @@ use crate::base::error::{Error, Result, check_count};
 use crate::circuits::activation::{Plain, Softmax, exact};
 use crate::train::data::dataset::{Dataset, Split};
 
-/// Rows that are summed in one piece.
+/// The number of rows that are summed in one piece.
 const ROWS: usize = 64;
-/// Partial sums of a scalar product: so many that they fill vector registers.
+/// The number of partial sums of a scalar product: enough to fill vector registers.
 const LANES: usize = 8;
 
-/// Softmax of rows of logits.
+/// A softmax of rows of logits.
 pub trait RowSoftmax: Sync {
-    /// The probabilities of every row.
+    /// Returns the probabilities of every row.
     ///
     /// # Errors
-    /// Those of [`Plain::softmax`]: logits that leave the range an approximation is made for may be refused.
+    /// The errors of [`Plain::softmax`]: an approximation may refuse logits that leave the range
+    /// for which it is made.
     fn rows(&self, logits: &[Vec<f64>]) -> Result<Vec<Vec<f64>>>;
 }
 
-/// Softmax without approximation.
+/// The softmax without approximation.
 #[derive(Clone, Copy, Debug)]
 pub struct Exact;
 
@@ -44,45 +51,46 @@ impl RowSoftmax for Exact {
     }
 }
 
-/// An approximation, given logits as they are: one that takes them divided by its range differs only in who divides, and has a twin that does it itself.
+/// An approximation, given undivided logits. An approximation that takes logits divided by their
+/// range differs only in who divides; it has a twin that divides by itself.
 impl<S: Softmax + Sync> RowSoftmax for S {
     fn rows(&self, logits: &[Vec<f64>]) -> Result<Vec<Vec<f64>>> {
         Plain::softmax(self, logits)
     }
 }
 
-/// Weights of all classes.
+/// The weights of all classes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
-    /// One row per class: a weight for every feature, then the bias.
+    /// One row for each class: a weight for every feature, then the bias.
     pub values: Vec<f64>,
-    /// Features, without the bias.
+    /// The number of features, without the bias.
     pub columns: usize,
 }
 
 impl Weights {
-    /// All 0.
+    /// Returns weights that are all 0.
     #[must_use]
     pub fn zero(classes: usize, columns: usize) -> Self {
         Self { values: vec![0.0; classes * (columns + 1)], columns }
     }
 
-    /// The number of classes.
+    /// Returns the number of classes.
     #[must_use]
     pub const fn classes(&self) -> usize {
         self.values.len() / (self.columns + 1)
     }
 
-    /// The largest magnitude, biases included.
+    /// Returns the largest magnitude of a weight, biases included.
     #[must_use]
     pub fn largest(&self) -> f64 {
         self.values.iter().map(|x| x.abs()).fold(0.0, f64::max)
     }
 
-    /// The logits of rows of features.
+    /// Returns the logits of rows of features.
     ///
     /// # Panics
-    /// If these are not whole rows.
+    /// If `features` does not consist of whole rows.
     #[must_use]
     pub fn logits(&self, features: &[f32]) -> Vec<Vec<f64>> {
         assert!(features.len().is_multiple_of(self.columns), "{} values are no whole rows", features.len());
@@ -107,38 +115,38 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     sums.iter().sum::<f64>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f64>()
 }
 
-/// What a step did.
+/// The results of a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
-    /// From 1, over all epochs.
+    /// The number of the step, counted from 1 over all epochs.
     pub step: usize,
-    /// Rows of the batch.
+    /// The number of rows of the batch.
     pub rows: usize,
-    /// Of the weights before the step, on the batch.
+    /// The quality of the weights before the step, on the batch.
     pub quality: Quality,
-    /// The largest weight after it, of W and V.
+    /// The largest weight of W and V after the step.
     pub max_weight: f64,
 }
 
-/// What an epoch did.
+/// The results of an epoch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Epoch {
-    /// From 1.
+    /// The number of the epoch, counted from 1.
     pub epoch: usize,
-    /// Its steps.
+    /// The steps of the epoch.
     pub steps: Vec<Step>,
-    /// On the validation set, if there is one.
+    /// The quality on the validation set, if there is one.
     pub validation: Option<Quality>,
 }
 
 /// A training in progress.
 #[derive(Clone, Debug)]
 pub struct Twin<S> {
-    /// Where gradients are taken.
+    /// The weights at which gradients are taken.
     pub w: Weights,
-    /// The result.
+    /// The weights that are the result.
     pub v: Weights,
-    /// Steps done.
+    /// The number of steps done.
     pub step: usize,
     momenta: Momenta,
     config: Config,
@@ -146,10 +154,10 @@ pub struct Twin<S> {
 }
 
 impl<S: RowSoftmax> Twin<S> {
-    /// At the start.
+    /// Creates a training that has not made a step yet.
     ///
     /// # Errors
-    /// [`Error::Range`] as [`Config::check`].
+    /// [`Error::Range`] as in [`Config::check`].
     pub fn new(config: &Config, classes: usize, columns: usize, softmax: S) -> Result<Self> {
         config.check()?;
         let zero = Weights::zero(classes, columns);
@@ -157,10 +165,11 @@ impl<S: RowSoftmax> Twin<S> {
         Ok(Self { w: zero.clone(), v: zero, step: 0, momenta, config: config.clone(), softmax })
     }
 
-    /// A step with a batch.
+    /// Makes a step with a batch.
     ///
     /// # Errors
-    /// [`Error::Count`] if there is not one label for every row of features; those of [`RowSoftmax::rows`].
+    /// [`Error::Count`] if there is not one label for every row of features;
+    /// the errors of [`RowSoftmax::rows`].
     pub fn step(&mut self, features: &[f32], labels: &[u32]) -> Result<Step> {
         let columns = self.w.columns;
         check_count("features", features.len(), labels.len() * columns)?;
@@ -185,7 +194,7 @@ impl<S: RowSoftmax> Twin<S> {
         Ok(Step { step: self.step, rows: labels.len(), quality: quality(&logits, labels), max_weight })
     }
 
-    /// The logits of some rows, and the sum of their gradients.
+    /// Returns the logits of some rows, and the sum of their gradients.
     fn piece(&self, features: &[f32], labels: &[u32]) -> Result<(Vec<Vec<f64>>, Vec<f64>)> {
         let rows: Vec<Vec<f64>> = features.chunks_exact(self.w.columns).map(with_bias).collect();
         let logits: Vec<Vec<f64>> = rows.iter().map(|row| self.w.row_logits(row)).collect();
@@ -199,7 +208,7 @@ impl<S: RowSoftmax> Twin<S> {
         Ok((logits, gradient))
     }
 
-    /// The steps of an epoch.
+    /// Makes the steps of an epoch.
     ///
     /// # Errors
     /// As [`Twin::step`].
@@ -211,20 +220,20 @@ impl<S: RowSoftmax> Twin<S> {
         train.rows().div_ceil(self.config.batch)
     }
 
-    /// The rows of the batch whose turn it is.
+    /// Returns the features and labels of the next batch.
     fn batch<'a>(&self, train: &'a Split) -> (&'a [f32], &'a [u32]) {
         let from = self.step % self.steps_per_epoch(train) * self.config.batch;
         let to = (from + self.config.batch).min(train.rows());
         (&train.features[from * train.columns..to * train.columns], &train.labels[from..to])
     }
 
-    /// The step whose turn it is.
+    /// Makes the next step.
     fn next(&mut self, train: &Split) -> Result<Step> {
         let (features, labels) = self.batch(train);
         self.step(features, labels)
     }
 
-    /// The step whose turn it is; or why there is none, where logits leave the range of the softmax.
+    /// Makes the next step, or says why there is none if logits leave the range of the softmax.
     pub(super) fn next_in_range(&mut self, train: &Split) -> Result<Result<Step, Left>> {
         match self.next(train) {
             Err(error @ Error::Range { .. }) => {
@@ -236,47 +245,49 @@ impl<S: RowSoftmax> Twin<S> {
         }
     }
 
-    /// How good the result is on the validation set, if there is one.
+    /// Returns the quality of the result on the validation set, if there is one.
     pub(super) fn validation(&self, dataset: &Dataset) -> Option<Quality> {
         dataset.val.as_ref().map(|val| quality(&self.v.logits(&val.features), &val.labels))
     }
 }
 
-/// Where the logits of a training left the range for which its softmax is made.
+/// The point at which the logits of a training left the range for which its softmax is made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Left {
-    /// The step that could not be done, from 1.
+    /// The step that could not be done, counted from 1.
     pub step: usize,
     /// The largest logit of its batch.
     pub max_logit: f64,
-    /// What the softmax says.
+    /// The error of the softmax.
     pub error: Error,
 }
 
-/// What a training comes to, in so much memory as it takes however many epochs it has.
+/// The result of a training. It takes the same memory for any number of epochs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rehearsal {
     /// The weights after the best epoch; if no epoch was finished, those after the last step.
     pub weights: Weights,
-    /// The epoch with the smallest validation loss, from 1; without a validation set, the last one; 0 if no epoch was finished.
+    /// The epoch with the smallest validation loss, counted from 1; without a validation set,
+    /// the last epoch; 0 if no epoch was finished.
     pub best_epoch: usize,
-    /// On the validation set after the best epoch.
+    /// The quality on the validation set after the best epoch.
     pub validation: Option<Quality>,
-    /// Epochs that were finished.
+    /// The number of epochs that were finished.
     pub epochs: usize,
-    /// The largest logit of all batches and validations: what `logit_range` has to exceed.
+    /// The largest logit of all batches and validations, which `logit_range` has to exceed.
     pub max_logit: f64,
-    /// The largest weight of all steps: what `weight_range` has to exceed.
+    /// The largest weight of all steps, which `weight_range` has to exceed.
     pub max_weight: f64,
-    /// Where the logits left the range of the softmax, which ended the training.
+    /// The point at which the logits left the range of the softmax, if this ended the training.
     pub left: Option<Left>,
 }
 
-/// Trains until the validation loss has not fallen for `patience` epochs, all epochs are done, logits leave the range of the softmax, or
-/// `on_step` says not to go on. It is told every step, and with the last one of an epoch the validation.
+/// Trains until the validation loss has not fallen for `patience` epochs, all epochs are done,
+/// logits leave the range of the softmax, or `on_step` returns `false`. `on_step` is called after
+/// every step; after the last step of an epoch it also gets the validation.
 ///
 /// # Errors
-/// Those of [`Twin::new`] and [`Twin::step`], but for logits out of range.
+/// The errors of [`Twin::new`] and [`Twin::step`], except for logits out of range.
 pub fn rehearse(
     dataset: &Dataset,
     config: &Config,
@@ -329,33 +340,35 @@ pub fn rehearse(
 /// A training that has ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trained {
-    /// The weights after the epoch with the smallest validation loss; without a validation set, after the last one.
+    /// The weights after the epoch with the smallest validation loss; without a validation set,
+    /// after the last epoch.
     pub weights: Weights,
-    /// That epoch, from 1.
+    /// The epoch of these weights, counted from 1.
     pub best_epoch: usize,
-    /// What happened.
+    /// The results of all epochs.
     pub epochs: Vec<Epoch>,
 }
 
 impl Trained {
-    /// The largest logit of all batches and validations: what `logit_range` has to exceed.
+    /// Returns the largest logit of all batches and validations, which `logit_range` has to exceed.
     #[must_use]
     pub fn max_logit(&self) -> f64 {
         let qualities = self.epochs.iter().flat_map(|e| e.steps.iter().map(|s| s.quality).chain(e.validation));
         qualities.map(|quality| quality.max_logit).fold(0.0, f64::max)
     }
 
-    /// The largest weight of all steps: what `weight_range` has to exceed.
+    /// Returns the largest weight of all steps, which `weight_range` has to exceed.
     #[must_use]
     pub fn max_weight(&self) -> f64 {
         self.epochs.iter().flat_map(|epoch| &epoch.steps).map(|step| step.max_weight).fold(0.0, f64::max)
     }
 }
 
-/// Trains as [`rehearse`] does, and keeps all epochs, of which `on_epoch` is told.
+/// Trains like [`rehearse`], keeps the results of all epochs, and calls
+/// `on_epoch` with each of them.
 ///
 /// # Errors
-/// Those of [`rehearse`], and [`Error::Range`] for logits that leave the range of the softmax.
+/// The errors of [`rehearse`], and [`Error::Range`] for logits that leave the range of the softmax.
 pub fn train(
     dataset: &Dataset,
     config: &Config,

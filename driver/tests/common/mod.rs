@@ -1,4 +1,5 @@
-//! What the suites share: parameters, keys, worst-case and random vectors, and the [model] of the noise.
+//! Code shared by the suites: parameters, keys, worst-case and random vectors, and the [model] of
+//! the noise.
 #![allow(dead_code, reason = "every suite uses its part of this module")]
 
 pub(crate) mod model;
@@ -13,14 +14,14 @@ use proptest::prelude::ProptestConfig;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
-/// The parameters of a preset, made once in a process.
+/// Returns the parameters of a preset, which are made once in a process.
 pub(crate) fn params(name: &str) -> Parameters {
     static MADE: LazyLock<Mutex<HashMap<String, Parameters>>> = LazyLock::new(Mutex::default);
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
     made.entry(name.to_owned()).or_insert_with(|| Parameters::preset(name).expect("a preset")).clone()
 }
 
-/// The properties' configuration: `cases` unless PROPTEST_CASES says otherwise.
+/// The configuration of the property tests: `cases` cases, unless PROPTEST_CASES says otherwise.
 pub(crate) fn config(cases: u32) -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").map_or(cases, |text| text.parse().expect("PROPTEST_CASES: a number"));
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
@@ -30,27 +31,27 @@ pub(crate) fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
 }
 
-/// Uniform in [−1, 1).
+/// Returns a number that is uniform in [−1, 1).
 pub(crate) fn unit(rng: &mut ChaCha20Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 52) as f64 - 1.0
 }
 
-/// Below `n`.
+/// Returns a random number below `n`.
 pub(crate) fn below(rng: &mut ChaCha20Rng, n: usize) -> usize {
     (rng.next_u64() % n as u64) as usize
 }
 
-/// Complex numbers with both parts uniform in [−1, 1).
+/// Returns complex numbers with both parts uniform in [−1, 1).
 pub(crate) fn random(rng: &mut ChaCha20Rng, slots: usize) -> Vec<Complex64> {
     (0..slots).map(|_| Complex64::new(unit(rng), unit(rng))).collect()
 }
 
-/// The vector repeated up to `slots` values.
+/// Repeats the vector up to `slots` values.
 pub(crate) fn repeated(values: &[Complex64], slots: usize) -> Vec<Complex64> {
     values.iter().copied().cycle().take(slots).collect()
 }
 
-/// The larger of two numbers; NaN is larger than all.
+/// Returns the larger of two numbers; NaN counts as infinity, so that it is visible.
 fn larger(a: f64, b: f64) -> f64 {
     if a > b {
         a
@@ -61,25 +62,25 @@ fn larger(a: f64, b: f64) -> f64 {
     }
 }
 
-/// The largest distance between two vectors.
+/// Returns the largest distance between the entries of two vectors.
 pub(crate) fn distance(a: &[Complex64], b: &[Complex64]) -> f64 {
     assert_eq!(a.len(), b.len(), "lengths");
     a.iter().zip(b).map(|(a, b)| (a - b).norm()).fold(0.0, larger)
 }
 
-/// The largest magnitude.
+/// Returns the largest magnitude.
 pub(crate) fn largest(values: &[Complex64]) -> f64 {
     values.iter().map(|z| z.norm()).fold(0.0, larger)
 }
 
-/// One secret with some keys, and what needs them.
+/// One secret with some keys, and the objects that use them.
 pub(crate) struct Setup {
     pub(crate) params: Parameters,
     pub(crate) encoder: Encoder,
     pub(crate) secret: SecretKey,
     pub(crate) keys: Arc<KeySet>,
     pub(crate) evaluator: Evaluator,
-    /// |s(ζ^(5^j))|² for every slot j: by this the rounding error of the second part of a ciphertext is multiplied.
+    /// |s(ζ^(5^j))|² for every slot j: the factor by which the variance of the rounding error of the second part of a ciphertext is multiplied.
     pub(crate) secret_slots: Vec<f64>,
 }
 
@@ -98,13 +99,13 @@ impl Setup {
         Self { encoder: Encoder::new(&params), evaluator, params, secret, keys, secret_slots }
     }
 
-    /// A fresh encryption at a level and scale.
+    /// Encrypts these values at a level and scale.
     pub(crate) fn encrypt(&self, values: &[Complex64], level: usize, scale: f64, rng: &mut ChaCha20Rng) -> Ciphertext {
         let plaintext = self.encoder.encode(values, level, scale).expect("values that fit");
         self.secret.encrypt(&plaintext, rng).expect("a ciphertext")
     }
 
-    /// A fresh encryption at the nominal scale of a level.
+    /// Encrypts these values at the nominal scale of a level.
     pub(crate) fn fresh(&self, values: &[Complex64], level: usize, rng: &mut ChaCha20Rng) -> Ciphertext {
         self.encrypt(values, level, self.params.scale(level), rng)
     }
@@ -119,7 +120,7 @@ pub(crate) fn rotations(params: &Parameters) -> [i64; 4] {
     [1, -3, 7, params.slots() as i64 / 2]
 }
 
-/// All kinds of keys at these levels.
+/// Requests keys of all kinds at these levels.
 pub(crate) fn all_keys(params: &Parameters, levels: impl IntoIterator<Item = usize>) -> KeyRequests {
     levels.into_iter().fold(KeyRequests::default(), |requests, level| {
         let requests = requests.relinearisation(level).conjugation(params, level);

@@ -1,28 +1,35 @@
-//! The noise of a ciphertext, predicted slot by slot, and operations on ciphertexts together with their plain twins.
+//! The noise of a ciphertext, predicted slot by slot, and operations on ciphertexts together with
+//! their plain twins.
 //!
-//! Errors are measured in the slots of the canonical embedding, all N/2 of them, as the decoded value less the exact one. A polynomial with
-//! independent coefficients of variance v has in every slot an error of variance N·v, half of it in the real part and half in the
-//! imaginary part, uncorrelated: Σ_k ζ^(2jk) = 0 for every primitive root. By the central limit theorem it is a circular complex Gaussian. Two
-//! numbers describe the error of a slot:
+//! Errors are measured in the slots of the canonical embedding, all N/2 of them, as the decoded
+//! value less the exact one. A polynomial with independent coefficients of variance v has in every
+//! slot an error of variance N·v. Half of it is in the real part and half in the imaginary part,
+//! and the two are uncorrelated, because Σ_k ζ^(2jk) = 0 for every primitive root. By the central
+//! limit theorem the error is a circular complex Gaussian. Two numbers describe the error of a
+//! slot:
 //!
-//! * `std`, a standard deviation: the error is a sum Σ (α·E_s + β·conj E_s) over circular Gaussians E_s from independent sources s. `std` is at
-//!   least Σ-wise √(Σ (|α| + |β|)²·σ_s²), so that the variance in any direction of the plane is at most std²/2 and
-//!   P(|error| > t·std) ≤ exp(−t²). Sums of two errors with no source in common add variances, others add standard deviations (the
-//!   triangle inequality holds for any correlation).
-//! * `bias`, a bound on what is no noise: roundings of constants, second-order terms, double precision.
+//! * `std`, a standard deviation: the error is a sum Σ (α·E_s + β·conj E_s) over circular Gaussians
+//!   E_s from independent sources s. `std` is at least √(Σ (|α| + |β|)²·σ_s²), so that the variance
+//!   in any direction of the plane is at most std²/2 and P(|error| > t·std) ≤ exp(−t²). For a sum
+//!   of two errors that have no source in common, variances are added; otherwise standard
+//!   deviations are added (the triangle inequality holds for any correlation).
+//! * `bias`, a bound on the errors that are not noise: roundings of constants, second-order terms,
+//!   double precision.
 //!
-//! The sources, in units of integer coefficients, hence to be divided by the scale:
+//! The sources, in units of integer coefficients, and hence to be divided by the scale:
 //!
 //! | source | variance in slot j |
 //! |---|---|
 //! | fresh encryption | N·(σ² + 1/12): a Gaussian of σ = 3.2, rounded |
-//! | rounding of an encoding | N/12, twice that since for real values it is real, not circular |
+//! | rounding of an encoding | N/12; counted twice, since for real values it is real, not circular |
 //! | division by a prime, or by P | (1 + \|S_j\|²)·N/12 for the two parts of the ciphertext |
 //! | switching a key | Σ_d N²·Q_d²/12·(σ² + 1/12)/P² over the digits d, which are uniform modulo Q_d; times [`KEY_TAIL`]² |
 //!
-//! S_j is slot j of the secret itself: the largest |S_j|² of N/2 slots is far above the mean 2N/3.
+//! S_j is slot j of the secret. Its own value is used, since the largest |S_j|² of N/2 slots is far
+//! above the mean 2N/3.
 //!
-//! The products are (m + e)·(m' + e') = m·m' + m·e' + m'·e + e·e'; of the last term only a bound is kept, in `bias`.
+//! The products are (m + e)·(m' + e') = m·m' + m·e' + m'·e + e·e'. For the last term only a bound
+//! is kept, in `bias`.
 
 use std::collections::BTreeSet;
 
@@ -34,23 +41,27 @@ use rand_chacha::ChaCha20Rng;
 
 use super::{Setup, largest, repeated};
 
-/// σ² + 1/12.
+/// The variance σ² + 1/12 of a rounded Gaussian.
 pub(crate) const FRESH: f64 = SIGMA * SIGMA + 1.0 / 12.0;
 
-/// The error of a key is the same in every switch: slot j of a switch is a product D·E of two Gaussians, with P(|D·E| > x·σ_D·σ_E) =
-/// 2x·K_1(2x) ≈ √(πx)·exp(−2x) (K_1 a Bessel function), not exp(−x²). The bound t ≈ 6.3 of a Gaussian has to be 20 here for the
-/// same probability of 2^−57.
+/// The factor by which standard deviations of key-switching are enlarged to cover its heavier tail.
+/// The error of a key is the same in every switch. Slot j of a switch is a product D·E of two
+/// Gaussians, with P(|D·E| > x·σ_D·σ_E) = 2x·K_1(2x) ≈ √(πx)·exp(−2x) (K_1 a Bessel function), not
+/// exp(−x²). Where the bound of a Gaussian is t ≈ 6.3, it has to be 20 here for the same
+/// probability of 2^−57.
 pub(crate) const KEY_TAIL: f64 = 3.2;
 
-/// Double precision: the transforms, and the plain twin's operations, relative to the largest value.
+/// The error of double precision in the transforms and in the plain twin's operations, relative to
+/// the largest value.
 const ROUNDING: f64 = 1.0 / (1u64 << 48) as f64;
 
-/// How many standard deviations `count` Gaussian errors do not exceed except with probability 2^−40.
+/// Returns the number of standard deviations that `count` Gaussian errors do not exceed, except
+/// with probability 2^−40.
 pub(crate) fn deviations(count: usize) -> f64 {
     ((count as f64).ln() + 40.0 * std::f64::consts::LN_2).sqrt()
 }
 
-/// A ciphertext with its plain twin and what is known about the difference, for all N/2 slots.
+/// A ciphertext with its plain twin and the bounds of their difference, for all N/2 slots.
 #[derive(Clone)]
 pub(crate) struct Tracked {
     pub(crate) ct: Ciphertext,
@@ -60,10 +71,10 @@ pub(crate) struct Tracked {
     sources: BTreeSet<u64>,
 }
 
-/// Runs operations on both sides.
+/// The model of a program: it runs operations on the plain twins and predicts the errors.
 pub(crate) struct Model<'a> {
     pub(crate) setup: &'a Setup,
-    /// Standard deviations allowed.
+    /// The number of standard deviations allowed.
     pub(crate) t: f64,
     sources: u64,
 }
@@ -77,7 +88,7 @@ fn norms(values: &[Complex64]) -> Vec<f64> {
 }
 
 impl<'a> Model<'a> {
-    /// A model for programs of this many operations.
+    /// Returns a model for programs of this many operations.
     pub(crate) fn new(setup: &'a Setup, operations: usize) -> Self {
         Self { setup, t: deviations(setup.params.slots() * operations), sources: 0 }
     }
@@ -86,15 +97,15 @@ impl<'a> Model<'a> {
         self.setup.params.n() as f64
     }
 
-    /// The standard deviation of the rounding of a division, by slot.
+    /// Returns the standard deviation of the rounding of a division, by slot.
     pub(crate) fn rounding(&self, scale: f64) -> Vec<f64> {
         self.setup.secret_slots.iter().map(|s| ((1.0 + s) * self.n() / 12.0).sqrt() / scale).collect()
     }
 
-    /// The standard deviation of a switch at a level, before the rounding.
+    /// Returns the standard deviation of a switch at a level, before the rounding.
     pub(crate) fn switching(&self, id: KeyId, level: usize, scale: f64) -> f64 {
         let params = &self.setup.params;
-        // A Galois key with the digits of the level comes before smaller ones.
+        // A Galois key with the digits of the level is preferred to smaller keys.
         let serves = |key: &&EvaluationKey| key.id() == id && key.level() >= level;
         let other = |key: &&EvaluationKey| {
             id != KeyId::Relinearisation && params.gadget_shape(key.level()) != params.gadget_shape(level)
@@ -113,7 +124,7 @@ impl<'a> Model<'a> {
         KEY_TAIL * variance.sqrt() / scale
     }
 
-    /// The standard deviation of the rounding of an encoding.
+    /// Returns the standard deviation of the rounding of an encoding.
     pub(crate) fn encoding(&self, scale: f64) -> f64 {
         (2.0 * self.n() / 12.0).sqrt() / scale
     }
@@ -131,7 +142,8 @@ impl<'a> Model<'a> {
         self.noise(x, &std)
     }
 
-    /// The twin after an operation that adds no noise: `factor` by slot multiplies the error.
+    /// Returns the twin after an operation that adds no noise. `factor` multiplies the error, slot
+    /// by slot.
     fn with(&self, ct: Ciphertext, plain: Vec<Complex64>, x: &Tracked, factor: &[f64], bias: &[f64]) -> Tracked {
         let floor = ROUNDING / 4.0 * largest(&plain);
         let bias = zip(&zip(&x.bias, factor, |b, f| b * f), bias, |a, b| a + b + floor);
@@ -155,19 +167,19 @@ impl<'a> Model<'a> {
         self.uniform_noise(x, std)
     }
 
-    /// a ± b, of which `ct` is the ciphertext.
+    /// Returns the twin of a ± b, of which `ct` is the ciphertext.
     pub(crate) fn sum(&self, ct: Ciphertext, a: &Tracked, b: &Tracked, sign: f64) -> Tracked {
         let plain: Vec<_> = a.plain.iter().zip(&b.plain).map(|(a, b)| a + b * sign).collect();
         let disjoint = a.sources.is_disjoint(&b.sources);
         let std = zip(&a.std, &b.std, |a, b| if disjoint { a.hypot(b) } else { a + b });
-        // Scales count as equal up to 2^-40, by which b's values are then off.
+        // Scales count as equal up to 2^-40, and b's values are then off by as much.
         let off = (a.ct.scale() / b.ct.scale() - 1.0).abs();
         let floor = ROUNDING / 4.0 * largest(&plain) + off * largest(&b.plain);
         let bias = zip(&a.bias, &b.bias, |a, b| a + b + floor);
         Tracked { ct, plain, std, bias, sources: a.sources.union(&b.sources).copied().collect() }
     }
 
-    /// The twin of a·b, not yet with the errors of switching and rescaling.
+    /// Returns the twin of a·b, without the errors of switching and rescaling.
     fn product(&self, ct: Ciphertext, a: &Tracked, b: &Tracked) -> Tracked {
         let plain: Vec<_> = a.plain.iter().zip(&b.plain).map(|(a, b)| a * b).collect();
         let (ma, mb) = (norms(&a.plain), norms(&b.plain));
@@ -182,7 +194,8 @@ impl<'a> Model<'a> {
         Tracked { ct, bias: bias.collect(), plain, std, sources: a.sources.union(&b.sources).copied().collect() }
     }
 
-    /// A product whose relinearisation, at `level`, and rescaling made `ct`: in one division or in two.
+    /// Returns the twin of a sum of products. Relinearisation at `level` and rescaling made `ct` of
+    /// it, in one division (`merged`) or in two.
     pub(crate) fn mul(
         &mut self,
         ct: Ciphertext,
@@ -205,14 +218,14 @@ impl<'a> Model<'a> {
         self.noise(out, &rounding)
     }
 
-    /// x was rescaled: `ct` is the result.
+    /// Returns the twin of x after rescaling, of which `ct` is the result.
     pub(crate) fn rescaled(&mut self, ct: Ciphertext, x: &Tracked) -> Tracked {
         let rounding = self.rounding(ct.scale());
         let x = self.unchanged(ct, x.plain.clone(), x);
         self.noise(x, &rounding)
     }
 
-    /// x times a plaintext of this scale.
+    /// Returns the twin of x times a plaintext of this scale.
     pub(crate) fn mul_plain(&mut self, ct: Ciphertext, x: &Tracked, values: &[Complex64], scale: f64) -> Tracked {
         let plain: Vec<_> = x.plain.iter().zip(values).map(|(a, b)| a * b).collect();
         let (own, encoding, floor) = (norms(&x.plain), self.encoding(scale), ROUNDING * largest(values));
@@ -223,7 +236,8 @@ impl<'a> Model<'a> {
         self.noise(out, &std)
     }
 
-    /// x times a constant of this scale: it is off by at most 1/2 in both parts.
+    /// Returns the twin of x times a constant of this scale. The constant is off by at most 1/2 in
+    /// both parts.
     pub(crate) fn mul_constant(&self, ct: Ciphertext, x: &Tracked, c: Complex64, scale: f64) -> Tracked {
         let plain: Vec<_> = x.plain.iter().map(|z| z * c).collect();
         let off: Vec<_> = norms(&x.plain).iter().map(|m| m * 0.5f64.sqrt() / scale).collect();
@@ -244,12 +258,14 @@ impl<'a> Model<'a> {
         self.with(ct, plain, x, &vec![1.0; off.len()], &off)
     }
 
-    /// x times a number of magnitude 1, or the same at a lower level: nothing is rounded.
+    /// Returns the twin of x times a number of magnitude 1, or of x at a lower level: nothing is
+    /// rounded.
     pub(crate) fn exact(&self, ct: Ciphertext, x: &Tracked, f: impl Fn(Complex64) -> Complex64) -> Tracked {
         self.unchanged(ct, x.plain.iter().map(|&z| f(z)).collect(), x)
     }
 
-    /// x adjusted to the level and scale of `ct`: a product with a constant near `factor` and a rescaling, or nothing.
+    /// Returns the twin of x adjusted to the level and scale of `ct`: by a product with a constant
+    /// near `factor` and a rescaling, or unchanged.
     pub(crate) fn adjusted(&mut self, ct: Ciphertext, x: &Tracked) -> Tracked {
         let (from, to) = (x.ct.scale(), ct.scale());
         if (from / to - 1.0).abs() < 2.0 * hetal::ckks::ciphertext::SCALE_TOLERANCE {
@@ -262,7 +278,7 @@ impl<'a> Model<'a> {
         self.noise(out, &rounding)
     }
 
-    /// An automorphism: slots rotated by k, or conjugated for `None`.
+    /// Returns the twin after an automorphism: slots rotated by k, or conjugated for `None`.
     pub(crate) fn automorphism(&mut self, ct: Ciphertext, x: &Tracked, k: Option<i64>) -> Tracked {
         let (slots, log_n) = (x.plain.len(), self.setup.params.log_n());
         let shift = k.unwrap_or(0).rem_euclid(slots as i64) as usize;
@@ -287,12 +303,14 @@ impl<'a> Model<'a> {
         self.noise(out, &rounding)
     }
 
-    /// Decrypts and asserts |error| ≤ t·std + bias in every slot; the largest quotient of the two.
+    /// Decrypts x and asserts |error| ≤ t·std + bias in every slot. Returns the largest quotient of
+    /// the two.
     pub(crate) fn check(&self, x: &Tracked, what: &str) -> f64 {
         let found = self.setup.decrypt(&x.ct);
-        // Decoding rounds like encoding.
+        // Decoding rounds as encoding does.
         let floor = ROUNDING * largest(&x.plain);
-        // Fewer slots are means over those that coincide: below the largest of them.
+        // With fewer slots, each is the mean over those that coincide, and its error is below the
+        // largest of their bounds.
         let bound = |j: usize| {
             let same = (j..x.plain.len()).step_by(found.len());
             same.map(|j| self.t * x.std[j] + x.bias[j] + floor).fold(0.0, f64::max)

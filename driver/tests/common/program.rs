@@ -1,4 +1,4 @@
-//! The program `hetal`, run on small data at insecure parameters.
+//! Helpers to run the program `hetal` on small data at insecure parameters.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -17,7 +17,7 @@ pub(crate) fn hetal<S: AsRef<OsStr>>(folder: &Path, arguments: &[S]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_hetal")).current_dir(folder).args(arguments).output().expect("starts")
 }
 
-/// What it prints if all is well.
+/// Runs the program and returns its standard output; asserts that it succeeds.
 pub(crate) fn prints<S: AsRef<OsStr> + std::fmt::Debug>(folder: &Path, arguments: &[S]) -> String {
     let output = hetal(folder, arguments);
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -47,11 +47,11 @@ pub(crate) fn labels(path: &Path, y: &[u8]) {
     npy(path, "|u1", &format!("({},)", y.len()), y);
 }
 
-/// Three sets of rows, whose class is that of the largest of the first features.
+/// Writes three sets of rows. The class of a row is the index of the largest of its first features.
 pub(crate) fn write_data(folder: &Path) {
     fs::create_dir_all(folder).expect("a folder");
     for (part, rows) in [("train", 100), ("val", 30), ("test", 50)] {
-        // Far from uniform, but never twice the same.
+        // The values are far from uniform, but no row occurs twice.
         let x: Vec<f32> =
             (0..rows * FEATURES).map(|i| ((i * i * 7 + i * 13 + rows) % 1009) as f32 / 504.5 - 1.0).collect();
         let class = |row: &[f32]| (0..CLASSES).max_by(|&a, &b| row[a].total_cmp(&row[b])).expect("classes") as u8;

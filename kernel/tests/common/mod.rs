@@ -1,6 +1,7 @@
-//! What the suites share: the ISAs and sizes to run, worst-case residues, and oracles in `u128` and big integers. The
-//! oracles use none of the kernel's arithmetic, only its primes and the root of unity that defines the transform (whose
-//! order is checked here).
+//! Code shared by the suites: the ISAs and ring sizes to run, worst-case residues, and oracles in
+//! `u128` and big integers.
+//! The oracles use none of the kernel's arithmetic. They take from the kernel only its primes and
+//! the root of unity that defines the transform, and the order of this root is checked here.
 #![allow(dead_code, reason = "every suite uses its part of this module")]
 
 use std::fmt::{Debug, Display};
@@ -21,32 +22,33 @@ fn env<T: FromStr<Err: Debug>>(name: &str) -> Option<T> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|e| panic!("{name}={text}: {e:?}")))
 }
 
-/// Every ISA of this machine: each suite runs on all of them with the same oracles.
+/// Returns every ISA that this machine has; each suite runs on all of them with the same oracles.
 pub(crate) fn isas() -> Vec<Isa> {
     Isa::available().collect()
 }
 
-/// log2 of the largest ring of ordinary checks. HETAL_TEST_LOG_N_MAX makes it smaller for emulators.
+/// log2 of the largest ring of the ordinary checks. HETAL_TEST_LOG_N_MAX makes it smaller for
+/// emulators.
 pub(crate) fn log_n_max() -> u32 {
     env("HETAL_TEST_LOG_N_MAX").unwrap_or(14).clamp(8, 17)
 }
 
-/// log2 of the largest ring of checks that are done only a few times.
+/// log2 of the largest ring of the checks that are done only a few times.
 pub(crate) fn log_n_large() -> u32 {
     env("HETAL_TEST_LOG_N_MAX").unwrap_or(17).clamp(8, 17)
 }
 
-/// Those of these sizes that are to be run.
+/// Returns those of the given sizes that are to be run.
 pub(crate) fn degrees(log_n: impl IntoIterator<Item = u32>) -> impl Iterator<Item = u32> {
     log_n.into_iter().filter(|&log_n| log_n <= log_n_max())
 }
 
-/// Whether there is time for every case. In emulators there is not.
+/// Whether there is time to run every case, which there is not in emulators.
 pub(crate) fn thorough() -> bool {
     log_n_max() >= 12
 }
 
-/// The properties' configuration: `cases` unless PROPTEST_CASES says otherwise.
+/// The configuration of the property tests: `cases` cases, unless PROPTEST_CASES says otherwise.
 pub(crate) fn config(cases: u32) -> ProptestConfig {
     ProptestConfig {
         cases: env("PROPTEST_CASES").unwrap_or(cases),
@@ -66,17 +68,17 @@ pub(crate) fn panics<R>(f: impl FnOnce() -> R) -> bool {
 
 // ---- primes ----
 
-/// The largest prime below 2^bits for degree 2^log_n.
+/// Returns the largest prime below 2^bits for degree 2^log_n.
 pub(crate) fn below(log_n: u32, bits: u32) -> Modulus {
     NttPrimes::new(log_n, 1 << bits, Direction::Descending).expect("a size").next().expect("a prime")
 }
 
-/// The smallest prime above `size` for degree 2^log_n.
+/// Returns the smallest prime above `size` for degree 2^log_n.
 pub(crate) fn above(log_n: u32, size: u64) -> Modulus {
     NttPrimes::new(log_n, size, Direction::Ascending).expect("a size").next().expect("a prime")
 }
 
-/// The smallest prime there is, the largest of several sizes and the smallest of 50 bits.
+/// Returns the smallest prime there is, the smallest of 50 bits, and the largest of several sizes.
 pub(crate) fn moduli(log_n: u32) -> Vec<Modulus> {
     let sizes = [20, 30, 40, 46, 47, 48, 49, 50].into_iter().filter(|&bits| bits > log_n + 2);
     let mut moduli = vec![above(log_n, 0), above(log_n, 1 << 49)];
@@ -84,22 +86,22 @@ pub(crate) fn moduli(log_n: u32) -> Vec<Modulus> {
     moduli
 }
 
-/// `count` distinct primes that go around the sizes 20, 30, 40 and 50 bits, from number `start` of these on; `skip` leaves
-/// out so many of each size.
+/// Returns `count` distinct primes whose sizes cycle through 20, 30, 40 and 50 bits, beginning with
+/// number `start` of these sizes. The first `skip` primes of each size are left out.
 pub(crate) fn mixed_moduli(log_n: u32, count: usize, start: usize, skip: usize) -> Vec<Modulus> {
     let mut searches = [20, 30, 40, 50]
         .map(|bits| NttPrimes::new(log_n, 1 << bits, Direction::Descending).expect("a size").skip(skip));
     (0..count).map(|i| searches[(start + i) % 4].next().expect("a prime")).collect()
 }
 
-/// `count` primes below 2^bits, after `skip` others.
+/// Returns `count` primes below 2^bits, after skipping the `skip` largest ones.
 pub(crate) fn moduli_below(log_n: u32, bits: u32, count: usize, skip: usize) -> Vec<Modulus> {
     NttPrimes::new(log_n, 1 << bits, Direction::Descending).expect("a size").skip(skip).take(count).collect()
 }
 
 // ---- residues ----
 
-/// The residue in [0, q) of an integer in `f64`.
+/// Returns the residue in [0, q) of an integer that is held as an `f64`.
 #[track_caller]
 pub(crate) fn residue(q: u64, x: f64) -> u64 {
     assert!(x.fract() == 0.0 && x.abs() <= 2f64.powi(53), "{x} is not an integer within 2^53");
@@ -111,23 +113,26 @@ pub(crate) fn residues(q: u64, x: &[f64]) -> Vec<u64> {
     x.iter().map(|&x| residue(q, x)).collect()
 }
 
-/// The representative in [−(q−1)/2, (q−1)/2].
+/// Returns the representative in [−(q−1)/2, (q−1)/2].
 pub(crate) fn centre(q: u64, x: u64) -> f64 {
     if x > q / 2 { x as f64 - q as f64 } else { x as f64 }
 }
 
-/// What the kernel promises of every result: integers, |x| ≤ q/2 + 2, no −0 and no NaN. Returns their residues.
+/// Asserts what the kernel promises of every result: integers, |x| ≤ q/2 + 2, no −0 and no NaN.
+/// Returns their residues.
 #[track_caller]
 pub(crate) fn check_centred(q: u64, x: &[f64]) -> Vec<u64> {
     check_within(q, q as f64 / 2.0 + 2.0, x)
 }
 
-/// What base conversions promise, and forward transforms take.
+/// The largest absolute value that base conversions may return, and that forward transforms must
+/// accept.
 pub(crate) fn widest(q: u64) -> f64 {
     (5 * q / 4) as f64
 }
 
-/// Integers up to `limit` in size, no −0 and no NaN. Returns their residues.
+/// Asserts that all x are integers of absolute value at most `limit`, with no −0 and no NaN.
+/// Returns their residues.
 #[track_caller]
 pub(crate) fn check_within(q: u64, limit: f64, x: &[f64]) -> Vec<u64> {
     for (i, &x) in x.iter().enumerate() {
@@ -146,19 +151,22 @@ pub(crate) fn random_centred(q: u64, n: usize, rng: &mut impl Rng) -> Vec<f64> {
     random_residues(q, n, rng).iter().map(|&x| centre(q, x)).collect()
 }
 
-/// Largest integer within q/2 + 2: representatives as far out as the kernel's own results may be.
+/// The largest integer within q/2 + 2: a representative as far out as the kernel's own results may
+/// be.
 pub(crate) fn extreme(q: u64) -> f64 {
     (q / 2 + 2) as f64
 }
 
-/// Holds the `f64` ISAs to the same bits. Scalar results are integers of their own.
+/// Asserts that the `f64` ISAs return the same bits. Scalar results are left out: they may be other
+/// representatives.
 #[derive(Default)]
 pub(crate) struct SameBits {
     first: Option<(Isa, Vec<u64>)>,
 }
 
 impl SameBits {
-    /// `isa`: the one whose code ran ([`hetal_kernel::NttTable::isa`]).
+    /// Compares x with the first result. `isa` is the ISA whose code ran
+    /// ([`hetal_kernel::NttTable::isa`]).
     #[track_caller]
     pub(crate) fn check(&mut self, isa: Isa, x: &[f64]) {
         if isa == Isa::SCALAR {
@@ -174,7 +182,7 @@ impl SameBits {
     }
 }
 
-/// Equality that names the first difference only.
+/// Asserts equality and reports only the first difference.
 #[track_caller]
 pub(crate) fn assert_same<T: PartialEq + Debug>(got: &[T], expected: &[T], what: impl Display) {
     assert_eq!(got.len(), expected.len(), "{what}: lengths");
@@ -206,12 +214,13 @@ pub(crate) fn inv_mod(q: u64, a: u64) -> u64 {
     inverse
 }
 
-/// The low `bits` bits of i, reversed.
+/// Reverses the low `bits` bits of i.
 pub(crate) fn reverse(i: usize, bits: u32) -> usize {
     (0..bits).fold(0, |r, bit| r << 1 | (i >> bit & 1))
 }
 
-/// Z_q\[X\]/(X^N + 1) and its transform by the definition in the documentation of `hetal_kernel::ntt`.
+/// The ring Z_q\[X\]/(X^N + 1) and its transform, following the definition in the documentation of
+/// `hetal_kernel::ntt`.
 pub(crate) struct Ring {
     pub(crate) q: u64,
     pub(crate) log_n: u32,
@@ -221,7 +230,7 @@ pub(crate) struct Ring {
 impl Ring {
     pub(crate) fn new(modulus: &Modulus, log_n: u32) -> Self {
         let (q, psi) = (modulus.value(), modulus.root_of_unity(log_n).expect("a root"));
-        // Order 2N exactly: 2N is a power of two.
+        // As 2N is a power of two, this shows that the order is exactly 2N.
         assert_eq!(pow_mod(q, psi, 1 << log_n), q - 1);
         Self { q, log_n, psi }
     }
@@ -230,14 +239,15 @@ impl Ring {
         1 << self.log_n
     }
 
-    /// The value that slot i has to hold, by Horner's rule.
+    /// Returns the value that slot i has to hold, by Horner's rule.
     pub(crate) fn value(&self, a: &[u64], slot: usize) -> u64 {
         let x = pow_mod(self.q, self.psi, 2 * reverse(slot, self.log_n) as u64 + 1);
         let q = u128::from(self.q);
         a.iter().rev().fold(0, |value, &a| ((u128::from(value) * u128::from(x) + u128::from(a)) % q) as u64)
     }
 
-    /// All slots: a recursion over even and odd coefficients, without merged twists and bit-reversed twiddles.
+    /// Returns all slots, by a recursion over even and odd coefficients that has neither merged
+    /// twists nor bit-reversed twiddles.
     pub(crate) fn forward(&self, a: &[u64]) -> Vec<u64> {
         let q = self.q;
         let mut power = 1;
@@ -249,7 +259,7 @@ impl Ring {
                 x
             })
             .collect();
-        // Powers of ψ² for every level of the recursion.
+        // The powers of ψ², for every level of the recursion.
         let square = mul_mod(q, self.psi, self.psi);
         let mut powers = vec![1; self.n() / 2];
         for i in 1..powers.len() {
@@ -259,7 +269,7 @@ impl Ring {
         (0..self.n()).map(|i| natural[reverse(i, self.log_n)]).collect()
     }
 
-    /// a·b modulo X^N + 1, term by term.
+    /// Returns a·b modulo X^N + 1, computed term by term.
     pub(crate) fn product(&self, a: &[u64], b: &[u64]) -> Vec<u64> {
         let (n, q) = (self.n(), u128::from(self.q));
         assert!(n <= 1 << 20, "sums below 2^128");
@@ -273,7 +283,8 @@ impl Ring {
     }
 }
 
-/// The values of a at the powers of a root of order `a.len()`, a power of the one whose powers are given.
+/// Returns the values of a at the powers of a root of unity of order `a.len()`. This root is a
+/// power of the one whose powers are given.
 fn cyclic(q: u64, a: &[u64], powers: &[u64]) -> Vec<u64> {
     if let [a] = a {
         return vec![*a];
@@ -289,13 +300,13 @@ fn cyclic(q: u64, a: &[u64], powers: &[u64]) -> Vec<u64> {
 
 // ---- big integers ----
 
-/// x mod q in [0, q).
+/// Returns x mod q in [0, q).
 pub(crate) fn modulo(x: &BigInt, q: u64) -> u64 {
     let r = (x.magnitude() % q).try_into().expect("below q");
     if x.sign() == Sign::Minus && r != 0 { q - r } else { r }
 }
 
-/// The representative of x in [−m/2, m/2), for odd m in [−(m−1)/2, (m−1)/2].
+/// Returns the representative of x in [−m/2, m/2), which for odd m is in [−(m−1)/2, (m−1)/2].
 pub(crate) fn centred(x: &BigInt, m: &BigInt) -> BigInt {
     let r = x % m;
     if (&r << 1u8) >= *m {
@@ -307,23 +318,23 @@ pub(crate) fn centred(x: &BigInt, m: &BigInt) -> BigInt {
     }
 }
 
-/// The integer nearest to x/m for odd m > 0.
+/// Returns the integer nearest to x/m, for odd m > 0.
 pub(crate) fn round_div(x: &BigInt, m: &BigInt) -> BigInt {
     (x - centred(x, m)) / m
 }
 
-/// Uniform in [−(m−1)/2, (m−1)/2] for odd m, up to 2^−64.
+/// Returns a number in [−(m−1)/2, (m−1)/2], for odd m, that is uniform up to 2^−64.
 pub(crate) fn random_below(m: &BigInt, rng: &mut impl Rng) -> BigInt {
     let mut bytes = vec![0; m.magnitude().to_bytes_le().len() + 8];
     rng.fill_bytes(&mut bytes);
     centred(&BigInt::from(BigUint::from_bytes_le(&bytes)), m)
 }
 
-/// The Chinese remainder theorem, term by term.
+/// The Chinese remainder theorem, evaluated term by term.
 pub(crate) struct Crt {
     pub(crate) moduli: Vec<u64>,
     pub(crate) product: BigInt,
-    /// 1 modulo one prime, 0 modulo the others.
+    /// For each prime, an integer that is 1 modulo it and 0 modulo the others.
     units: Vec<BigInt>,
 }
 
@@ -339,32 +350,33 @@ impl Crt {
         Self { units: moduli.iter().map(unit).collect(), moduli, product }
     }
 
-    /// The centred integer with these residues.
+    /// Returns the centred integer with these residues.
     pub(crate) fn compose(&self, residues: &[u64]) -> BigInt {
         assert_eq!(residues.len(), self.moduli.len());
         let sum = residues.iter().zip(&self.units).fold(BigInt::ZERO, |sum, (&x, unit)| sum + unit * x);
         centred(&sum, &self.product)
     }
 
-    /// Coefficients of a polynomial from its limbs.
+    /// Returns the coefficients of a polynomial from its limbs.
     pub(crate) fn compose_all<L: AsRef<[f64]>>(&self, limbs: &[L]) -> Vec<BigInt> {
         let limbs: Vec<_> = limbs.iter().zip(&self.moduli).map(|(limb, &q)| residues(q, limb.as_ref())).collect();
         (0..limbs[0].len()).map(|i| self.compose(&limbs.iter().map(|limb| limb[i]).collect::<Vec<_>>())).collect()
     }
 }
 
-/// The primes of a basis as a composer.
+/// Returns the composer for the primes of a basis.
 pub(crate) fn crt(basis: &RnsBasis) -> Crt {
     Crt::new(&basis.moduli())
 }
 
-/// By how much Σ yᵢ/qᵢ of `terms` terms in `f64` may be wrong, in units of 2^−55: each product with the rounded 1/qᵢ by
-/// 2^−53, the k-th addition, of a sum of at most k/2 + 2^−40, by half its spacing, at most k·2^−54.
+/// Bounds the error of Σ yᵢ/qᵢ of `terms` terms in `f64`, in units of 2^−55.
+/// Each product with the rounded 1/qᵢ is off by at most 2^−53. The k-th addition, whose sum is at
+/// most k/2 + 2^−40, is off by at most half the spacing there, which is at most k·2^−54.
 pub(crate) fn overflow_error(terms: usize) -> u64 {
     (terms * (terms + 5)) as u64
 }
 
-/// A polynomial with these coefficients modulo every prime of the basis.
+/// Returns the polynomial with these coefficients modulo every prime of the basis.
 pub(crate) fn to_coeff(basis: &RnsBasis, x: &[BigInt]) -> RnsPoly<Coeff> {
     let mut poly = RnsPoly::zero(basis.n(), basis.len());
     for (limb, q) in poly.limbs_mut().zip(basis.moduli()) {
@@ -373,17 +385,17 @@ pub(crate) fn to_coeff(basis: &RnsBasis, x: &[BigInt]) -> RnsPoly<Coeff> {
     poly
 }
 
-/// [`to_coeff`], transformed.
+/// Returns the polynomial of [`to_coeff`], transformed.
 pub(crate) fn to_eval(basis: &RnsBasis, x: &[BigInt]) -> RnsPoly<Eval> {
     to_coeff(basis, x).into_eval(basis)
 }
 
-/// The residues of every limb.
+/// Returns the residues of every limb.
 pub(crate) fn limb_residues<D: Domain>(basis: &RnsBasis, poly: RnsPolyRef<'_, D>) -> Vec<Vec<u64>> {
     (0..poly.limbs()).map(|i| check_centred(basis.modulus(i).value(), poly.limb(i))).collect()
 }
 
-/// a·b modulo X^N + 1 over the integers, term by term.
+/// Returns a·b modulo X^N + 1 over the integers, computed term by term.
 pub(crate) fn negacyclic(a: &[BigInt], b: &[BigInt]) -> Vec<BigInt> {
     let n = a.len();
     assert_eq!(n, b.len());

@@ -73,7 +73,7 @@ enum Input {
     Spike,
 }
 
-/// What is known before anything is made.
+/// The numbers that are known before anything is computed.
 #[derive(Serialize)]
 struct PlanLine {
     preset: String,
@@ -90,7 +90,7 @@ struct PlanLine {
     cost_in_transforms: f64,
 }
 
-/// One bootstrapping, in seconds and bits.
+/// The result of one bootstrapping, in seconds and bits.
 #[derive(Serialize)]
 struct RunLine {
     seconds: f64,
@@ -103,12 +103,12 @@ struct RunLine {
     output_level: usize,
 }
 
-/// All of them.
+/// The summary of all bootstrappings.
 #[derive(Serialize)]
 struct EndLine {
     threads: usize,
     median_seconds: f64,
-    /// On one thread, if there are more.
+    /// The time on one thread, if there are more threads.
     one_thread_seconds: Option<f64>,
     mean_bits: f64,
     worst_bits: f64,
@@ -202,7 +202,7 @@ impl BootstrapArgs {
             |z: &[Complex64], rng: &mut _| secret.encrypt(&encoder.encode(z, level, params.scale(level))?, rng);
         let mut z = self.slots(n, &mut rng);
         let mut input = encrypt(&z, &mut rng)?;
-        // What the first run finds has to be brought from memory.
+        // The first run is not timed: its data still has to be brought from memory.
         bootstrapper.bootstrap_timed(&evaluator, &input, 0)?;
         let single = Single::new()?;
         let (mut runs, mut seconds, mut one_thread) = (Vec::new(), Vec::new(), Vec::new());

@@ -23,10 +23,11 @@ use crate::ckks::params::Parameters;
 use crate::cli::{announce, table};
 use crate::measure::footprint;
 
-/// The shapes of HETAL's tables.
+/// The shapes in the tables of HETAL (the paper).
 const SHAPES: [[usize; 3]; 5] = [[128, 128, 4], [256, 256, 8], [512, 769, 4], [1024, 769, 8], [2048, 769, 16]];
 
-/// Crockett's and Jin's products are run whole only if their operands take no more bytes than this.
+/// The products of Crockett and of Jin et al. are run whole only if their operands take
+/// at most this many bytes.
 const OPERANDS: usize = 2 << 30;
 
 #[derive(Debug, Args)]
@@ -51,7 +52,7 @@ pub(in crate::cli) struct MatmulArgs {
     limit_seconds: f64,
 }
 
-/// A, B and C, not zero.
+/// Parses A, B and C, none of them zero.
 fn shape(text: &str) -> std::result::Result<[usize; 3], String> {
     let sides: Vec<usize> = text.split(',').filter_map(|side| side.parse().ok().filter(|&side| side > 0)).collect();
     let three = sides.try_into().ok().filter(|_| text.split(',').count() == 3);
@@ -88,7 +89,7 @@ impl Pair {
     }
 }
 
-/// Which product.
+/// The two products of a kind.
 #[derive(Clone, Copy, Debug)]
 enum Side {
     /// A·Bᵀ.
@@ -115,18 +116,20 @@ struct Row {
     key_bytes: usize,
     #[serde(flatten)]
     timing: Option<Timing>,
-    /// The time divided by that of our product.
+    /// The time divided by that of hetal's product.
     speedup: Option<f64>,
 }
 
-/// What was measured.
+/// The measurement of a product.
 #[derive(Clone, Copy, Serialize)]
 struct Timing {
     seconds: f64,
-    /// On one thread, for ours and HETAL's, if there are more.
+    /// The time on one thread, for the products of hetal and of HETAL (the paper),
+    /// if there are more threads.
     one_thread_seconds: Option<f64>,
     runs: usize,
-    /// The shape that was run, if the seconds are its time multiplied by the ratio of operations; the errors are then those of the part.
+    /// The shape that was run, if the seconds are extrapolated from it by the ratio of operations;
+    /// the errors are then those of this part.
     extrapolated_from: Option<[usize; 3]>,
     max_error: f64,
     mean_error: f64,
@@ -145,7 +148,7 @@ struct PairLine {
     speedup: Option<f64>,
 }
 
-/// At the end.
+/// The summary at the end.
 #[derive(Serialize)]
 struct EndLine {
     preset: String,
@@ -170,7 +173,7 @@ impl MatmulArgs {
         let secret = SecretKey::generate(&params, &mut rng)?;
         let single = Single::new()?;
         let mut session = Session { encoder: Encoder::new(&params), params, secret, rng, single, args: self };
-        // Ours first: what others are compared with.
+        // hetal's product is first, as the others are compared with it.
         let pairs = Pair::value_variants().iter().filter(|pair| self.products.contains(pair));
         let pairs: Vec<_> = pairs.copied().collect();
         for (&shape, &level) in shapes.iter().flat_map(|shape| self.levels.iter().map(move |level| (shape, level))) {
@@ -209,7 +212,7 @@ impl MatmulArgs {
     }
 }
 
-/// Both products of every kind whose products were timed.
+/// Returns lines for both products together, for every kind whose products were timed.
 fn pair_lines(level: usize, rows: &[[Row; 2]]) -> Vec<PairLine> {
     let mut lines: Vec<PairLine> = Vec::new();
     for [abt, atb] in rows {
@@ -294,10 +297,10 @@ fn print(shape: [usize; 3], level: usize, rows: &[[Row; 2]], both: &[PairLine]) 
     }
 }
 
-/// Features up to which a part of Jin's products goes.
+/// The number of features up to which a part of Jin's products goes.
 const PART: usize = 16;
 
-/// What all products share.
+/// The state that all products share.
 struct Session<'a> {
     params: Parameters,
     encoder: Encoder,
@@ -348,7 +351,8 @@ impl Session<'_> {
         (0..shape.len()).map(|_| (self.rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64).collect()
     }
 
-    /// Runs a product with exactly the keys that it needs, on one thread as well if `alone`: seconds, and the largest and the mean error.
+    /// Runs a product with exactly the keys that it needs; if `alone`, also on one thread.
+    /// Measures the seconds, and the largest and the mean error.
     fn time(&mut self, side: Side, product: &(impl Product + Sync), level: usize, alone: bool) -> Result<Timing> {
         let [left, right, _] = product.packings();
         let plan = product.plan(self.params.slots(), [level; 2])?;
@@ -370,7 +374,7 @@ impl Session<'_> {
         let (mut seconds, mut one_thread) = (Vec::new(), Vec::new());
         for _ in 0..repeated {
             seconds.push(timed()?.0);
-            // In turn: what slows the machine for a while slows both.
+            // The two are timed in turn: whatever slows the machine for a while then slows both.
             if alone {
                 one_thread.extend(self.single.run(|| Ok(timed()?.0))?);
             }
@@ -392,9 +396,9 @@ impl Session<'_> {
     }
 }
 
-/// A·Bᵀ or Aᵀ·B.
+/// Computes A·Bᵀ or Aᵀ·B on plain numbers.
 fn plain(side: Side, left: Shape, a: &[f64], right: Shape, b: &[f64]) -> Vec<f64> {
-    // Steps to the next row of the result, or to the next term of a sum.
+    // The strides to the next row of the result, and to the next term of a sum.
     let steps = |shape: Shape| match side {
         Side::Abt => (shape.rows, [shape.cols, 1]),
         Side::Atb => (shape.cols, [1, shape.cols]),
@@ -406,13 +410,14 @@ fn plain(side: Side, left: Shape, a: &[f64], right: Shape, b: &[f64]) -> Vec<f64
     (0..rows * cols).map(|at| entry(at / cols, at % cols)).collect()
 }
 
-/// Our products in the unit blocks with the fewest key-switches.
+/// Returns hetal's products in the unit blocks with the fewest key-switches.
 fn skewed(dims: Dimensions, slots: usize) -> Result<(SkewAbt, SkewAtb)> {
     let unit = skew::best_unit(dims, slots)?;
     Ok((SkewAbt::new(dims, unit)?, SkewAtb::new(dims, unit)?))
 }
 
-/// The levels of operands from which HETAL's products end where ours do from this level.
+/// Returns the levels of operands from which the products of HETAL (the paper) end at the same
+/// levels as hetal's products from `level`.
 fn raised(dims: Dimensions, slots: usize, level: usize) -> Result<[usize; 2]> {
     fn used(product: &impl Product, slots: usize, level: usize) -> Result<usize> {
         Ok(level - product.plan(slots, [level; 2])?.level)
@@ -424,7 +429,8 @@ fn raised(dims: Dimensions, slots: usize, level: usize) -> Result<[usize; 2]> {
     ])
 }
 
-/// HETAL's products with the unit block that has the fewest key-switches in both together.
+/// Returns the unit block with which the two products of HETAL (the paper) together have
+/// the fewest key-switches.
 fn best_diag_unit(dims: Dimensions, slots: usize, level: usize) -> Result<Shape> {
     let (period, mut best) = (dims.period(), (u64::MAX, dims.unit(slots)?));
     for rows in (period.ilog2()..=(slots / period).ilog2()).map(|log| 1 << log) {
@@ -437,7 +443,7 @@ fn best_diag_unit(dims: Dimensions, slots: usize, level: usize) -> Result<Shape>
     Ok(best.1)
 }
 
-/// What operations at a level cost, in transforms.
+/// Returns the cost of operations at a level, in transforms.
 fn work(params: &Parameters, level: usize, counts: Counts) -> f64 {
     let limbs = level as u64 + 1;
     let key_switch = Cost::key_switch(level, params.gadget_shape(level), 0);
@@ -446,7 +452,7 @@ fn work(params: &Parameters, level: usize, counts: Counts) -> f64 {
     (key_switch * counts.key_switches() + product * counts.products + constant * counts.constants).in_transforms()
 }
 
-/// One kind of products of one shape at one level.
+/// One kind of products for one shape at one level.
 struct Case<'a, 'b> {
     session: &'a mut Session<'b>,
     pair: Pair,
@@ -455,7 +461,7 @@ struct Case<'a, 'b> {
 }
 
 impl Case<'_, '_> {
-    /// Counts a product and runs it, or, if that would take long, a part of it.
+    /// Counts a product and runs it; if that would take too long, runs a part of it.
     fn row<P: Product + Sync>(&mut self, side: Side, product: &P, part: Option<(&P, Dimensions)>) -> Result<Row> {
         let (dims, level, params) = (self.dims, self.level, self.session.params.clone());
         let (counts, unit) = (product.counts([level; 2]), product.packings()[0].unit());

@@ -35,7 +35,8 @@ impl Bench {
     }
 }
 
-/// One thread beside all, in the same run; nothing if there is but one.
+/// A pool with one thread, to compare with all threads in the same run;
+/// `None` if there is only one.
 struct Single(Option<ThreadPool>);
 
 impl Single {
@@ -45,12 +46,14 @@ impl Single {
         Ok(Self(pool.map_err(|error| Error::io("a pool of one thread", &io::Error::other(error)))?))
     }
 
-    /// The same on one thread.
+    /// Runs `f` on one thread.
     fn run<T: Send>(&self, f: impl FnOnce() -> Result<T> + Send) -> Result<Option<T>> {
         self.0.as_ref().map(|pool| pool.install(f)).transpose()
     }
 }
 
+/// Returns the median, or the upper one of two middle values.
+///
 /// # Panics
 /// If there are no values.
 fn median(mut values: Vec<f64>) -> f64 {

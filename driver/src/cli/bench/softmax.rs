@@ -42,10 +42,10 @@ pub(in crate::cli) struct SoftmaxArgs {
     encrypted: bool,
 }
 
-/// Runs of ours to take the median of.
+/// The number of runs of hetal's softmax, of which the median is taken.
 const REPEAT: usize = 3;
 
-/// One variant on one full ciphertext.
+/// The measurement of one variant on one full ciphertext.
 #[derive(Serialize)]
 struct EncryptedRow {
     variant: String,
@@ -56,7 +56,7 @@ struct EncryptedRow {
     output_level: usize,
     bootstraps: usize,
     seconds: f64,
-    /// On one thread, for ours, if there are more.
+    /// The time on one thread, for hetal's softmax, if there are more threads.
     one_thread_seconds: Option<f64>,
     /// The largest error of an entry.
     max_error: f64,
@@ -66,7 +66,7 @@ struct EncryptedRow {
     max_difference: f64,
 }
 
-/// At the end of what is encrypted.
+/// The summary of the encrypted measurements.
 #[derive(Serialize)]
 struct EndLine {
     preset: String,
@@ -138,7 +138,7 @@ impl SoftmaxArgs {
         cases.iter().for_each(|case| requests.extend(case.plan.requests()));
         let mut session = Session::new(params, bootstrap, &requests)?;
         let mut rows = Vec::new();
-        // What the first run finds has to be brought from memory.
+        // The first measurement is discarded: its data still has to be brought from memory.
         if let Some(first) = cases.first() {
             session.measure(first)?;
         }
@@ -204,7 +204,7 @@ fn errors<const N: usize>(errors: [f64; N]) -> Vec<String> {
     errors.map(|error| format!("{error:.1e}")).to_vec()
 }
 
-/// One secret, one set of keys and one bootstrapping for everything.
+/// One secret, one set of keys and one bootstrapping for all cases.
 struct Session {
     params: Parameters,
     rng: rand_chacha::ChaCha20Rng,
@@ -239,7 +239,7 @@ impl Session {
             let out = Encrypted::softmax(variant, plan, &self.evaluator, Some(&self.bootstrapper), &input)?;
             Ok::<_, Error>((clock.elapsed().as_secs_f64(), out))
         };
-        // The published ones take minutes: once, on all threads.
+        // The published variants take minutes; they run once, on all threads.
         let repeat = if matches!(variant, Compared::Variant(Variant::Ours(_))) { REPEAT } else { 1 };
         let (mut seconds, mut one_thread) = (Vec::new(), Vec::new());
         let (first, out) = timed()?;

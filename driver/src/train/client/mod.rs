@@ -1,4 +1,4 @@
-//! The side that owns data and secret key.
+//! The side that owns the data and the secret key.
 
 pub mod twins;
 pub mod validator;
@@ -20,16 +20,16 @@ use crate::ckks::keys::{SecretKey, check_hash};
 use crate::train::data::dataset::Split;
 use crate::train::plan::TrainPlan;
 
-/// Rows that were encrypted together.
+/// A batch of rows that were encrypted together.
 #[derive(Clone, Debug)]
 pub struct SeededBatch {
-    /// Blocks of features.
+    /// The blocks of features.
     pub features: Vec<SeededCiphertext>,
-    /// One-hot labels.
+    /// The one-hot labels.
     pub labels: Vec<SeededCiphertext>,
 }
 
-/// Encrypts rows, decrypts outputs and weights.
+/// Encrypts rows, and decrypts outputs and weights.
 #[derive(Debug)]
 pub struct Client {
     plan: TrainPlan,
@@ -38,33 +38,34 @@ pub struct Client {
 }
 
 impl Client {
-    /// With the secret key of the plan's parameters.
+    /// Creates a client with a secret key for the plan's parameters.
     ///
     /// # Errors
-    /// [`Error::OtherParameters`].
+    /// [`Error::OtherParameters`] for a secret key of other parameters.
     pub fn new(plan: TrainPlan, secret: SecretKey) -> Result<Self> {
         check_hash(secret.parameters_hash(), plan.params())?;
         let encoder = Encoder::new(plan.params());
         Ok(Self { plan, secret, encoder })
     }
 
-    /// The plan.
+    /// Returns the plan.
     #[must_use]
     pub const fn plan(&self) -> &TrainPlan {
         &self.plan
     }
 
-    /// The secret key.
+    /// Returns the secret key.
     #[must_use]
     pub const fn secret(&self) -> &SecretKey {
         &self.secret
     }
 
-    /// Encrypts rows `from..from + rows` of a split: features with the bias, at the level of products, and labels at that of errors.
+    /// Encrypts rows `from..from + rows` of a split: the features with the bias at the level of the
+    /// products, and the labels at the level of the errors.
     ///
     /// # Errors
-    /// [`Error::Count`] if the split has not the features or the rows; [`Error::Range`] for more rows than a batch has, and for a label that is
-    /// not a class.
+    /// [`Error::Count`] if the split does not have these features or rows;
+    /// [`Error::Range`] for more rows than a batch has, and for a label that is not a class.
     pub fn encrypt(
         &self,
         split: &Split,
@@ -96,10 +97,11 @@ impl Client {
         Ok(SeededBatch { features, labels })
     }
 
-    /// Encrypts a state to begin with: weights by classes and features, the bias last, and V.
+    /// Encrypts an initial state: the weights as a matrix of classes by features with the bias
+    /// last, and V in the same form.
     ///
     /// # Errors
-    /// [`Error::Count`].
+    /// [`Error::Count`] for matrices of another size.
     pub fn encrypt_state(
         &self,
         weights: &[f64],
@@ -121,8 +123,8 @@ impl Client {
         slots.iter().map(one).collect()
     }
 
-    /// Decrypts what came from the server, which may be anything: all that is computed from it takes vectors of all slots.
-    /// The result is wiped when it is dropped.
+    /// Decrypts ciphertexts from the server, which may be anything: all that is computed from the
+    /// values relies on vectors of all slots. The result is wiped when it is dropped.
     fn decrypt_all(&self, what: &'static str, list: &[Ciphertext]) -> Result<Zeroizing<Vec<Vec<f64>>>> {
         let params = self.plan.params();
         list.iter().try_for_each(|v| {
@@ -150,12 +152,13 @@ impl Client {
         Ok(values)
     }
 
-    /// Logits by rows, from the outputs of the server. Nothing computed from them may go back to it but whether to go on.
+    /// Decrypts the server's outputs to logits, one vector for each row. Of all that is computed
+    /// from them, only the answer whether to go on may be sent back to the server.
     ///
     /// # Errors
-    /// [`Error::Count`] for outputs of another shape, [`Error::Range`] for more rows than a batch has,
-    /// [`Error::OtherParameters`], [`Error::OtherKeys`]; [`Error::Malformed`] for another degree, scale or number of slots,
-    /// and for values that are not finite.
+    /// [`Error::Count`] for outputs of another shape, [`Error::Range`] for more rows than a batch
+    /// has, [`Error::OtherParameters`], [`Error::OtherKeys`]; [`Error::Malformed`] for another
+    /// degree, scale or number of slots, and for values that are not finite.
     pub fn logits(&self, outputs: &[Ciphertext], rows: usize) -> Result<Vec<Vec<f64>>> {
         let circuit = self.plan.circuit();
         check_count("ciphertexts of outputs", outputs.len(), circuit.outputs())?;
@@ -166,7 +169,8 @@ impl Client {
         Ok(logits)
     }
 
-    /// Weights and V by classes and features, the bias last. Must not be given away: see [`SecretKey::decrypt`].
+    /// Decrypts W and V, each as a matrix of classes by features with the bias last.
+    /// They must not be given away: see [`SecretKey::decrypt`].
     ///
     /// # Errors
     /// As [`Client::logits`].

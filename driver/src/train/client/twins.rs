@@ -1,4 +1,4 @@
-//! Plain twins that go along with an encrypted training, epoch by epoch.
+//! Plain twins that follow an encrypted training, epoch by epoch.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,15 +9,16 @@ use crate::train::data::dataset::Dataset;
 use crate::train::log::{ClientEvent, Quality};
 use crate::train::twin::{Exact, RowSoftmax, Step, Twin};
 
-/// A twin that is as far as the run, or catches up with it.
+/// A twin that is as far as the run, or is catching up with it.
 #[derive(Debug)]
 struct Follower<S> {
     twin: Twin<S>,
-    /// The last step.
+    /// The last step that was done.
     last: Option<Step>,
-    /// The largest logit of all batches, of W before their step.
+    /// The largest logit of all batches so far, each with W before its step.
     max_logit: f64,
-    /// Whether its logits left the range of its softmax: it stays there for good.
+    /// Whether the logits have left the range of the softmax. The twin then stays
+    /// where it is for good.
     left: bool,
 }
 
@@ -27,7 +28,7 @@ impl<S: RowSoftmax> Follower<S> {
         Ok(Self { twin, last: None, max_logit: 0.0, left: false })
     }
 
-    /// Goes on until so many steps are done in all.
+    /// Advances the twin until `steps` steps are done in all.
     fn advance(&mut self, steps: usize, dataset: &Dataset, interrupt: &AtomicBool) -> Result<()> {
         while self.twin.step < steps && !self.left {
             if interrupt.load(Ordering::Relaxed) {
@@ -53,8 +54,8 @@ impl<S: RowSoftmax> Follower<S> {
     }
 }
 
-/// The twins of a run, with the same approximations and with exact softmax. Each is only computed as far as somebody asks, and keeps
-/// nothing but its state.
+/// The twins of a run: one with the same approximations, and one with exact softmax.
+/// Each is computed only as far as somebody asks, and keeps nothing but its state.
 #[derive(Debug)]
 pub struct Twins<'a> {
     dataset: &'a Dataset,
@@ -64,17 +65,19 @@ pub struct Twins<'a> {
 }
 
 impl<'a> Twins<'a> {
-    /// On rows as they were encrypted: normalised, and in the same order. They stop as soon as `interrupt` is set.
+    /// Creates the twins for rows as they were encrypted: normalised, and in the same order.
+    /// They stop as soon as `interrupt` is set.
     ///
     /// # Errors
-    /// Those of [`Config::check`] and [`Config::softmax`].
+    /// The errors of [`Config::check`] and [`Config::softmax`].
     pub fn new(config: &Config, dataset: &'a Dataset, interrupt: &'a AtomicBool) -> Result<Self> {
         let approximate = Follower::new(config, dataset, config.softmax(dataset.classes, false)?)?;
         Ok(Self { dataset, approximate, exact: Follower::new(config, dataset, Exact)?, interrupt })
     }
 
-    /// How good both are on the validation set after so many steps. The first has no quality from where its logits leave the range of the
-    /// softmax: this does not end the run, whose own logits are checked.
+    /// Returns the quality of both twins on the validation set after `steps` steps.
+    /// The first twin has no quality once its logits have left the range of the softmax.
+    /// This does not end the run, whose own logits are checked.
     ///
     /// # Errors
     /// [`Error::Interrupted`]: the next call goes on where this one was interrupted.
@@ -84,8 +87,9 @@ impl<'a> Twins<'a> {
         Ok([self.approximate.validation(self.dataset), self.exact.validation(self.dataset)])
     }
 
-    /// The largest logit that a training row had in so many steps by the twin with the same approximations. Softmax was computed of the
-    /// encrypted ones, which the server cannot see and the client does not get.
+    /// Returns the largest logit that a training row had within `steps` steps, according to
+    /// the twin with the same approximations. The run applied softmax to the encrypted logits,
+    /// which the server cannot see and the client does not get.
     ///
     /// # Errors
     /// As [`Twins::validate`].
@@ -94,8 +98,8 @@ impl<'a> Twins<'a> {
         Ok(self.approximate.max_logit)
     }
 
-    /// How far decrypted weights W and V are after so many steps from those of the twin with the same approximations; nothing where this one
-    /// has left its range.
+    /// Returns how far the decrypted weights W and V are, after `steps` steps, from those of the
+    /// twin with the same approximations; `None` once this twin has left its range.
     ///
     /// # Errors
     /// As [`Twins::validate`].

@@ -1,4 +1,4 @@
-//! The client's answers: early stopping, and the range of logits.
+//! The client's answers to the server: early stopping and the check of the logits' range.
 
 use std::collections::BTreeMap;
 
@@ -11,21 +11,23 @@ use crate::train::metrics::{largest, quality};
 use crate::train::protocol::{ClientLink, Compare, Outputs, Stepped};
 use crate::train::stopping::best_epoch;
 
-/// A client that stops when the validation loss has not fallen for a while, or a logit has left its range, and writes down what it sees.
+/// A client that stops when the validation loss has not fallen for a while or a logit has left its
+/// range, and that logs what it sees.
 #[derive(Debug)]
 pub struct Validator<'a> {
     client: &'a Client,
     labels: &'a [u32],
-    /// By epoch: of V, and the largest logit of W.
+    /// By epoch: the quality of V, and the largest logit of W.
     validations: BTreeMap<usize, (Quality, Option<f64>)>,
     twins: Twins<'a>,
-    /// The largest logit of a training row so far, by the twin.
+    /// The largest logit of a training row so far, computed by the twin.
     max_logit_rows: f64,
     log: Writer<ClientEvent>,
 }
 
 impl<'a> Validator<'a> {
-    /// With the labels of the validation set, and the plain twins. `earlier` are events of a run that is resumed.
+    /// Creates a validator with the labels of the validation set and the plain twins.
+    /// `earlier` holds the logged events of a run that is resumed.
     #[must_use]
     pub fn new(
         client: &'a Client,
@@ -42,29 +44,29 @@ impl<'a> Validator<'a> {
         Self { client, labels, validations, twins, max_logit_rows: 0.0, log }
     }
 
-    /// What the last validation has seen: of V, and the largest logit of W.
+    /// Returns the result of the last validation: the quality of V, and the largest logit of W.
     #[must_use]
     pub fn last(&self) -> Option<(Quality, Option<f64>)> {
         self.validations.values().next_back().copied()
     }
 
-    /// The largest logit of a training row so far, by the plain twin.
+    /// Returns the largest logit of a training row so far, computed by the plain twin.
     #[must_use]
     pub const fn max_logit_rows(&self) -> f64 {
         self.max_logit_rows
     }
 
-    /// The epoch that is the result so far: see [`best_epoch`].
+    /// Returns the epoch that is the result so far: see [`best_epoch`].
     #[must_use]
     pub fn best_epoch(&self) -> Option<usize> {
         let qualities = self.validations.iter().map(|(&epoch, &(quality, _))| (epoch, quality));
         best_epoch(qualities, self.client.plan().config().logit_range)
     }
 
-    /// Writes down an event.
+    /// Writes an event to the log.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io).
+    /// [`Error::Io`](crate::Error::Io) if writing fails.
     pub fn note(&mut self, event: &ClientEvent) -> Result<()> {
         self.log.write(event)
     }
@@ -80,7 +82,7 @@ impl ClientLink for Validator<'_> {
             w.extend(self.client.logits(&outputs.w, labels.len())?);
         }
         let (encrypted, max_logit_w) = (quality(&v, self.labels), Some(largest(&w)));
-        // The twins may be interrupted: nothing of this epoch is known before they are done.
+        // The twins may be interrupted, so nothing of this epoch is recorded before they are done.
         let [twin, exact] = self.twins.validate(step)?;
         self.max_logit_rows = self.twins.max_logit(step)?;
         self.validations.insert(epoch, (encrypted, max_logit_w));
@@ -91,7 +93,8 @@ impl ClientLink for Validator<'_> {
         Ok(go_on)
     }
 
-    /// Beyond the range softmax is wrong without a sign of it, and there is no use in going on.
+    /// Says no once a logit has left its range: softmax is then wrong without any sign of it,
+    /// so that there is no use in going on.
     fn resumes(&mut self, epochs: usize) -> bool {
         self.validations.split_off(&(epochs + 1));
         let config = self.client.plan().config();

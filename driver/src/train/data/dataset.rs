@@ -2,23 +2,25 @@
 //!
 //! A data set is a folder, or an `.npz` archive, of NumPy arrays ([`npy`](super::npy)):
 //!
-//! | file | what |
+//! | file | content |
 //! |---|---|
 //! | `features_train.npy` | numbers, rows × features, without a column for a bias |
-//! | `labels_train.npy` | one per row: the class as an integer, from 0, without gaps, or as a bool; or its name, as text |
-//! | `features_val.npy`, `labels_val.npy` | to decide when to stop; may be absent |
-//! | `features_test.npy`, `labels_test.npy` | to measure the result; may be absent |
-//! | `meta.json` | in folders; may be absent. If it has a number `step` features are multiplied by it: for features stored as small integers |
+//! | `labels_train.npy` | one label per row: the class as an integer, from 0, without gaps, or as a bool; or its name, as text |
+//! | `features_val.npy`, `labels_val.npy` | validation rows, which decide when to stop; may be absent |
+//! | `features_test.npy`, `labels_test.npy` | test rows, which measure the result; may be absent |
+//! | `meta.json` | in folders only; may be absent. If it has a number `step`, features are multiplied by it: for features stored as small integers |
 //!
-//! Classes with names are numbered in the order of the names (by code points), as `numpy.unique` has them; in
-//! validation and test labels those numbers may stand for the names.
+//! Classes with names are numbered in the order of the names (by code points),
+//! like in `numpy.unique`; in validation and test labels these numbers may stand for the names.
 //! In archives the names of arrays may lack `.npy`.
 //!
-//! An array has at most [`MAX_VALUES`] values, and those of an archive together at most 2^24 and 64 for
-//! every byte of it: some kilobytes of an archive can stand for gigabytes. Nothing but a regular file is
-//! read, but for lone features, which may come through a pipe.
+//! An array has at most [`MAX_VALUES`] values. The arrays of an archive together have
+//! at most 2^24 values and 64 more for every byte of the archive: some kilobytes of an
+//! archive can stand for gigabytes. Only regular files are read, with one exception:
+//! lone features may come through a pipe.
 //!
-//! All is checked when it is read: what is wrong is told with file, row and column, counted from 0.
+//! Everything is checked when it is read. Errors name the file, the row and the
+//! column, counted from 0.
 
 use std::fs::{self, File};
 use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom};
@@ -32,31 +34,32 @@ use crate::base::files::{open_regular, read_bounded};
 
 /// The kind of object in errors.
 const OBJECT: &str = "data set";
-/// No deflated byte becomes more than this many.
+/// A deflated byte expands to at most this many bytes.
 const LARGEST_INFLATION: u64 = 1032;
-/// Values in an archive, besides those for its bytes.
+/// The number of values that an archive may have in addition to those for its bytes.
 const ARCHIVE_VALUES: u64 = 1 << 24;
-/// Values for every byte of an archive: those that tell nothing (rare ones among zeros) have far fewer.
+/// The number of values that an archive may have for each of its bytes. Even archives with little
+/// information (rare values among zeros) have far fewer.
 const BYTE_VALUES: u64 = 64;
-/// Bytes of a `meta.json` at most.
+/// The length limit of a `meta.json` in bytes.
 const META_LIMIT: u64 = 1 << 20;
 
-/// The sets of rows.
+/// The parts of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// To train on.
+    /// The rows to train on.
     Train,
-    /// To decide when to stop.
+    /// The rows that decide when to stop.
     Val,
-    /// To measure the result.
+    /// The rows that measure the result.
     Test,
 }
 
 impl Part {
-    /// All of them.
+    /// All parts.
     pub const ALL: [Self; 3] = [Self::Train, Self::Val, Self::Test];
 
-    /// Its name in files.
+    /// Returns the name of the part in files.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -67,21 +70,23 @@ impl Part {
     }
 }
 
-/// Rows of features, of unknown class.
+/// Rows of features whose classes are unknown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Features {
-    /// Values by rows.
+    /// The values, row by row.
     pub values: Vec<f32>,
-    /// Features of a row, without a bias.
+    /// The number of features of a row, without a bias.
     pub columns: usize,
 }
 
 impl Features {
-    /// Reads a lone `.npy` file, to classify its rows; a `meta.json` beside it counts as in a [data set](self). What is not a regular file, like
-    /// `/dev/stdin` or a named pipe, is read up to the length that the header declares, and has no `meta.json`.
+    /// Reads a lone `.npy` file whose rows are to be classified; a `meta.json` beside it counts as
+    /// in a [data set](self). Anything that is not a regular file, such as `/dev/stdin` or a named
+    /// pipe, is read up to the length that the header declares, and has no `meta.json`.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Malformed`] and [`Error::Truncated`] for what is not an array of finite numbers in rows and columns.
+    /// [`Error::Io`]; [`Error::Malformed`] and [`Error::Truncated`] for anything that is not an
+    /// array of finite numbers in rows and columns.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let open = |error| Error::io(format_args!("opening {}", path.display()), &error);
@@ -95,7 +100,7 @@ impl Features {
         Self::from_array(Array::open(file, path.display().to_string(), length, MAX_VALUES)?, step)
     }
 
-    /// Reads an array from memory, a socket, or whatever else there is; `name` is for errors.
+    /// Reads an array from any reader, such as memory or a socket; `name` is for errors.
     ///
     /// # Errors
     /// As [`Features::read`].
@@ -117,32 +122,32 @@ impl Features {
         Ok(Self { values, columns })
     }
 
-    /// The number of rows.
+    /// Returns the number of rows.
     #[must_use]
     pub const fn rows(&self) -> usize {
         self.values.len() / self.columns
     }
 }
 
-/// Rows of features, each with a class.
+/// Rows of features, each with its class.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Split {
-    /// Values by rows.
+    /// The values, row by row.
     pub features: Vec<f32>,
-    /// Features of a row, without a bias.
+    /// The number of features of a row, without a bias.
     pub columns: usize,
-    /// The class of every row, from 0.
+    /// The class of every row, counted from 0.
     pub labels: Vec<u32>,
 }
 
 impl Split {
-    /// The number of rows.
+    /// Returns the number of rows.
     #[must_use]
     pub const fn rows(&self) -> usize {
         self.labels.len()
     }
 
-    /// The features of a row.
+    /// Returns the features of a row.
     ///
     /// # Panics
     /// If there is no such row.
@@ -152,18 +157,18 @@ impl Split {
     }
 }
 
-/// What one folder holds.
+/// A data set with all its parts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
-    /// To train on.
+    /// The rows to train on.
     pub train: Split,
-    /// To decide when to stop.
+    /// The rows that decide when to stop.
     pub val: Option<Split>,
-    /// To measure the result.
+    /// The rows that measure the result.
     pub test: Option<Split>,
     /// The number of classes: one more than the largest label.
     pub classes: usize,
-    /// The names of the classes in ascending order, where labels are text.
+    /// The names of the classes in ascending order, if labels are text.
     pub class_names: Option<Vec<String>>,
 }
 
@@ -171,12 +176,13 @@ impl Dataset {
     /// Reads a folder or an `.npz` archive.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Malformed`] and [`Error::Truncated`] name the file, the row, the column, the value and what it has to be.
+    /// [`Error::Io`]; [`Error::Malformed`] and [`Error::Truncated`] name the file, the row,
+    /// the column, the value and what is expected.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         Self::from_source(Source::open(path.as_ref())?)
     }
 
-    /// Reads an `.npz` archive from memory, or whatever else there is; `name` is for errors.
+    /// Reads an `.npz` archive from any reader, such as memory; `name` is for errors.
     ///
     /// # Errors
     /// As [`Dataset::read`].
@@ -184,11 +190,13 @@ impl Dataset {
         Self::from_source(Source::archive(name, Box::new(reader))?)
     }
 
-    /// Reads one part of a data set whose classes are known, which need not have the others; none if the part is not there. `names` are those
-    /// of the classes, where labels are text or the numbers of names.
+    /// Reads one part of a data set whose classes are known; `None` if the part is absent.
+    /// The data set need not have the other parts. `names` are the names of the classes,
+    /// if labels are text or the numbers of names.
     ///
     /// # Errors
-    /// As [`Dataset::read`]; [`Error::Malformed`] names the row and the label that is none of the classes.
+    /// As [`Dataset::read`]; [`Error::Malformed`] names the row and the label that is not
+    /// one of the classes.
     pub fn read_split(
         path: impl AsRef<Path>,
         part: Part,
@@ -201,8 +209,9 @@ impl Dataset {
         Ok(source.split(part.name(), step, known)?.map(|(split, _)| split))
     }
 
-    /// The [optical digits](https://doi.org/10.24432/C50P49) of E. Alpaydin and C. Kaynak (UCI Machine Learning Repository, CC BY 4.0), which are part of
-    /// this library: 8×8 counts from 0 to 16, 10 classes, 1257 rows to train, 180 to validate, 360 to test.
+    /// Returns the [optical digits](https://doi.org/10.24432/C50P49) of E. Alpaydin and C.
+    /// Kaynak (UCI Machine Learning Repository, CC BY 4.0), which are part of this library:
+    /// 8×8 counts from 0 to 16, 10 classes, 1257 rows to train, 180 to validate, 360 to test.
     ///
     /// # Panics
     /// Never: the arrays are well-formed.
@@ -247,18 +256,18 @@ impl Dataset {
     }
 }
 
-/// What archives are read from.
+/// A reader of the bytes of an archive.
 trait Bytes: Read + Seek {}
 
 impl<R: Read + Seek> Bytes for R {}
 
-/// Where arrays come from.
+/// The source of the arrays of a data set.
 enum Source<'a> {
     Folder(&'a Path),
     Archive {
         path: &'a Path,
         length: u64,
-        /// How many values may still be read.
+        /// The number of values that may still be read.
         values: u64,
         archive: Box<ZipArchive<Box<dyn Bytes + 'a>>>,
     },
@@ -288,7 +297,7 @@ impl<'a> Source<'a> {
         Ok(Self::Archive { path, length, values, archive: Box::new(archive) })
     }
 
-    /// The name of an array, for errors.
+    /// Returns the name of an array, for errors.
     fn name(&self, file: &str) -> String {
         match self {
             Self::Folder(path) | Self::Archive { path, .. } => path.join(file).display().to_string(),
@@ -300,7 +309,7 @@ impl<'a> Source<'a> {
         if let Self::Folder(path) = self { step(path) } else { Ok(None) }
     }
 
-    /// An array, if it is there.
+    /// Opens an array, if it is present.
     fn array(&mut self, file: &str) -> Result<Option<Array<Box<dyn Read + '_>>>> {
         let (mut name, mut any) = (self.name(file), MAX_VALUES);
         let (reader, available, most): (Box<dyn Read + '_>, u64, &mut u64) = match self {
@@ -318,7 +327,7 @@ impl<'a> Source<'a> {
                 let member = archive
                     .by_name(member)
                     .map_err(|error| Error::io(format_args!("opening {name}"), &error.into()))?;
-                // The declared size is taken for true only as far as the archive can hold it.
+                // The declared size is trusted only as far as the archive can hold it.
                 let held = member.compressed_size().min(*length).saturating_mul(LARGEST_INFLATION);
                 let size = member.size().min(held);
                 (Box::new(member), size, values)
@@ -341,7 +350,8 @@ impl<'a> Source<'a> {
         Ok(Some(array))
     }
 
-    /// Features with their labels, if they are there, and the names of the classes if these were not `known`.
+    /// Reads features with their labels, if they are present, and the names of the classes if
+    /// these were not `known`.
     fn split(
         &mut self,
         part: &str,
@@ -370,9 +380,10 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Whether a directory of the ZIP64 format may be read, whose number of members could be anything: memory
-/// is reserved for all of them before the first is read. Its mark stands before one of the records
-/// that may end an archive, the last of which has at most 2^16 bytes of comment behind it.
+/// Returns whether a ZIP64 directory might be read. Its number of members could be anything,
+/// and memory is reserved for all of them before the first one is read.
+/// The mark of such a directory stands before one of the records that may end an archive;
+/// the last of these is followed by at most 2^16 bytes of comment.
 fn has_large_directory(reader: &mut (impl Read + Seek), length: u64) -> std::io::Result<bool> {
     const RECORD: u64 = 22;
     const LOCATOR: usize = 20;
@@ -385,7 +396,7 @@ fn has_large_directory(reader: &mut (impl Read + Seek), length: u64) -> std::io:
     Ok(ends)
 }
 
-/// The factor of stored features, if the folder has one.
+/// Returns the factor of stored features, if the folder has one.
 fn step(folder: &Path) -> Result<Option<f32>> {
     let path: PathBuf = folder.join("meta.json");
     let text = match read_bounded(&path, META_LIMIT) {

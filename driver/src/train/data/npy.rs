@@ -1,9 +1,12 @@
-//! NumPy's array files, [format](https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html) 1 to 3: arrays of numbers in one or two dimensions, and of
-//! text in one: names of classes. Whatever header NumPy reads is read here.
+//! NumPy's array files,
+//! [format](https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html) 1 to 3.
+//! Arrays of numbers have one or two dimensions; arrays of text, which hold names of classes,
+//! have one. Every header that NumPy reads is read here.
 //!
-//! Headers come from whoever made the file. Their length and depth are bounded, shapes are multiplied
-//! with checks and compared with the bytes that there are and with [`MAX_VALUES`] before any value is
-//! read, and memory grows as values arrive; libraries for the format leave at least one of these out.
+//! Headers come from whoever made the file. Their length and depth are bounded.
+//! Shapes are multiplied with overflow checks, and compared with the available bytes
+//! and with [`MAX_VALUES`] before any value is read. Memory grows as values arrive.
+//! Libraries for the format leave out at least one of these checks.
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
@@ -13,13 +16,13 @@ use crate::base::error::{Error, Result, check_count};
 use crate::base::files::{Access, write_sized};
 use crate::base::text::printable;
 
-/// Classes at most.
+/// The largest number of classes.
 pub const MAX_CLASSES: usize = 1024;
 
-/// Numbers of an array at most: a GiB of them in memory, which is more than can be meant to be
-/// encrypted.
+/// The largest number of values in an array: they take a GiB of memory, and more cannot reasonably
+/// be meant for encryption.
 pub const MAX_VALUES: u64 = 1 << 28;
-/// Characters of a class name at most.
+/// The largest number of characters in the name of a class.
 pub const MAX_NAME: usize = 256;
 
 /// The kind of object in errors.
@@ -28,11 +31,11 @@ const MAGIC: &[u8; 6] = b"\x93NUMPY";
 /// NumPy refuses headers longer than 10 000 bytes too.
 const LONGEST_HEADER: usize = 10_000;
 
-/// Bytes of a value at most; text is padded to the longest one.
+/// The largest number of bytes of a value; text is padded to the longest one.
 const LARGEST_VALUE: usize = 1 << 16;
-/// How deep lists and tuples of a header may lie in each other.
+/// The largest depth of nested lists and tuples in a header.
 const DEPTH: usize = 8;
-/// Characters of a foreign text that an error shows.
+/// The number of characters of a foreign text that an error shows.
 const SHOWN: usize = 200;
 
 #[derive(Clone, Copy, PartialEq)]
@@ -47,7 +50,7 @@ enum Kind {
     Bytes,
 }
 
-/// The type of the values.
+/// The type of the values in an array.
 #[derive(Clone, Copy)]
 struct Dtype {
     kind: Kind,
@@ -56,8 +59,8 @@ struct Dtype {
 }
 
 impl Dtype {
-    /// As NumPy reads it: an order of bytes, that of the machine if there is none, with a letter and a
-    /// size or with the letter of a C type; or a name.
+    /// Parses a type as NumPy does. It is a byte order (by default the machine's) followed by a
+    /// letter and a size or by the letter of a C type; or it is a name.
     fn parse(text: &str) -> Option<Self> {
         let native = cfg!(target_endian = "big");
         let (big_endian, rest) = match text.as_bytes().first()? {
@@ -121,13 +124,13 @@ impl Dtype {
         matches!(self.kind, Kind::Text | Kind::Bytes)
     }
 
-    /// The bits of a number, lowest first.
+    /// Returns the bits of a number as an integer.
     fn bits(self, bytes: &[u8]) -> u64 {
         let push = |bits: u64, byte: &u8| bits << 8 | u64::from(*byte);
         if self.big_endian { bytes.iter().fold(0, push) } else { bytes.iter().rev().fold(0, push) }
     }
 
-    /// As an integer; what is not one is refused before.
+    /// Returns the value as an integer; values of other kinds are refused before.
     fn integer(self, bytes: &[u8]) -> i128 {
         let bits = self.bits(bytes);
         let unused = 64 - 8 * self.size;
@@ -138,7 +141,7 @@ impl Dtype {
         }
     }
 
-    /// A text without its padding; none if it is not Unicode.
+    /// Returns a text without its padding; `None` if it is not Unicode.
     fn text(self, bytes: &[u8]) -> Option<String> {
         if self.kind == Kind::Bytes {
             let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
@@ -159,7 +162,7 @@ impl Dtype {
     }
 }
 
-/// The number with these bits in IEEE's binary16.
+/// Returns the number with these bits in IEEE 754 binary16.
 fn half(bits: u16) -> f64 {
     let (exponent, fraction) = (i32::from(bits >> 10 & 31), f64::from(bits & 1023));
     let magnitude = match exponent {
@@ -171,10 +174,10 @@ fn half(bits: u16) -> f64 {
     if bits >> 15 == 1 { -magnitude } else { magnitude }
 }
 
-/// An array of which the header was read.
+/// An array whose header was read.
 pub(super) struct Array<R> {
     reader: R,
-    /// Where it comes from, for errors.
+    /// The source of the array, for errors.
     name: String,
     descr: String,
     dtype: Dtype,
@@ -183,7 +186,8 @@ pub(super) struct Array<R> {
 }
 
 impl<R: Read> Array<R> {
-    /// Reads the header of an array of at most `most` values, in `available` bytes if that is known.
+    /// Reads the header of an array of at most `most` values. `available` is the length of the
+    /// source in bytes, if it is known.
     pub(super) fn open(mut reader: R, name: String, available: Option<u64>, most: u64) -> Result<Self> {
         let mut start = [0; 8];
         fill(&mut reader, &mut start, &name)?;
@@ -240,17 +244,17 @@ impl<R: Read> Array<R> {
         }
     }
 
-    /// Where it comes from.
+    /// Returns the source of the array, for errors.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// How many values there are.
+    /// Returns the number of values.
     pub(super) fn values(&self) -> u64 {
         self.shape.iter().map(|&n| n as u64).product()
     }
 
-    /// Rows and columns of features.
+    /// Returns the numbers of rows and columns of features.
     pub(super) fn matrix(&self) -> Result<[usize; 2]> {
         match self.shape[..] {
             [rows, columns] if rows > 0 && columns > 0 => Ok([rows, columns]),
@@ -258,7 +262,7 @@ impl<R: Read> Array<R> {
         }
     }
 
-    /// Rows of labels.
+    /// Returns the number of rows of labels.
     pub(super) fn rows(&self) -> Result<usize> {
         match self.shape[..] {
             [rows] if rows > 0 => Ok(rows),
@@ -270,7 +274,7 @@ impl<R: Read> Array<R> {
         Error::malformed(OBJECT, format_args!("{}: shape", self.name), format_args!("{:?}", self.shape), wanted)
     }
 
-    /// Finite numbers, by rows.
+    /// Reads finite numbers, row by row.
     pub(super) fn features(self) -> Result<Vec<f32>> {
         let [rows, columns] = self.matrix()?;
         let (dtype, fortran) = (self.dtype, self.fortran);
@@ -281,7 +285,7 @@ impl<R: Read> Array<R> {
         let mut values = Vec::new();
         self.for_each(|i, bytes, name| {
             let value = dtype.float(bytes);
-            // A number that is too large becomes infinite here.
+            // A number that is too large for `f32` becomes infinite in this conversion.
             if !(value as f32).is_finite() {
                 let (row, column) = if fortran { (i % rows, i / rows) } else { (i / columns, i % columns) };
                 let field = format_args!("{name}, row {row}, column {column}:");
@@ -297,7 +301,7 @@ impl<R: Read> Array<R> {
         Ok(values)
     }
 
-    /// Classes, and their names in ascending order if the labels are text.
+    /// Reads classes, and their names in ascending order if the labels are text.
     pub(super) fn labels(self, known: Known<'_>) -> Result<(Vec<u32>, Option<Vec<String>>)> {
         let rows = self.rows()?;
         let dtype = self.dtype;
@@ -309,7 +313,7 @@ impl<R: Read> Array<R> {
                     "an integer one, or text: convert labels with NumPy's astype('uint8'), names with astype(str)",
                 );
             }
-            // The numbers that the names have.
+            // The labels are the numbers of the names.
             Known::Names(names) if !dtype.is_text() => names.len(),
             Known::Numbers(_) if dtype.is_text() => return refused("an integer one, as the classes have no names"),
             Known::Names(names) => {
@@ -347,7 +351,8 @@ impl<R: Read> Array<R> {
         Ok((labels, None))
     }
 
-    /// Names as their numbers; one without a number gets the next one if no names are `wanted`.
+    /// Reads names as their numbers; a name without a number gets the next one if no
+    /// names are `wanted`.
     fn named(self, numbers: &mut HashMap<String, u32>, wanted: Option<&[String]>) -> Result<Vec<u32>> {
         let (rows, dtype) = (self.rows()?, self.dtype);
         let mut labels = Vec::with_capacity(rows.min(LARGEST_VALUE));
@@ -380,7 +385,8 @@ impl<R: Read> Array<R> {
         Ok(labels)
     }
 
-    /// Calls with every number's position in the file, its bytes, and the name of the array.
+    /// Calls `f` for every value with its position in the file, its bytes,
+    /// and the name of the array.
     fn for_each(mut self, mut f: impl FnMut(usize, &[u8], &str) -> Result<()>) -> Result<()> {
         let (size, count) = (self.dtype.size, self.shape.iter().product::<usize>());
         let mut buffer = vec![0; 1 << 16];
@@ -392,7 +398,7 @@ impl<R: Read> Array<R> {
                 f(first + i, bytes, &self.name)?;
             }
         }
-        // At its end an archive compares its check sum.
+        // Reading to the end makes an archive compare its checksum.
         let more =
             self.reader.read(&mut [0]).map_err(|error| Error::io(format_args!("reading {}", self.name), &error))?;
         if more > 0 {
@@ -419,7 +425,7 @@ fn truncated(name: &str, missing: u64) -> Error {
     Error::Truncated { object: OBJECT, field: printable(name), missing }
 }
 
-/// The beginning of a foreign text, for errors.
+/// Returns the beginning of a foreign text, for errors.
 fn shown(text: &str) -> String {
     let mut start: String = text.chars().take(SHOWN).collect();
     if start.len() < text.len() {
@@ -428,24 +434,24 @@ fn shown(text: &str) -> String {
     start
 }
 
-/// What labels may be.
+/// What is known about the labels before they are read.
 #[derive(Clone, Copy)]
 pub(super) enum Known<'a> {
-    /// Whatever there is: they say what the classes are.
+    /// Nothing: the labels define the classes.
     Nothing,
-    /// Numbers below this.
+    /// The labels are numbers below this one.
     Numbers(usize),
-    /// These names.
+    /// The labels are these names.
     Names(&'a [String]),
 }
 
-/// A value of Python, of those that a header may hold.
+/// A Python value of a kind that a header may hold.
 enum Literal<'a> {
     Text(String),
     Number(usize),
     Flag(bool),
     Tuple(Vec<Self>),
-    /// A list or None, as it is written: types of records.
+    /// A list or None, as it is written; lists describe the types of records.
     Other(&'a str),
 }
 
@@ -471,7 +477,8 @@ impl std::fmt::Display for Literal<'_> {
     }
 }
 
-/// dtype, Fortran order and shape of a header: a Python dictionary with these three keys, in any order.
+/// Parses a header into dtype, Fortran order and shape. It is a Python dictionary with these
+/// three keys in any order.
 fn parse(header: &str) -> Option<(Literal<'_>, bool, Vec<usize>)> {
     let (mut descr, mut fortran, mut shape) = (None, None, None);
     let mut rest = Rest(header);
@@ -498,11 +505,11 @@ fn parse(header: &str) -> Option<(Literal<'_>, bool, Vec<usize>)> {
     if rest.0.is_empty() { Some((descr?, fortran?, shape?)) } else { None }
 }
 
-/// What is left of a header.
+/// The rest of a header that is still to be parsed.
 struct Rest<'a>(&'a str);
 
 impl<'a> Rest<'a> {
-    /// Leaves out blanks and comments.
+    /// Skips blanks and comments.
     fn skip(&mut self) {
         self.0 = self.0.trim_start_matches([' ', '\t', '\n', '\r', '\x0c']);
         while self.0.starts_with('#') {
@@ -511,7 +518,7 @@ impl<'a> Rest<'a> {
         }
     }
 
-    /// Whether this comes next, which is then left out.
+    /// Consumes `wanted` if it comes next, and returns whether it did.
     fn take(&mut self, wanted: char) -> bool {
         self.skip();
         let after = self.0.strip_prefix(wanted);
@@ -523,7 +530,7 @@ impl<'a> Rest<'a> {
         self.take(wanted).then_some(())
     }
 
-    /// As many characters of a kind as there are.
+    /// Consumes and returns the characters up to the first that is not of this kind.
     fn span(&mut self, kind: impl Fn(char) -> bool) -> &'a str {
         let (span, rest) = self.0.split_at(self.0.find(|c| !kind(c)).unwrap_or(self.0.len()));
         self.0 = rest;
@@ -546,7 +553,7 @@ impl<'a> Rest<'a> {
             }
             '0'..='9' => {
                 let digits = self.span(|c| c.is_ascii_digit());
-                // The long integers of Python 2.
+                // Python 2 writes long integers with an L.
                 self.skip();
                 self.0 = self.0.strip_prefix('L').unwrap_or(self.0);
                 digits.parse().ok().map(Literal::Number)
@@ -563,7 +570,7 @@ impl<'a> Rest<'a> {
         }
     }
 
-    /// The values in brackets, and whether the last one has a comma behind it.
+    /// Parses the values in brackets, and tells whether a comma follows the last one.
     fn items(&mut self, end: char, depth: usize) -> Option<(Vec<Literal<'a>>, bool)> {
         self.0 = &self.0[1..];
         let (mut items, mut comma) = (Vec::new(), false);
@@ -578,7 +585,7 @@ impl<'a> Rest<'a> {
         Some((items, comma))
     }
 
-    /// Quoted strings beside each other, which Python joins.
+    /// Parses adjacent quoted strings, which Python joins.
     fn string(&mut self) -> Option<String> {
         let mut text = String::new();
         self.skip();
@@ -606,7 +613,7 @@ impl<'a> Rest<'a> {
         }
     }
 
-    /// What follows a backslash.
+    /// Parses what follows a backslash.
     fn escape(&mut self, raw: bool, text: &mut String) -> Option<()> {
         let next = self.0.chars().next()?;
         self.0 = &self.0[next.len_utf8()..];
@@ -650,22 +657,23 @@ impl<'a> Rest<'a> {
     }
 }
 
-/// Writes classes, as unsigned integers of 32 bits, for the owner alone: predictions are decrypted values.
+/// Writes classes as unsigned integers of 32 bits, readable by the owner alone:
+/// predictions are decrypted values.
 ///
 /// # Errors
-/// Those of [`write_sized`].
+/// The errors of [`write_sized`].
 pub fn write_labels(path: impl AsRef<Path>, labels: &[u32]) -> Result<()> {
     let shape = format!("({},)", labels.len());
     write(path.as_ref(), "<u4", &shape, labels.iter().flat_map(|label| label.to_le_bytes()))
 }
 
-/// Writes names of classes, as text padded to the longest one, for the owner alone.
+/// Writes names of classes as text padded to the longest one, readable by the owner alone.
 ///
 /// # Errors
-/// Those of [`write_sized`].
+/// The errors of [`write_sized`].
 pub fn write_names<S: AsRef<str>>(path: impl AsRef<Path>, names: &[S]) -> Result<()> {
     let length = |name: &S| name.as_ref().chars().count();
-    // NumPy has no text of length 0 in files.
+    // NumPy does not allow text of length 0 in files.
     let width = names.iter().map(length).max().unwrap_or(0).max(1);
     let padded = |name: &'_ S| {
         let points: Vec<u32> = name.as_ref().chars().map(u32::from).collect();
@@ -674,10 +682,11 @@ pub fn write_names<S: AsRef<str>>(path: impl AsRef<Path>, names: &[S]) -> Result
     write(path.as_ref(), &format!("<U{width}"), &format!("({},)", names.len()), names.iter().flat_map(padded))
 }
 
-/// Writes rows of numbers, as floating point of 64 bits: probabilities, logits; for the owner alone.
+/// Writes rows of numbers, such as probabilities or logits, as 64-bit floating point,
+/// readable by the owner alone.
 ///
 /// # Errors
-/// [`Error::Count`] for rows of different lengths; those of [`write_sized`].
+/// [`Error::Count`] for rows of different lengths; the errors of [`write_sized`].
 pub fn write_rows(path: impl AsRef<Path>, rows: &[Vec<f64>]) -> Result<()> {
     let columns = rows.first().map_or(0, Vec::len);
     rows.iter().try_for_each(|row| check_count("columns", row.len(), columns))?;

@@ -1,29 +1,34 @@
-//! The order of the rows to train on, and which classes a batch lacks.
+//! The order of the training rows, and the classes that a batch lacks.
 //!
-//! Batches are consecutive rows. Where rows are sorted by class most batches know one class only, and every step unlearns what the
-//! one before it has learned; hence a client shuffles its rows before it encrypts them. The order depends on a seed alone, and is the
-//! same on every machine and in every version: whoever has the seed and the data set has the order.
+//! Batches are consecutive rows. If rows are sorted by class, most batches contain one class only,
+//! and every step unlearns what the one before it has learned; hence a client shuffles its rows
+//! before it encrypts them. The order depends only on a seed, and is the same on every machine and
+//! in every version: whoever has the seed and the data set has the order.
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::dataset::{Dataset, Split};
 
-/// The rest of the key of the generator, so that no other use of a seed has the same stream.
+/// The constant part of the generator's key. It ensures that no other use of a seed
+/// produces the same stream.
 const PURPOSE: &[u8; 24] = b"hetal: order of rows  v1";
 
 impl Dataset {
-    /// Shuffles the rows to train on. Rows to validate and to test with keep their order, which is that of predictions.
+    /// Shuffles the training rows. Validation and test rows keep their order,
+    /// which is the order of predictions.
     pub fn shuffle(&mut self, seed: u64) {
         self.train.shuffle(seed);
     }
 }
 
 impl Split {
-    /// Brings rows and their labels into an order that depends on the seed and on the number of rows alone; all orders are equally likely.
+    /// Shuffles rows and their labels into an order that depends only on the seed and on the number
+    /// of rows; all orders are equally likely.
     ///
-    /// The algorithm is fixed: Fisher and Yates's, from the last row to the second, with numbers of `ChaCha20` whose key is the seed
-    /// (little-endian) and a constant, made uniform by Lemire's multiplication with rejection.
+    /// The algorithm is fixed: the Fisher–Yates shuffle, from the last row to the second,
+    /// with numbers of `ChaCha20` whose key is the seed (little-endian) and a constant,
+    /// made uniform by Lemire's multiplication with rejection.
     pub fn shuffle(&mut self, seed: u64) {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
@@ -40,7 +45,8 @@ impl Split {
         }
     }
 
-    /// For every batch of so many rows the classes of which it has none, of `classes` in all; the last batch may have fewer rows.
+    /// Returns, for every batch of `batch` rows, which of the classes 0 to `classes` − 1 it lacks;
+    /// the last batch may have fewer rows.
     ///
     /// # Panics
     /// If `batch` is 0, or a label is not below `classes`.
@@ -53,8 +59,9 @@ impl Split {
     }
 }
 
-/// Uniform below `n`: the upper half of a product of 128 bits, of which those are rejected that would make some results likelier
-/// (D. Lemire, Fast random integer generation in an interval, ACM Transactions on Modeling and Computer Simulation 29, 2019).
+/// Returns a uniform number below `n`: the upper half of a 128-bit product.
+/// Products that would make some results likelier are rejected (D. Lemire, Fast random integer
+/// generation in an interval, ACM Transactions on Modeling and Computer Simulation 29, 2019).
 fn below(rng: &mut ChaCha20Rng, n: u64) -> u64 {
     let rejected = n.wrapping_neg() % n;
     loop {

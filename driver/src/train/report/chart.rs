@@ -1,30 +1,31 @@
-//! Charts as SVG that takes its colours from the page.
+//! Charts as SVG images that take their colours from the page.
 
 use super::text::{escape, scientific, short};
 
 const WIDTH: f64 = 480.0;
 const HEIGHT: f64 = 280.0;
-/// With slanted names below.
+/// The height of a chart with slanted names below the axis.
 const HIGHER: f64 = 306.0;
 const LEFT: f64 = 54.0;
 const RIGHT: f64 = 468.0;
 const TOP: f64 = 28.0;
 const BOTTOM: f64 = 234.0;
 
-/// Points to which a line gets dots that tell their values.
+/// The largest number of points for which a line gets dots that show their values.
 const DOTS: usize = 60;
 
-/// Stretches of a line of which more cannot be told apart, and bars beside each other.
+/// The largest number of stretches of a line, and of bars beside each other,
+/// that can be told apart.
 const COLUMNS: usize = 480;
 
-/// Colours of the page.
+/// The number of colours of the page.
 const COLOURS: usize = 10;
 
-/// How a line is drawn.
+/// The way in which a line is drawn.
 #[derive(Clone, Copy)]
 pub(super) enum Stroke {
     Thin,
-    /// To be seen behind a thin one.
+    /// Wide enough to be seen behind a thin line.
     Wide,
     Dashed,
 }
@@ -33,42 +34,42 @@ pub(super) struct Line {
     pub(super) name: String,
     pub(super) colour: usize,
     pub(super) stroke: Stroke,
-    /// Of numbers that go up.
+    /// The points; their numbers ascend.
     pub(super) points: Vec<(usize, f64)>,
 }
 
-/// A value that is not to be exceeded, or was predicted.
+/// A value that should not be exceeded, or that was predicted.
 pub(super) struct Limit {
     pub(super) name: String,
     pub(super) value: f64,
-    /// Red.
+    /// Whether the value was exceeded: the line is then red.
     pub(super) exceeded: bool,
 }
 
-/// How the values go up.
+/// The scale of the vertical axis.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Scale {
-    /// From 0.
+    /// Linear, starting at 0.
     Zero,
-    /// From near the smallest.
+    /// Linear, starting near the smallest value.
     Near,
-    /// The same, but 2 at least: what differs by less is flat.
+    /// Like `Near`, but spanning at least 2, so that smaller differences look flat.
     Bits,
-    /// Decades.
+    /// Logarithmic, in decades.
     Log,
 }
 
-/// What all charts have.
+/// The parts that all charts have.
 pub(super) struct Chart<'a> {
     pub(super) title: &'a str,
-    /// What is to be seen, for those who do not.
+    /// A description of the chart for readers who cannot see it.
     pub(super) description: String,
     pub(super) x: &'a str,
     pub(super) y: &'a str,
     pub(super) limit: Option<Limit>,
 }
 
-/// Ends and ticks are in the unit of the axis: see [`Axis::map`].
+/// An axis. Its ends and ticks are in the unit of the axis: see [`Axis::map`].
 struct Axis {
     min: f64,
     max: f64,
@@ -77,15 +78,15 @@ struct Axis {
 }
 
 enum Unit {
-    /// Values over a number.
+    /// Values are divided by a number.
     Linear(f64),
-    /// Powers of ten.
+    /// Values are powers of ten.
     Log,
 }
 
 impl Axis {
-    /// Ticks at 1, 2 or 5 times a power of ten, of which `outer` ones enclose the values, which are
-    /// finite.
+    /// Creates an axis with ticks at 1, 2 or 5 times a power of ten for finite values.
+    /// If `outer`, the first and last ticks enclose the values.
     fn linear(min: f64, max: f64, smallest_step: f64, outer: bool) -> Self {
         let (min, max) = if max > min {
             (min, max)
@@ -93,8 +94,8 @@ impl Axis {
             let wider = [min - min.abs().max(1.0) * 0.1, max + max.abs().max(1.0) * 0.1];
             wider.map(|end| end.clamp(-f64::MAX, f64::MAX)).into()
         };
-        // A difference of the largest numbers is infinite, a fifth of the smallest one is 0: their
-        // axes have another unit.
+        // The difference of the largest numbers is infinite, and a fifth of the smallest one is 0:
+        // axes for such numbers have another unit.
         let largest = min.abs().max(max.abs());
         let power = if largest > 1e290 {
             20
@@ -105,7 +106,7 @@ impl Axis {
         };
         let unit = 10f64.powi(power);
         let (min, max, largest) = (min / unit, max / unit, largest / unit);
-        // Far more than 10^12 steps from 0, ticks would be the same number.
+        // At a distance of far more than 10^12 steps from 0, all ticks would be the same number.
         let rough = ((max - min) / 5.0).max(smallest_step / unit).max(1e-12 * largest);
         let decade = 10f64.powf(rough.log10().floor());
         let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * decade).into_iter().find(|&step| step >= rough * 0.999);
@@ -132,7 +133,7 @@ impl Axis {
         Self { min, max, ticks, unit: Unit::Linear(unit) }
     }
 
-    /// From one whole number to another; around it if both are the same.
+    /// Creates an axis from one whole number to another, or around the number if both are the same.
     fn numbers(first: usize, last: usize) -> Self {
         let (min, max) = (first as f64, last as f64);
         let mut axis = Self::linear(min, max, 1.0, false);
@@ -140,14 +141,14 @@ impl Axis {
             (axis.min, axis.max) = (min - 2.0 * beside(min), max + 2.0 * beside(max));
             axis.ticks.clear();
         }
-        // Neither may there be a tick between numbers that are large and close.
+        // There may also be no tick between numbers that are large and close.
         if axis.ticks.is_empty() {
             axis.ticks.push((min, first.to_string()));
         }
         axis
     }
 
-    /// Ticks at powers of ten, for values above 0.
+    /// Creates an axis with ticks at powers of ten, for values above 0.
     fn log(min: f64, max: f64) -> Self {
         let first = min.log10().floor() as i32;
         let last = (max.log10().ceil() as i32).max(first + 1);
@@ -156,7 +157,7 @@ impl Axis {
         Self { min: f64::from(first), max: f64::from(last), ticks: ticks.collect(), unit: Unit::Log }
     }
 
-    /// A value in the unit of the axis.
+    /// Returns a value in the unit of the axis.
     fn map(&self, value: f64) -> f64 {
         match self.unit {
             Unit::Linear(unit) => value / unit,
@@ -164,8 +165,8 @@ impl Axis {
         }
     }
 
-    /// Where something in the unit of the axis is between two ends; at one of them if it is beyond,
-    /// or is no number.
+    /// Returns the place between two ends of a value in the unit of the axis.
+    /// A value beyond an end is placed at that end, and NaN at the first.
     fn place(&self, value: f64, from: f64, to: f64) -> f64 {
         let at = from + (to - from) * (value - self.min) / (self.max - self.min);
         if at.is_nan() { from } else { at.clamp(from.min(to), from.max(to)) }
@@ -180,19 +181,19 @@ impl Axis {
     }
 }
 
-/// Half the distance of numbers as large as this that can be told apart on an axis.
+/// Returns half the distance at which numbers as large as this one can be told apart on an axis.
 fn beside(number: f64) -> f64 {
     0.5f64.max(1e-12 * number)
 }
 
-/// Every how many steps there is a bar, if there are so many steps: then of each so many the
-/// longest is shown.
+/// Returns the number of steps for each bar, given the number of all steps. If it is more than 1,
+/// a bar shows the longest of its steps.
 pub(super) fn steps_per_bar(steps: usize) -> usize {
     steps.div_ceil(COLUMNS).max(1)
 }
 
-/// What can be seen of many points: of every stretch the first, the lowest, the highest and the
-/// last.
+/// Thins out many points to those that can be seen: of every stretch the first, the lowest,
+/// the highest and the last.
 fn thinned(points: &[(usize, f64)]) -> Vec<(usize, f64)> {
     let stretch = points.len().div_ceil(COLUMNS);
     if stretch <= 4 {
@@ -226,7 +227,7 @@ fn extent(values: impl Iterator<Item = f64>) -> (f64, f64) {
 }
 
 impl Chart<'_> {
-    /// Lines over whole numbers, such as steps; nothing if there are no points.
+    /// Draws lines over whole numbers, such as steps; returns an empty text if there are no points.
     pub(super) fn lines(self, scale: Scale, mut lines: Vec<Line>) -> String {
         for line in &mut lines {
             line.points.retain(|&(_, y)| y.is_finite() && (scale != Scale::Log || y > 0.0));
@@ -265,13 +266,14 @@ impl Chart<'_> {
                 format!(r#"<path class="line {} s{}" d="M1 5H21"/>"#, line.stroke.class(), line.colour % COLOURS);
             (mark, line.name.clone())
         };
-        // One line that has the chart's name needs no legend.
+        // A single line with the name of the chart needs no legend.
         let legend = if lines.len() > 1 { lines.iter().map(key).collect() } else { Vec::new() };
         self.figure(&x, &y, &body, legend, false)
     }
 
-    /// Stacked bars: for each number, such as a step, one value of each series. The numbers go up.
-    /// Where there are more than [`steps_per_bar`] allows, those of the largest sums are drawn.
+    /// Draws stacked bars: for each number, such as a step, one value of each series.
+    /// The numbers ascend. If there are more than [`steps_per_bar`] allows, each bar shows the
+    /// values with the largest sum.
     pub(super) fn stacks(self, numbers: &[usize], series: &[(&str, &[f64])]) -> String {
         let (Some(&first), Some(&last)) = (numbers.first(), numbers.last()) else { return String::new() };
         let mut x = Axis::numbers(first, last);
@@ -280,10 +282,11 @@ impl Chart<'_> {
         let totals: Vec<f64> = (0..numbers.len()).map(|i| series.iter().map(|(_, values)| values[i]).sum()).collect();
         let y = self.vertical(Scale::Zero, totals.iter().copied());
         let slot = (RIGHT - LEFT) * (2.0 * beside) / (x.max - x.min);
-        // Gaps where they can be seen; and a bar can be seen where numbers are far apart.
+        // Gaps are left only where they can be seen. A bar remains visible where
+        // numbers are far apart.
         let width = if slot > 6.0 { (slot * 0.8).min(60.0) } else { slot.max(0.5) };
         let indices: Vec<usize> = (0..numbers.len()).collect();
-        // Of every bar the number whose values it shows, and those that it stands for.
+        // For each bar, the index whose values it shows, and the indices that it stands for.
         let bars: Vec<(usize, &[usize])> = indices
             .chunks(steps_per_bar(numbers.len()))
             .filter_map(|all| Some((*all.iter().max_by(|&&i, &&j| totals[i].total_cmp(&totals[j]))?, all)))
@@ -327,7 +330,7 @@ impl Chart<'_> {
         self.figure(&x, &y, &body, legend, false)
     }
 
-    /// A stair through named parts with a value and a number of marks each.
+    /// Draws a stair through named parts with a value and a number of marks each.
     pub(super) fn stairs(self, scale: Scale, parts: &[(String, f64, usize)], colour: usize) -> String {
         let y = self.vertical(scale, parts.iter().map(|part| part.1));
         let ticks = parts.iter().enumerate().map(|(i, part)| (i as f64 + 0.5, part.0.clone()));

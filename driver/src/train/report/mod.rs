@@ -1,4 +1,5 @@
-//! A page of HTML that shows a run: one file without scripts, charts in it, which is well-formed XML too.
+//! An HTML page that shows a run: one file with charts and without scripts,
+//! which is also well-formed XML.
 
 mod chart;
 mod text;
@@ -16,29 +17,29 @@ use crate::base::text::bytes;
 
 const STYLE: &str = include_str!("style.css");
 
-/// Phases, by name, that are told one by one; the rest of them together.
+/// The number of phases that are listed by name; the rest are listed together.
 const PHASES: usize = 20;
 
-/// Rows of a table of epochs.
+/// The number of rows of a table of epochs.
 const ROWS: usize = 200;
 
-/// Classes in tables.
+/// The number of classes in tables.
 const CLASSES: usize = 100;
 
-/// Phases of the step whose levels are drawn.
+/// The number of phases of a step whose levels are drawn.
 const STAIRS: usize = 32;
 
-/// The page. What there are no events for is left out: the client's, for one, stay with the client.
-/// Of steps that were done again after a resumption the later ones count; those that were lost with
-/// it do not.
+/// Returns the page. Parts without events are left out: the client's events, for example,
+/// stay with the client. If steps were repeated after a resumption, the later ones count;
+/// steps that were lost with it do not.
 ///
-/// It is well-formed XML of at most 2 MiB for any events, also of a damaged log or one that another
-/// party wrote. Charts show what can be seen of many steps; tables and names that are too long are
-/// cut, and say so.
+/// The page is well-formed XML of at most 2 MiB for any events, even those of a damaged
+/// log or of one that another party wrote. Charts show what can be seen of many steps.
+/// Tables and names that are too long are cut, and say so.
 #[must_use]
 pub fn report(server: &[ServerEvent], client: &[ClientEvent]) -> String {
     let run = Run::new(server, client);
-    // These have one chart each: two beside each other.
+    // These sections have one chart each, and are shown in pairs.
     let pairs = [run.batches(), run.logits(), run.twin(), run.memory()].concat();
     let pairs = if pairs.is_empty() { pairs } else { format!("<div class=\"pairs\">\n{pairs}</div>\n") };
     let sections = [run.validation(), pairs, run.time(), run.levels(), run.test()];
@@ -65,25 +66,25 @@ pub fn report(server: &[ServerEvent], client: &[ClientEvent]) -> String {
     )
 }
 
-/// The events of a run by kind, the latest ones.
+/// The latest events of a run, by kind.
 #[derive(Default)]
 struct Run<'a> {
-    /// Seconds since 1970 at the first start.
+    /// The time of the first start, in seconds since 1970.
     begun: Option<u64>,
     /// The last [`ServerEvent::Start`].
     start: Option<&'a ServerEvent>,
-    /// Steps done before each continuation.
+    /// The numbers of steps done before each continuation.
     resumed: Vec<usize>,
-    /// By number.
+    /// The steps, ordered by number.
     steps: Vec<Step<'a>>,
     validation_seconds: f64,
-    /// Seconds and bytes.
+    /// The seconds and bytes of the checkpoints.
     checkpoints: Vec<(f64, u64)>,
-    /// A [`ServerEvent::End`] that nothing follows.
+    /// The [`ServerEvent::End`], if no event follows it.
     end: Option<&'a ServerEvent>,
-    /// By step.
+    /// The comparisons of weights, ordered by step.
     weights: Vec<Weights>,
-    /// By epoch.
+    /// The validations, ordered by epoch.
     validations: Vec<Validation>,
     /// The last [`ClientEvent::Test`].
     test: Option<&'a ClientEvent>,
@@ -114,7 +115,7 @@ struct Validation {
     exact: Option<Quality>,
 }
 
-/// The phases of a name, with a value for every step.
+/// All phases with the same name, with a value for every step.
 struct Series<'a> {
     name: Cow<'a, str>,
     seconds: Vec<f64>,
@@ -180,7 +181,7 @@ impl<'a> Run<'a> {
         self.steps.iter().map(|step| step.seconds).sum()
     }
 
-    /// The largest memory, 0 if there are no events that tell.
+    /// Returns the largest memory in bytes, or 0 if no event tells it.
     fn peak_bytes(&self) -> usize {
         let end = match self.end {
             Some(&ServerEvent::End { peak_memory_bytes, .. }) => peak_memory_bytes,
@@ -189,19 +190,20 @@ impl<'a> Run<'a> {
         self.steps.iter().map(|step| step.memory_bytes).fold(end, usize::max)
     }
 
-    /// The epoch that is the result: see [`stopping::best_epoch`]. Epochs count from 1, whatever a log says.
+    /// Returns the epoch that is the result: see [`stopping::best_epoch`]. Epochs count from 1,
+    /// whatever a log says.
     fn best_epoch(&self) -> Option<usize> {
         let Some(&ServerEvent::Start { logit_range, .. }) = self.start else { return None };
         let validations = self.validations.iter().filter(|v| v.epoch > 0).map(|v| (v.epoch, v.encrypted));
         stopping::best_epoch(validations, logit_range)
     }
 
-    /// Whether the client followed the run and had nothing to validate with.
+    /// Returns whether the client followed the run and had nothing to validate with.
     fn has_no_validation(&self) -> bool {
         self.validations.is_empty() && !(self.weights.is_empty() && self.test.is_none())
     }
 
-    /// Title, warnings, facts.
+    /// The title, the warnings and the facts.
     fn head(&self) -> String {
         let mut badges = String::new();
         let mut facts: Vec<(&str, String, String)> = Vec::new();
@@ -300,7 +302,7 @@ impl<'a> Run<'a> {
         format!("<h1>Training on encrypted data</h1>\n{badges}{begun}{warning}{tiles}")
     }
 
-    /// Loss and accuracy by epoch.
+    /// The loss and accuracy by epoch.
     fn validation(&self) -> String {
         let Some(last) = self.validations.last() else { return String::new() };
         let lines = |value: fn(&Quality) -> f64| {
@@ -334,7 +336,7 @@ impl<'a> Run<'a> {
         };
         let names = ["epoch", "steps", "loss", "accuracy", "twin: loss", "accuracy", "exact: loss", "accuracy"]
             .map(String::from);
-        // Of a long table the first and last rows, and the best.
+        // A long table shows the first and the last rows, and the best.
         let all = self.validations.len();
         let shown =
             |i: usize, v: &Validation| all <= ROWS || !(ROWS / 2..all - ROWS / 2).contains(&i) || best == Some(v.epoch);
@@ -348,7 +350,7 @@ impl<'a> Run<'a> {
         )
     }
 
-    /// Loss of the batches.
+    /// The loss of the batches.
     fn batches(&self) -> String {
         let (Some(first), Some(last)) = (self.weights.first(), self.weights.last()) else { return String::new() };
         let text = format!(
@@ -370,13 +372,14 @@ impl<'a> Run<'a> {
         section("Batches", &text, &grid(&[chart.lines(Scale::Near, vec![line])]))
     }
 
-    /// Logits against the domain of the softmax.
+    /// The logits, compared with the domain of the softmax.
     fn logits(&self) -> String {
         let by_epoch = |value: fn(&Validation) -> Option<f64>| -> Vec<(usize, f64)> {
             self.validations.iter().filter_map(|v| Some((v.step, value(v)?))).collect()
         };
         let line = |name: &str, colour, stroke, points| Line { name: name.to_owned(), colour, stroke, points };
-        // Of every step where they are in the log, and else of all until the end of an epoch.
+        // The logits of every step if they are in the log; otherwise the largest of all steps until
+        // the end of each epoch.
         let batches: Vec<_> = self.weights.iter().map(|w| (w.step, w.max_logit)).collect();
         let batches = if batches.is_empty() {
             line("batches until then, plain twin", 1, Stroke::Thin, by_epoch(|v| v.max_logit_rows))
@@ -423,8 +426,9 @@ impl<'a> Run<'a> {
         section_of("Logits", &text, &grid(&[chart.lines(Scale::Zero, lines)]))
     }
 
-    /// Phases by name, in the order of their first appearance; then those beyond [`PHASES`], of the
-    /// least seconds, together; last what is in no phase, if it is worth telling.
+    /// Returns the phases by name, in the order of their first appearance; then those beyond
+    /// [`PHASES`] with the fewest seconds, together; last the time that is in no phase,
+    /// if it is worth showing.
     fn series(&self) -> Vec<Series<'a>> {
         let mut numbers = HashMap::new();
         let mut named: Vec<(&str, f64)> = Vec::new();
@@ -467,7 +471,7 @@ impl<'a> Run<'a> {
         all
     }
 
-    /// Seconds by phase, predicted and measured.
+    /// The seconds by phase, predicted and measured.
     fn time(&self) -> String {
         let Some(median_step) = self.median_step() else { return String::new() };
         let predicted = match self.start {
@@ -522,7 +526,7 @@ impl<'a> Run<'a> {
         section_of("Time", &compared, &grid(&[chart.stacks(&numbers, &bars), card(&table)]))
     }
 
-    /// Levels and scales through a step.
+    /// The levels and scales through a step.
     fn levels(&self) -> String {
         let Some(step) = self.median_step().filter(|step| !step.phases.is_empty()) else { return String::new() };
         let phases = &step.phases[..step.phases.len().min(STAIRS)];
@@ -541,7 +545,7 @@ impl<'a> Run<'a> {
         section("Levels", &text, &(grid(&figures) + &left_out(phases.len(), step.phases.len(), "phases")))
     }
 
-    /// The weights beside those of the twin.
+    /// The weights, compared with those of the twin.
     fn twin(&self) -> String {
         let Some(largest) = self.weights.iter().max_by(|a, b| a.difference.total_cmp(&b.difference)) else {
             return String::new();
@@ -563,7 +567,7 @@ impl<'a> Run<'a> {
         section("Exactness", &text, &grid(&[chart.lines(Scale::Log, vec![line])]))
     }
 
-    /// Memory by step, predicted and measured.
+    /// The memory by step, predicted and measured.
     fn memory(&self) -> String {
         if self.steps.is_empty() {
             return String::new();
@@ -595,7 +599,7 @@ impl<'a> Run<'a> {
         section_of("Memory", &compared, &grid(&[chart.lines(Scale::Zero, vec![line])]))
     }
 
-    /// The result.
+    /// The result on the test set.
     fn test(&self) -> String {
         let Some(ClientEvent::Test { encrypted, twin, exact, confusion, class_names }) = self.test else {
             return String::new();
@@ -611,7 +615,7 @@ impl<'a> Run<'a> {
         let all = confusion.iter().map(Vec::len).fold(confusion.len(), usize::max);
         let classes = all.min(CLASSES);
         let cell = |i: usize, j: usize| confusion.get(i).and_then(|row| row.get(j)).copied().unwrap_or(0);
-        // What can be in a file of any length has a sum of 128 bits.
+        // A file may hold any numbers, so that their sum needs 128 bits.
         let sum = |counts: &mut dyn Iterator<Item = usize>| counts.map(|count| count as u128).sum::<u128>();
         let of_class = |i: usize| sum(&mut confusion.get(i).into_iter().flatten().copied());
         let ratio =
@@ -636,7 +640,7 @@ impl<'a> Run<'a> {
                 } else {
                     "miss"
                 };
-                // Of a colour so light that the number can be read.
+                // The colour is light enough for the number to be readable.
                 let part = 0.1 + 0.5 * count as f64 / all;
                 format!(r#"<td class="{class}" style="--part:{part:.2}">{count}</td>"#)
             };
@@ -658,7 +662,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Loss, accuracy, largest logit.
+/// The cells of a table for loss, accuracy and largest logit.
 fn quality_cells(quality: Option<Quality>) -> Vec<String> {
     quality.map_or_else(
         || vec!["–".to_owned(); 3],
@@ -670,7 +674,7 @@ fn section(title: &str, text: &str, content: &str) -> String {
     section_of(title, &format!("<p>{}</p>", escape(text)), content)
 }
 
-/// A section whose text is markup.
+/// Returns a section whose text is markup.
 fn section_of(title: &str, text: &str, content: &str) -> String {
     if content.is_empty() {
         String::new()
@@ -679,7 +683,7 @@ fn section_of(title: &str, text: &str, content: &str) -> String {
     }
 }
 
-/// Figures beside each other where there is room.
+/// Puts figures beside each other where there is room.
 fn grid(figures: &[String]) -> String {
     let figures = figures.concat();
     if figures.is_empty() { figures } else { format!("<div class=\"grid\">\n{figures}</div>\n") }
@@ -704,7 +708,7 @@ fn table(caption: &str, names: &[String], rows: &[Vec<String>]) -> String {
     )
 }
 
-/// What is to be said under a table or a chart that does not have all.
+/// Returns a note for a table or a chart that does not show everything.
 fn left_out(shown: usize, all: usize, what: &str) -> String {
     if shown == all {
         return String::new();
@@ -716,7 +720,7 @@ fn percent(part: f64) -> String {
     if part.abs() < 1e7 { format!("{:.2} %", 100.0 * part) } else { format!("{} %", scientific(part, 2, 2)) }
 }
 
-/// A part of a whole; of none there is no part.
+/// Formats a part as a fraction of a whole; a whole of 0 has no parts.
 fn share(part: f64, whole: f64) -> String {
     if whole == 0.0 { "–".to_owned() } else { percent(part / whole) }
 }
@@ -725,7 +729,7 @@ fn counted(count: usize, what: &str) -> String {
     format!("{} {what}{}", thousands(count), if count == 1 { "" } else { "s" })
 }
 
-/// Groups of three digits, with thin spaces.
+/// Groups digits by three, with thin spaces.
 fn thousands(number: impl Display) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -739,7 +743,7 @@ fn thousands(number: impl Display) -> String {
 }
 
 fn duration(seconds: f64) -> String {
-    // Rounded once, so that there are no 60 seconds.
+    // The seconds are rounded only once, so that the result never shows 60 seconds.
     let whole = seconds.round() as u64;
     match whole {
         10_000_000_000.. => format!("{} s", short(seconds)),
@@ -749,9 +753,10 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-/// Day and time in UTC.
+/// Formats a time as day and time in UTC.
 fn date(unix_time: u64) -> String {
-    // Years that begin with March end with the leap day; the count begins with such a year 0.
+    // The calculation lets years begin with March, so that they end with the leap day;
+    // the count of days begins with such a year 0.
     let days = unix_time / 86400 + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1460 + day / 36524 - day / 146_096) / 365;
@@ -763,7 +768,7 @@ fn date(unix_time: u64) -> String {
     format!("{year}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60, minutes % 60)
 }
 
-/// The middle one; the lower of two.
+/// Returns the median; of two middle values, the lower.
 fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);

@@ -1,11 +1,11 @@
-//! Names and numbers as text of the page.
+//! Names and numbers as text for the page.
 
 use std::borrow::Cow;
 
-/// Characters of a name or a reason.
+/// The largest number of characters of a name or a reason.
 const CHARACTERS: usize = 80;
 
-/// A name that another party chose, or the beginning of a long one.
+/// Returns a name that another party chose, cut off if it is long.
 pub(super) fn cut(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(CHARACTERS) {
         Some((end, _)) => format!("{}…", &text[..end]).into(),
@@ -13,8 +13,8 @@ pub(super) fn cut(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Text as markup. Characters that XML does not have are replaced, and those that act on other
-/// text: controls, and what changes its direction.
+/// Escapes a text for use as markup. Characters that XML does not allow are replaced, and so are
+/// characters that act on other text: controls, and characters that change its direction.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -40,11 +40,11 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
-/// Three digits, without zeros at the end of a fraction.
+/// Formats a number with three digits, without zeros at the end of a fraction.
 pub(super) fn short(value: f64) -> String {
     let magnitude = value.abs();
     if value == 0.0 {
-        // Empty sums are −0.
+        // Empty sums are −0, hence this case.
         return "0".to_owned();
     }
     if value.is_nan() {
@@ -61,13 +61,13 @@ pub(super) fn short(value: f64) -> String {
     if decimals == 0 { text } else { text.trim_end_matches('0').trim_end_matches('.').to_owned() }
 }
 
-/// So many digits after the point, unless there would be many before it.
+/// Formats a number with `decimals` digits after the point, unless there would be many before it.
 pub(super) fn fixed(value: f64, decimals: usize) -> String {
-    // Empty sums are −0.
+    // Empty sums are −0; adding 0 removes the sign.
     if value.abs() < 1e9 { format!("{:.decimals$}", value + 0.0) } else { short(value) }
 }
 
-/// A number times a power of ten, with so many digits after the point at most.
+/// Formats a number times a power of ten, with at most `digits` digits after the point.
 pub(super) fn scientific(value: f64, digits: usize, power: i32) -> String {
     let text = format!("{value:.digits$e}");
     match text.split_once('e').map(|(mantissa, exponent)| (mantissa, exponent.parse::<i32>())) {

@@ -32,7 +32,8 @@ use crate::train::step::{Masks, Step, Weights, lower};
 /// }
 /// ```
 ///
-/// It has no secret key, and nothing of it takes one. This differs from the above in the type of the keys alone:
+/// The server has no secret key, and none of its functions takes one. The following differs from
+/// the above only in the type of the keys:
 ///
 /// ```compile_fail
 /// use std::sync::Arc;
@@ -57,12 +58,13 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    /// With the keys that the plan asks for.
+    /// Creates a server with the keys that the plan asks for.
     ///
     /// # Errors
-    /// [`Error::OtherParameters`] for the keys of other parameters, [`Error::OtherKeys`] if they do not belong together.
+    /// [`Error::OtherParameters`] for keys of other parameters, [`Error::OtherKeys`] if the keys do
+    /// not belong together.
     pub fn new(plan: TrainPlan, keys: Arc<dyn EvaluationKeys>, encapsulation: Arc<EncapsulationKeys>) -> Result<Self> {
-        // Every training relinearises. Without that key, the first step says so.
+        // Every training relinearises. If that key is missing, the first step reports it.
         if let Some(key) = keys.find(KeyId::Relinearisation, 0) {
             encapsulation.key_generation().check(key.key_generation())?;
         }
@@ -70,10 +72,10 @@ impl Server {
         Self::with_bootstrap(plan, keys, Box::new(bootstrap))
     }
 
-    /// With another bootstrapping from and to the same levels.
+    /// Creates a server with another bootstrapping, from and to the planned levels.
     ///
     /// # Errors
-    /// [`Error::LevelMismatch`] if it has other levels.
+    /// [`Error::LevelMismatch`] if the bootstrapping has other levels.
     pub fn with_bootstrap(
         plan: TrainPlan,
         keys: Arc<dyn EvaluationKeys>,
@@ -91,17 +93,19 @@ impl Server {
         Ok(Self { plan, evaluator, bootstrap, masks })
     }
 
-    /// The plan.
+    /// Returns the plan.
     #[must_use]
     pub const fn plan(&self) -> &TrainPlan {
         &self.plan
     }
 
-    /// The state after step `number`, counted from 1, and what its parts took.
+    /// Computes step `number`, counted from 1. Returns the next state and what each
+    /// phase of the step took.
     ///
     /// # Errors
-    /// [`Error::MissingKey`], [`Error::Count`] for a batch of another shape, [`Error::Level`], [`Error::OtherParameters`], [`Error::OtherKeys`]
-    /// if state, batch and keys do not belong together.
+    /// [`Error::MissingKey`]; [`Error::Count`] for a batch of another shape;
+    /// [`Error::Level`], [`Error::OtherParameters`] and [`Error::OtherKeys`] if state,
+    /// batch and keys do not belong together.
     pub fn step(&self, state: &[Ciphertext], batch: &Batch, number: usize) -> Result<(Vec<Ciphertext>, Vec<Phase>)> {
         let (plan, circuit) = (&self.plan, self.plan.circuit());
         check_count("ciphertexts of the state", state.len(), circuit.states())?;
@@ -136,7 +140,8 @@ impl Server {
         Ok((next, phases.list))
     }
 
-    /// The logits of a batch over their range, by V, the result, or by W, at level 0: for the client.
+    /// Computes the logits of a batch for the client, with V (the result) or with W.
+    /// They are divided by their range, and at level 0.
     ///
     /// # Errors
     /// As [`Server::step`].
@@ -147,16 +152,16 @@ impl Server {
         lower(&slots, &outputs, 0)
     }
 
-    /// A state as it is kept: with the levels that outputs take.
+    /// Lowers a state to the form in which it is kept: the level that computing outputs requires.
     ///
     /// # Errors
-    /// [`Error::Level`].
+    /// [`Error::Level`] if the state has fewer levels.
     pub fn kept(&self, state: &[Ciphertext]) -> Result<Vec<Ciphertext>> {
         lower(&Encrypted::new(&self.evaluator), state, self.plan.levels().state)
     }
 }
 
-/// A bootstrapping that counts.
+/// A bootstrapping that counts its calls and their time.
 struct Counted<'a> {
     inner: &'a dyn Bootstrap,
     count: AtomicUsize,
@@ -164,7 +169,7 @@ struct Counted<'a> {
 }
 
 impl Counted<'_> {
-    /// Bootstraps so far, and their time.
+    /// Returns the number of bootstraps so far, and their time.
     fn so_far(&self) -> (usize, Duration) {
         (self.count.load(Ordering::Relaxed), Duration::from_nanos(self.nanos.load(Ordering::Relaxed)))
     }
@@ -188,7 +193,7 @@ impl Bootstrap for Counted<'_> {
     }
 }
 
-/// The parts of a step, one after the other.
+/// The phases of a step, one after the other.
 struct Phases<'a> {
     list: Vec<Phase>,
     clock: Instant,

@@ -13,38 +13,38 @@ use crate::train::protocol::{BatchSource, ClientLink, Compare, Outputs, Stepped}
 use crate::train::step::Weights;
 use crate::train::store::{Checkpoint, Kept, RunFolder};
 
-/// A run in its folder.
+/// A run and its folder.
 #[derive(Clone, Copy, Debug)]
 pub struct Run<'a> {
-    /// Where logs, checkpoints and results go.
+    /// The folder for logs, checkpoints and results.
     pub folder: &'a RunFolder,
-    /// Set by others to end the run after the step that is being computed.
+    /// A flag that others set to end the run after the step that is being computed.
     pub interrupt: &'a AtomicBool,
-    /// What is told as predicted in the log: seconds of a step, bytes of memory.
+    /// The predictions to record in the log: seconds of a step, and bytes of memory.
     pub predicted: (f64, usize),
 }
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The client said so.
+    /// The client answered not to go on.
     Stopped,
     /// All epochs are done.
     Finished,
-    /// [`Run::interrupt`]: a checkpoint was written.
+    /// [`Run::interrupt`] was set; a checkpoint was written.
     Interrupted,
 }
 
-/// What a run has come to.
+/// The result of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ended {
     /// Why it ended.
     pub outcome: Outcome,
-    /// Steps done in all.
+    /// The number of steps done in all.
     pub steps: usize,
-    /// Epochs done in all.
+    /// The number of epochs done in all.
     pub epochs: usize,
-    /// Seconds of all steps and validations, over resumed runs.
+    /// The seconds of all steps and validations, including those before the run was resumed.
     pub seconds: f64,
 }
 
@@ -58,7 +58,7 @@ impl Outcome {
     }
 }
 
-/// The client, with or without a look at the states.
+/// The client, which may also compare the states.
 enum Side<'a> {
     Linked(&'a mut dyn ClientLink),
     Comparing(&'a mut dyn Compare),
@@ -79,11 +79,11 @@ impl Side<'_> {
 }
 
 impl Run<'_> {
-    /// Trains from the start, or from a checkpoint, to the end. A checkpoint is written before the first step, so that
-    /// a run can be resumed whenever it was ended.
+    /// Trains from the start, or from a checkpoint, to the end. A checkpoint is written before the
+    /// first step, so that a run can be resumed whenever it was ended.
     ///
     /// # Errors
-    /// Those of [`Server::step`], of reading batches, of the client and of writing files.
+    /// The errors of [`Server::step`], of reading batches, of the client and of writing files.
     pub fn train(
         &self,
         server: &Server,
@@ -94,7 +94,7 @@ impl Run<'_> {
         self.run(server, batches, Side::Linked(client), resume)
     }
 
-    /// Trains as [`Run::train`], and shows every state to a client in this process.
+    /// Trains like [`Run::train`], and also shows every state to a client in this process.
     ///
     /// # Errors
     /// As [`Run::train`].
@@ -137,7 +137,8 @@ impl Run<'_> {
         if !resumed {
             save(&at, &mut log)?;
         }
-        // The best epoch of a client with this patience is one of so many, whenever it stops.
+        // Whenever a client with this patience stops, its best epoch is among the last
+        // `patience + 1`.
         let window = at.kept.len().max(config.patience + 1);
         let mut outcome = if at.go_on { Outcome::Finished } else { Outcome::Stopped };
         'epochs: while at.go_on && at.epochs < config.epochs {
@@ -151,7 +152,7 @@ impl Run<'_> {
                 }
                 let clock = Instant::now();
                 let loaded = ahead.take().unwrap_or_else(|| batches.batch(batch))?;
-                // The next batch is read while this one is computed with.
+                // The next batch is read while this one is being computed with.
                 let read = || (batch + 1 < steps).then(|| batches.batch(batch + 1));
                 let (done, next) = rayon::join(|| server.step(&at.state, &loaded, at.step + 1), read);
                 ahead = next;
@@ -163,7 +164,7 @@ impl Run<'_> {
                 log.write(&event)?;
                 at.seconds += seconds;
                 uninterrupted(client.stepped(Stepped { step: at.step, epoch, batch, seconds }, &at.state))?;
-                // The one at the end of an epoch comes after the validation.
+                // The checkpoint at the end of an epoch is written after the validation.
                 if batch + 1 < steps && at.step.is_multiple_of(config.checkpoint_steps) {
                     save(&at, &mut log)?;
                 }
@@ -179,7 +180,7 @@ impl Run<'_> {
                 let outputs = (0..batches.validation_batches()).map(output).collect::<Result<Vec<_>>>();
                 let go_on = outputs.and_then(|outputs| client.link().goes_on(epoch, at.step, &outputs));
                 let Some(go_on) = uninterrupted(go_on)? else {
-                    // The validation is done when the run is resumed.
+                    // The validation is repeated when the run is resumed.
                     save(&at, &mut log)?;
                     outcome = Outcome::Interrupted;
                     break;
@@ -235,7 +236,7 @@ impl Run<'_> {
     }
 }
 
-/// None for what was interrupted.
+/// Maps an interruption to `None`.
 fn uninterrupted<T>(result: Result<T>) -> Result<Option<T>> {
     match result {
         Err(Error::Interrupted { .. }) => Ok(None),
@@ -243,7 +244,7 @@ fn uninterrupted<T>(result: Result<T>) -> Result<Option<T>> {
     }
 }
 
-/// The event of a step, with what it waited for batches as its first part.
+/// Builds the event of a step. Its first phase is the time spent waiting for the batch.
 fn stepped(
     state: &[Ciphertext],
     phases: Vec<Phase>,

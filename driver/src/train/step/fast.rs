@@ -1,15 +1,18 @@
-//! A step whose state is bootstrapped at once.
+//! A step of the fast mode, which bootstraps the whole state at once.
 //!
-//! **State.** One ciphertext holds weights W in the upper half of its rows and the optimiser's V in the lower half. A group of p rows (p: the
-//! classes up to a power of two) has one block of the skewed weights ([`crate::circuits::matrix::skew`]): all blocks of W and V together are bootstrapped once a
-//! step, where HETAL's are tiled and are bootstrapped block by block. Where half of the rows has too few groups there are several such ciphertexts.
+//! **State.** One ciphertext holds the weights W in the upper half of its rows and the optimiser's
+//! V in the lower half. Each half is divided into groups of p rows, where the period p is the
+//! number of classes rounded up to a power of two. A group holds one block of the skewed weights
+//! ([`crate::circuits::matrix::skew`]). All blocks of W and V together are therefore bootstrapped
+//! once a step, whereas the blocks of the published method are tiled and are bootstrapped one by
+//! one. If half of the rows has too few groups, there are several such ciphertexts.
 //!
-//! | part | what | levels |
+//! | part | computation | levels |
 //! |---|---|---|
-//! | weights | a block: the mask of its group, and rotations that repeat it in all rows | 1 |
+//! | weights | for a block: the mask of its group, and rotations that repeat it in all rows | 1 |
 //! | logits | skewed product; the logits of all rows are masked, which divides them by their range, and moved side by side | 2 |
-//! | softmax | of all rows at once ([`Layout::skewed`]); less the labels: errors | |
-//! | errors | a row of blocks: the mask of its columns, times η/n, and rotations that repeat it in all columns | 1 |
+//! | softmax | for all rows at once ([`Layout::skewed`]); minus the labels, this gives the errors | |
+//! | errors | for a row of blocks: the mask of its columns, times η/n, and rotations that repeat it in all columns | 1 |
 //! | gradient | skewed product, repeated in all rows | 1 |
 //! | update | W ← (1 − γ)(W − G) + γV, V ← W − G: masks of groups, times 1 − γ in the upper half | 1 |
 
@@ -22,7 +25,7 @@ use crate::circuits::activation::Layout;
 use crate::circuits::matrix::ops::{fold, indicator};
 use crate::circuits::matrix::{Packing, Product, SkewAbt, SkewAtb, Slots};
 
-/// Shapes and packings.
+/// The shapes and packings of the fast mode.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fast {
     pub(super) frame: Frame,
@@ -46,12 +49,12 @@ impl Fast {
         self.abt.packings()[1]
     }
 
-    /// Blocks of weights.
+    /// Returns the number of blocks of weights.
     fn blocks(&self) -> usize {
         self.weights_packing().grid().cols
     }
 
-    /// Blocks of weights that one ciphertext of the state holds.
+    /// Returns the number of blocks of W (and as many of V) that one ciphertext of the state holds.
     fn groups(&self) -> usize {
         (self.frame.unit.rows / 2 / self.frame.dims.period()).min(self.blocks())
     }
@@ -60,13 +63,13 @@ impl Fast {
         self.blocks().div_ceil(self.groups())
     }
 
-    /// Rows of blocks whose logits one ciphertext holds.
+    /// Returns the number of rows of blocks whose logits one ciphertext holds.
     fn rows_together(&self) -> usize {
         let room = self.frame.unit.cols / self.frame.dims.period();
         self.features().grid().rows.next_power_of_two().min(room)
     }
 
-    /// Columns from the logits of one row of blocks to those of the next.
+    /// Returns the number of columns between the logits of one row of blocks and those of the next.
     fn spacing(&self) -> usize {
         self.frame.unit.cols / self.rows_together()
     }
@@ -85,12 +88,12 @@ impl Fast {
         (features + 1 >= errors).then_some(Levels { state: features + 1, features, errors, update })
     }
 
-    /// The level of logits: that of the features less a product and a mask.
+    /// Returns the level of the logits: that of the features minus a product and a mask.
     pub(super) const fn logits_level(levels: Levels) -> usize {
         levels.features - 2
     }
 
-    /// Relinearisations of both products, with their levels.
+    /// Returns the relinearisations of both products, as pairs of level and count.
     pub(super) fn relinearisations(&self, levels: Levels) -> [(usize, usize); 2] {
         let (grid, half) = (self.features().grid(), self.frame.dims.period() / 2);
         [(levels.features, half * grid.rows), (levels.errors - 1, half * grid.cols)]
@@ -114,7 +117,7 @@ impl Fast {
             let block = |j: usize| {
                 let at = half + j % self.groups() * group;
                 let values = &state[j / self.groups()][at..at + group];
-                // Every group of rows of a block is the same.
+                // All groups of rows of a block are the same.
                 (0..slots).map(|slot| values[slot % group]).collect()
             };
             self.frame.unpack_weights(self.weights_packing(), (0..self.blocks()).map(block))
@@ -122,12 +125,12 @@ impl Fast {
         Ok([matrix(0)?, matrix(slots / 2)?])
     }
 
-    /// Whether a row of a unit block is in this group of its half.
+    /// Returns whether a row of a unit block is in this group of its half.
     fn in_group(&self, group: usize, row: usize) -> bool {
         row % (self.frame.unit.rows / 2) / self.frame.dims.period() == group
     }
 
-    /// The constants for a state at `features` + 1 and sums at `features` − 1.
+    /// Encodes the constants for a state at level `features` + 1 and sums at level `features` − 1.
     pub(super) fn masks<S: Slots>(&self, slots: &S, features: usize) -> Result<Masks<S::Mask>> {
         let (unit, dims) = (self.frame.unit, self.frame.dims);
         let group = |g, upper: bool| {
@@ -149,7 +152,7 @@ impl Fast {
         })
     }
 
-    /// The blocks of W or V, each repeated in all rows.
+    /// Returns the blocks of W or V, each repeated in all rows.
     pub(super) fn weights<S: Slots>(
         &self,
         slots: &S,
@@ -168,7 +171,8 @@ impl Fast {
         })
     }
 
-    /// Logits over their range, as [`Fast::layout`] has them, from features and the blocks of the weights.
+    /// Computes the logits over their range, in the form of [`Fast::layout`], from features and the
+    /// blocks of the weights.
     pub(super) fn logits<S: Slots>(
         &self,
         slots: &S,
@@ -184,7 +188,8 @@ impl Fast {
         moved.chunks(together).map(|parts| sum(slots, parts)).collect()
     }
 
-    /// Errors of each row of blocks, repeated in all columns and multiplied by η/n over the weight range.
+    /// Returns the errors of each row of blocks, repeated in all columns and multiplied by η/n
+    /// over the weight range.
     pub(super) fn errors<S: Slots>(
         &self,
         slots: &S,
@@ -204,7 +209,7 @@ impl Fast {
         })
     }
 
-    /// The blocks of η/n times the gradient.
+    /// Computes the blocks of the gradient times η/n.
     pub(super) fn gradient<S: Slots>(
         &self,
         slots: &S,
@@ -214,7 +219,7 @@ impl Fast {
         self.atb.apply(slots, errors, &lower(slots, step.features, slots.level(&errors[0]))?)
     }
 
-    /// The next state, with the momentum γ ≤ 0. State and gradient are at one level.
+    /// Computes the next state, with the momentum γ ≤ 0. State and gradient are at the same level.
     pub(super) fn update<S: Slots>(
         &self,
         slots: &S,

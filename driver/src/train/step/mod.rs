@@ -1,7 +1,9 @@
-//! The linear part of a step: everything but softmax and bootstrapping, over any [`Slots`]. [`fast`] and [`published`] say how each mode does it.
+//! The linear part of a step: everything but softmax and bootstrapping, over any [`Slots`].
+//! [`fast`] and [`published`] describe how each mode computes it.
 //!
-//! Logits leave it divided by their range; weights and the optimiser's V are kept divided by theirs. Rows of the last batch of an epoch that are not
-//! there have no features, not even the bias; so their errors change nothing.
+//! It returns logits divided by their range; the weights W and the optimiser's V are kept divided
+//! by theirs. The last batch of an epoch may be incomplete. Its missing rows have no features,
+//! not even the bias, so that their errors change nothing.
 
 pub mod fast;
 pub mod published;
@@ -18,29 +20,30 @@ use crate::base::parallel::try_map;
 use crate::circuits::activation::Layout;
 use crate::circuits::matrix::{BlockMatrix, Dimensions, Packing, Shape, Slots};
 
-/// What the circuits of both modes are made for.
+/// The shapes and ranges for which the circuits of both modes are made.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Frame {
     dims: Dimensions,
     unit: Shape,
-    /// Logits are divided by this.
+    /// The range by which logits are divided.
     logit_range: f64,
-    /// Weights are divided by this.
+    /// The range by which weights are divided.
     weight_range: f64,
 }
 
 impl Frame {
-    /// By what products of features and the state are multiplied.
+    /// The factor applied to products of features and the state.
     fn logits_factor(&self) -> f64 {
         self.weight_range / self.logit_range
     }
 
-    /// By what the sum of errors and features is multiplied: the step size for the mean.
+    /// The factor applied to the sum of errors times features: the step size for the mean,
+    /// over the weight range.
     fn gradient_factor<V>(&self, step: &Step<'_, V>) -> f64 {
         step.learning_rate / step.rows as f64 / self.weight_range
     }
 
-    /// The blocks of weights by classes and features, over their range.
+    /// Packs weights, a matrix of classes by features, into blocks, divided by their range.
     fn pack_weights(&self, packing: Packing, weights: &[f64]) -> Result<Vec<Vec<f64>>> {
         let block = |block: &Vec<Complex64>| block.iter().map(|z| z.re / self.weight_range).collect();
         Ok(packing.pack(weights)?.blocks().iter().map(block).collect())
@@ -53,25 +56,25 @@ impl Frame {
     }
 }
 
-/// Shapes and packings of a step.
+/// The shapes and packings of a step, by mode.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Circuit {
-    /// [`Mode::Fast`].
+    /// The circuit of [`Mode::Fast`].
     Fast(Fast),
-    /// [`Mode::Paper`].
+    /// The circuit of [`Mode::Paper`].
     Paper(Paper),
 }
 
 /// The levels at which a step works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Levels {
-    /// Of the state that logits are computed from.
+    /// The level of the state from which logits are computed.
     pub state: usize,
-    /// Of features.
+    /// The level of the features.
     pub features: usize,
-    /// Of labels and errors.
+    /// The level of labels and errors.
     pub errors: usize,
-    /// Of the next state.
+    /// The level of the next state.
     pub update: usize,
 }
 
@@ -84,33 +87,34 @@ pub enum Weights {
     V,
 }
 
-/// What a step is made of.
+/// The inputs of a step.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a, V> {
     /// The state.
     pub state: &'a [V],
     /// The features of the batch.
     pub features: &'a [V],
-    /// Its rows, as far as they are there.
+    /// The number of rows of the batch that are present.
     pub rows: usize,
-    /// η.
+    /// The step size η.
     pub learning_rate: f64,
-    /// γ, from −1 to 0.
+    /// The momentum γ, from −1 to 0.
     pub momentum: f64,
 }
 
-/// The constants of a step that stay the same. The mode of the paper has none: its products make theirs as they go.
+/// The constants that are the same in every step. The published method has none:
+/// its products make theirs as they go.
 #[derive(Clone, Debug)]
 pub struct Masks<M> {
-    /// By group of rows: those of W.
+    /// The masks that select W, one for each group of rows.
     w: Vec<M>,
-    /// Those of V.
+    /// The masks that select V, one for each group of rows.
     v: Vec<M>,
-    /// By row of blocks.
+    /// The masks of the logits, one for each row of blocks.
     logits: Vec<M>,
 }
 
-/// Calls the circuit of the mode.
+/// Calls a method of the circuit of the mode.
 macro_rules! of_mode {
     ($circuit:expr, $of:ident => $call:expr) => {
         match $circuit {
@@ -121,10 +125,12 @@ macro_rules! of_mode {
 }
 
 impl Circuit {
-    /// For batches of `dims.rows` rows, with the bias among the features, in these unit blocks.
+    /// Creates a circuit for batches of `dims.rows` rows, with the bias among the features,
+    /// in these unit blocks.
     ///
     /// # Errors
-    /// [`Error::Range`](crate::Error::Range) and [`Error::Slots`](crate::Error::Slots) for unit blocks that the mode cannot use.
+    /// [`Error::Range`](crate::Error::Range) and [`Error::Slots`](crate::Error::Slots) for unit
+    /// blocks that the mode cannot use.
     pub fn new(mode: Mode, dims: Dimensions, unit: Shape, logit_range: f64, weight_range: f64) -> Result<Self> {
         let frame = Frame { dims, unit, logit_range, weight_range };
         Ok(match mode {
@@ -140,42 +146,42 @@ impl Circuit {
         }
     }
 
-    /// Rows of a batch, features with the bias, classes.
+    /// Returns the number of rows of a batch, of features with the bias, and of classes.
     #[must_use]
     pub const fn dimensions(&self) -> Dimensions {
         self.frame().dims
     }
 
-    /// The unit block.
+    /// Returns the shape of a unit block.
     #[must_use]
     pub const fn unit(&self) -> Shape {
         self.frame().unit
     }
 
-    /// The packing of the features of a batch.
+    /// Returns the packing of the features of a batch.
     #[must_use]
     pub fn features(&self) -> Packing {
         of_mode!(self, c => c.features())
     }
 
-    /// Ciphertexts of the state.
+    /// Returns the number of ciphertexts of the state.
     #[must_use]
     pub fn states(&self) -> usize {
         of_mode!(self, c => c.states())
     }
 
-    /// Ciphertexts of logits.
+    /// Returns the number of ciphertexts of logits.
     #[must_use]
     pub fn outputs(&self) -> usize {
         self.dimensions().rows.div_ceil(self.output_rows())
     }
 
-    /// Rows whose logits one ciphertext holds.
+    /// Returns the number of rows whose logits one ciphertext holds.
     fn output_rows(&self) -> usize {
         of_mode!(self, c => c.output_rows())
     }
 
-    /// Where logits and labels are: of each ciphertext the same.
+    /// Returns the positions of logits and labels, which are the same in each ciphertext.
     ///
     /// # Errors
     /// None for a circuit.
@@ -184,13 +190,14 @@ impl Circuit {
         of_mode!(self, c => c.layout(rows))
     }
 
-    /// The levels of a step, as low as they can be for features and a next state at these; `None` if such features are too low.
+    /// Returns the lowest possible levels of a step with the features and the next state at the
+    /// given levels; `None` if the level of the features is too low.
     #[must_use]
     pub fn levels(&self, features: usize, update: usize) -> Option<Levels> {
         of_mode!(self, c => c.levels(features, update))
     }
 
-    /// The level of the logits of a step at these levels.
+    /// Returns the level of the logits of a step at these levels.
     #[must_use]
     pub const fn logits_level(&self, levels: Levels) -> usize {
         match self {
@@ -199,8 +206,9 @@ impl Circuit {
         }
     }
 
-    /// Relinearisations that a step makes, and more, with their levels: none are named in the mode of the paper, which has but one
-    /// unit block to choose from.
+    /// Returns relinearisations that a step makes, as pairs of level and count;
+    /// the step may make more. The list is empty for the published method, which has only one unit
+    /// block to choose from.
     pub(super) fn relinearisations(&self, levels: Levels) -> Vec<(usize, usize)> {
         match self {
             Self::Fast(fast) => fast.relinearisations(levels).to_vec(),
@@ -208,7 +216,7 @@ impl Circuit {
         }
     }
 
-    /// The constants for features at a level.
+    /// Encodes the constants for features at a level.
     ///
     /// # Errors
     /// As [`Slots::encode`].
@@ -219,11 +227,12 @@ impl Circuit {
         }
     }
 
-    /// A whole step: the next state, at `levels.update`. `softmax` makes errors, at `levels.errors`, of logits; `mark` is told the name of every
-    /// part that is done, and a vector that it made.
+    /// Computes a whole step, and returns the next state, at `levels.update`.
+    /// `softmax` turns logits into errors at `levels.errors`. `mark` is called after every part,
+    /// with its name and a vector that it made.
     ///
     /// # Errors
-    /// Those of [`Slots`] and of `softmax`.
+    /// The errors of [`Slots`] and of `softmax`.
     pub fn step<S: Slots>(
         &self,
         slots: &S,
@@ -251,10 +260,10 @@ impl Circuit {
         Ok(next)
     }
 
-    /// The logits of V, which is the result, or of W.
+    /// Computes the logits of V, which is the result, or of W.
     ///
     /// # Errors
-    /// Those of [`Slots`].
+    /// The errors of [`Slots`].
     pub fn outputs_of<S: Slots>(
         &self,
         slots: &S,
@@ -268,7 +277,7 @@ impl Circuit {
         of_mode!(self, c => c.logits(slots, masks, features, &weights))
     }
 
-    /// The blocks of W or V, as logits take them.
+    /// Returns the blocks of W or V in the form that the logits need.
     fn weights<S: Slots>(
         &self,
         slots: &S,
@@ -283,7 +292,7 @@ impl Circuit {
         }
     }
 
-    /// Values by rows and classes in the slots of every ciphertext of logits.
+    /// Packs values, given by row and class, into the slots of every ciphertext of logits.
     ///
     /// # Errors
     /// As [`Circuit::layout`].
@@ -296,11 +305,11 @@ impl Circuit {
         Ok((0..self.outputs()).map(one).collect())
     }
 
-    /// The inverse of [`Circuit::pack_outputs`] for the first `rows` rows.
+    /// Inverts [`Circuit::pack_outputs`] for the first `rows` rows.
     ///
     /// # Errors
-    /// As [`Circuit::layout`]; [`Error::Count`](crate::Error::Count) for another number of ciphertexts,
-    /// [`Error::Range`](crate::Error::Range) for more rows than a batch has.
+    /// As [`Circuit::layout`]; [`Error::Count`](crate::Error::Count) for another number of
+    /// ciphertexts, [`Error::Range`](crate::Error::Range) for more rows than a batch has.
     pub fn unpack_outputs(&self, slots: &[Vec<f64>], rows: usize) -> Result<Vec<Vec<f64>>> {
         check_count("ciphertexts of outputs", slots.len(), self.outputs())?;
         check_integer("rows of a batch", rows, 0, self.dimensions().rows)?;
@@ -312,25 +321,26 @@ impl Circuit {
         Ok((0..rows).map(row).collect())
     }
 
-    /// Slots of the state from weights and V, by classes and features.
+    /// Packs weights and V, matrices of classes by features, into the slots of the state.
     ///
     /// # Errors
-    /// [`Error::Count`](crate::Error::Count).
+    /// [`Error::Count`](crate::Error::Count) for matrices of another size.
     pub fn pack_state(&self, weights: &[f64], v: &[f64]) -> Result<Vec<Vec<f64>>> {
         of_mode!(self, c => c.pack_state([weights, v]))
     }
 
-    /// Weights and V from the slots of the state.
+    /// Unpacks weights and V from the slots of the state.
     ///
     /// # Errors
-    /// [`Error::Count`](crate::Error::Count) for another number of vectors than there are ciphertexts of the state.
+    /// [`Error::Count`](crate::Error::Count) if the number of vectors is not the number of
+    /// ciphertexts of the state.
     pub fn unpack_state(&self, state: &[Vec<f64>]) -> Result<[Vec<f64>; 2]> {
         check_count("ciphertexts of the state", state.len(), self.states())?;
         of_mode!(self, c => c.unpack_state(state))
     }
 }
 
-/// Vectors at a lower level.
+/// Lowers vectors to a level.
 pub(super) fn lower<S: Slots>(slots: &S, list: &[S::Vector], level: usize) -> Result<Vec<S::Vector>> {
     try_map(list, |v| slots.lower(v, level))
 }

@@ -1,28 +1,37 @@
-//! A step as published (Lee et al., [ICML 2023](https://arxiv.org/abs/2403.14111)).
+//! A step of the published method (Lee et al., [ICML 2023](https://arxiv.org/abs/2403.14111)).
 //!
-//! **State.** The blocks of W, tiled downwards, then those of V: one ciphertext each, all of them bootstrapped one by one after every step.
+//! **State.** The state holds the blocks of W, tiled downwards, and then those of V.
+//! Each block is one ciphertext, and each is bootstrapped on its own after every step.
 //!
-//! | part | what | levels |
+//! | part | computation | levels |
 //! |---|---|---|
 //! | logits | [`DiagAbt`] | 3 |
-//! | softmax | [`softmax::Paper`](crate::circuits::activation::Paper), of each row of blocks alone ([`Layout::spaced`]); less the labels: errors | |
+//! | softmax | [`softmax::Paper`](crate::circuits::activation::Paper), for each row of blocks alone ([`Layout::spaced`]); minus the labels, this gives the errors | |
 //! | errors | rotations that tile them to the right | 0 |
 //! | gradient | [`DiagAtb`], with PRotUp where the features are above the errors | 3; 4 without PRotUp and with more than two classes |
 //! | update | V ← W − G; W ← (1 − γ)V + γ·the V before | 1 |
 //!
-//! The products, their unit block ([`Dimensions::unit`](crate::circuits::matrix::Dimensions::unit)), the tiled layouts, the bias as a last feature and the
-//! approximations in softmax are the published ones. What was not published is chosen here:
+//! The products, their unit block
+//! ([`Dimensions::unit`](crate::circuits::matrix::Dimensions::unit)), the tiled layouts,
+//! the bias as the last feature and the approximations in softmax are those of the publication.
+//! The following was not published, and was chosen here (p is the period, the number of classes
+//! rounded up to a power of two):
 //!
-//! * Softmax works on one tile of each row, so that its sums run over zeros between rows and take no mask, unless there are fewer than 3p − 2 columns.
-//!   The masks of the classes in [`DiagAbt`] keep that tile and divide by the range; filling the others again takes log2(s1/p) rotations. The maximum is
-//!   brought from the first class to the others, which takes two levels more than the published depth.
-//! * The extension is that for the range of the logits, without the correction of third order.
-//! * W and V are bootstrapped separately, real slots each. Softmax is bootstrapped where [`SoftmaxPlan`](crate::circuits::activation::SoftmaxPlan)
-//!   finds it cheapest, the logits first where they have no levels left.
-//! * η/n is in the masks of [`DiagAtb`].
+//! * Softmax works on one tile of each row. Its sums then run over the zeros between rows
+//!   and take no mask, unless there are fewer than 3p − 2 columns. The masks of the classes
+//!   in [`DiagAbt`] keep that tile and divide by the range; filling the other tiles again
+//!   takes log2(s1/p) rotations. The maximum is brought from the first class to the others,
+//!   which takes two levels more than the published depth.
+//! * The domain extension is the one for the range of the logits, without the
+//!   third-order correction.
+//! * W and V are bootstrapped separately, with real slots each. Softmax is bootstrapped
+//!   where [`SoftmaxPlan`](crate::circuits::activation::SoftmaxPlan) finds it cheapest;
+//!   the logits are bootstrapped first if they have no levels left.
+//! * The factor η/n is in the masks of [`DiagAtb`].
 //!
-//! **Cost.** With a batch of 512, 768 features, 3 classes and R = 12 at the preset `n16`, a step takes 60 levels and 33 bootstraps, 26 of the state and 7
-//! of softmax, which are 93 % of ten times the work of [`fast`](super::fast).
+//! **Cost.** With a batch of 512, 768 features, 3 classes and R = 12 at the preset `n16`, a step
+//! takes 60 levels and 33 bootstraps: 26 of the state and 7 of softmax, which are 93 % of the work.
+//! In all, this is ten times the work of [`fast`](super::fast).
 
 use super::{Frame, Levels, Masks, Step, Weights, lower};
 use crate::base::error::Result;
@@ -31,7 +40,7 @@ use crate::circuits::activation::Layout;
 use crate::circuits::matrix::ops::fold;
 use crate::circuits::matrix::{DiagAbt, DiagAtb, Packing, Product, Slots};
 
-/// Shapes and packings.
+/// The shapes and packings of the published method.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Paper {
     pub(super) frame: Frame,
@@ -52,12 +61,12 @@ impl Paper {
         self.abt.packings()[1]
     }
 
-    /// Blocks of W.
+    /// Returns the number of blocks of W.
     fn blocks(&self) -> usize {
         self.weights_packing().grid().cols
     }
 
-    /// Where the blocks of a matrix are in the state.
+    /// Returns the positions of the blocks of W or V in the state.
     pub(super) fn blocks_of(&self, which: Weights) -> std::ops::Range<usize> {
         let blocks = self.blocks();
         match which {
@@ -80,7 +89,7 @@ impl Paper {
     }
 
     pub(super) fn levels(&self, features: usize, update: usize) -> Option<Levels> {
-        // Of the product in DiagATB, of which the result is two below.
+        // The level of the product in DiagATB, whose result is two levels below.
         let product = update + 3;
         let with_prot_up = DiagAtb::rotates_features([product + 1, features]);
         let rotated_errors = !with_prot_up && self.frame.dims.period() > 2;
@@ -88,12 +97,13 @@ impl Paper {
         (features >= product).then_some(Levels { state: features, features, errors, update })
     }
 
-    /// The level of logits: that of the features less a product and two masks.
+    /// Returns the level of the logits: that of the features minus a product and two masks.
     pub(super) const fn logits_level(levels: Levels) -> usize {
         levels.features - 3
     }
 
-    /// Logits over their range, as [`Paper::layout`] has them, from features and the blocks of the weights.
+    /// Computes the logits over their range, in the form of [`Paper::layout`],
+    /// from features and the blocks of the weights.
     pub(super) fn logits<S: Slots>(
         &self,
         slots: &S,
@@ -105,7 +115,7 @@ impl Paper {
         self.abt.weighted(slots, features, weights, |_, j| if j < classes { factor } else { 0.0 })
     }
 
-    /// Errors of each row of blocks, tiled to the right.
+    /// Tiles the errors of each row of blocks to the right.
     pub(super) fn errors<S: Slots>(
         &self,
         slots: &S,
@@ -116,7 +126,7 @@ impl Paper {
         try_map(errors, |error| fold(slots, error.clone(), self.frame.unit.cols / period, -(period as i64)))
     }
 
-    /// The blocks of η/n times the gradient.
+    /// Computes the blocks of the gradient times η/n.
     pub(super) fn gradient<S: Slots>(
         &self,
         slots: &S,
@@ -126,7 +136,7 @@ impl Paper {
         self.atb.scaled(slots, errors, step.features, self.frame.gradient_factor(step))
     }
 
-    /// The next state, with the momentum γ ≤ 0. State and gradient are at one level.
+    /// Computes the next state, with the momentum γ ≤ 0. State and gradient are at the same level.
     pub(super) fn update<S: Slots>(
         &self,
         slots: &S,

@@ -25,21 +25,21 @@ use crate::train::plan::{JobHash, TrainPlan};
 use crate::train::protocol::{Batch, BatchSource, Origin};
 use crate::wire;
 
-/// What a folder of encrypted data holds.
+/// The manifest of a folder of encrypted data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Manifest {
     job: JobHash,
     keys: KeyGeneration,
-    /// Rows of the parts: training, validation, test.
+    /// The numbers of rows for training, validation and testing.
     rows: [usize; 3],
-    /// The hash of what features were normalised with, if they were.
+    /// The hash of the normaliser that was applied to the features, if any.
     normaliser: Option<String>,
-    /// SHA-256 of every file, by name.
+    /// The SHA-256 of every file, by name.
     files: BTreeMap<String, String>,
 }
 
-/// The longest manifest: that of 700,000 batches.
+/// The length limit of a manifest in bytes: room for 700,000 batches.
 const MANIFEST_LIMIT: u64 = 1 << 26;
 
 /// A folder of encrypted data.
@@ -51,7 +51,8 @@ pub struct DataFolder {
 }
 
 impl DataFolder {
-    /// Refuses a path at which [`DataFolder::create`] would fail: to be told before work that takes long.
+    /// Refuses a path at which [`DataFolder::create`] would fail, so that the user learns of it
+    /// before work that takes long.
     ///
     /// # Errors
     /// [`Error::Malformed`] if the folder is not empty.
@@ -59,12 +60,12 @@ impl DataFolder {
         Folder::new(path, Kind::Data).check_new()
     }
 
-    /// Encrypts a data set, batch by batch, and keeps with the keys what is to be known of it, the `receipt`. The rows
-    /// are those of [`Receipt::prepare`].
+    /// Encrypts a data set, batch by batch, and stores the `receipt`, which is what the client has
+    /// to remember of it, beside the keys. The rows are those of [`Receipt::prepare`].
     ///
     /// # Errors
-    /// Those of [`Client::encrypt`]; [`Error::Malformed`] if the folder is not empty, [`Error::InUse`], [`Error::Io`]:
-    /// nothing is left of it then.
+    /// The errors of [`Client::encrypt`]; [`Error::Malformed`] if the folder is not empty,
+    /// [`Error::InUse`], [`Error::Io`]. After an error nothing is left of the folder.
     pub fn create(
         path: &Path,
         keys: &KeyFolder,
@@ -122,7 +123,8 @@ impl DataFolder {
     /// Opens a folder of data that were encrypted under these keys.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Malformed`] if it was encrypted for other keys, or files are missing.
+    /// [`Error::Io`]; [`Error::Malformed`] if the data were encrypted for other keys,
+    /// or files are missing.
     pub fn open(path: &Path, keys: &KeyFolder) -> Result<Self> {
         let folder = Folder::new(path, Kind::Data);
         check_finished(&folder)?;
@@ -132,7 +134,8 @@ impl DataFolder {
         let plan = keys.plan().clone().with_rows(manifest.rows[0]).map_err(|error| error.in_file(&file))?;
         check_job(&file, manifest.job, &plan)?;
         let data = Self { folder, plan, manifest };
-        // What is missing is told now, and not after an hour. The list of files bounds how many names are made.
+        // Missing files are reported now, and not after an hour of training. The names are made
+        // only once their count matches the list of files, which therefore bounds them.
         let batches: Vec<usize> = Part::ALL.into_iter().map(|part| data.batches(part)).collect();
         let wanted = batches.iter().try_fold(1, |sum: usize, batches| sum.checked_add(*batches));
         let found = data.manifest.files.len();
@@ -151,38 +154,38 @@ impl DataFolder {
         Ok(data)
     }
 
-    /// The plan, for as many rows as there are.
+    /// Returns the plan for the number of rows in this folder.
     #[must_use]
     pub const fn plan(&self) -> &TrainPlan {
         &self.plan
     }
 
-    /// Rows of a part.
+    /// Returns the number of rows of a part.
     #[must_use]
     pub const fn rows(&self, part: Part) -> usize {
         self.manifest.rows[part as usize]
     }
 
-    /// Batches of a part.
+    /// Returns the number of batches of a part.
     #[must_use]
     pub const fn batches(&self, part: Part) -> usize {
         self.rows(part).div_ceil(self.plan.batch())
     }
 
-    /// Rows of a batch.
+    /// Returns the number of rows of a batch.
     #[must_use]
     pub fn batch_rows(&self, part: Part, i: usize) -> usize {
         (self.rows(part) - i * self.plan.batch()).min(self.plan.batch())
     }
 
-    /// What checkpoints and models of these data say they come from.
+    /// Returns the origin that checkpoints and models of these data record.
     #[must_use]
     pub fn origin(&self) -> Origin {
         let Manifest { job, keys, ref normaliser, .. } = self.manifest;
         Origin { job, keys, data: self.hash(), normaliser: normaliser.clone() }
     }
 
-    /// What names these data: checkpoints and models carry it.
+    /// Returns the hash that identifies these data, which checkpoints and models record.
     #[must_use]
     pub fn hash(&self) -> String {
         hex(&Sha256::digest(serde_json::to_string(&self.manifest).expect("strings have a JSON form")))
@@ -211,15 +214,15 @@ impl DataFolder {
         try_map(list, |object| object.expand(params))
     }
 
-    /// The state to begin with.
+    /// Reads the initial state.
     ///
     /// # Errors
-    /// [`Error::Io`], and those of [`wire::read`]: here and below.
+    /// [`Error::Io`], and the errors of [`wire::read`], here and below.
     pub fn start(&self) -> Result<Vec<Ciphertext>> {
         self.read("start.ct", &[(self.plan.circuit().states(), self.plan.bootstrap().output_level())])
     }
 
-    /// A batch to train on.
+    /// Reads a training batch.
     ///
     /// # Errors
     /// As [`DataFolder::start`].
@@ -232,7 +235,7 @@ impl DataFolder {
         Ok(Batch { features, labels, rows: self.batch_rows(Part::Train, i) })
     }
 
-    /// The features of a batch to compute outputs of.
+    /// Reads the features of a batch for which outputs are to be computed.
     ///
     /// # Errors
     /// As [`DataFolder::start`].
@@ -249,7 +252,7 @@ fn batch_name(part: Part, i: usize) -> String {
     format!("{}-{i:05}.ct", part.name())
 }
 
-/// Writes and hashes.
+/// A writer that also hashes what it writes.
 struct Hashed<'a, W> {
     inner: &'a mut W,
     hasher: &'a mut Sha256,

@@ -1,4 +1,5 @@
-//! Whose each file is, and folders whose files are their own: complete or absent, and never reached through a link.
+//! The owner of each file, and folders whose files hetal alone writes: these are complete or
+//! absent, and never reached through a link.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{BufReader, ErrorKind};
@@ -9,23 +10,23 @@ use crate::base::error::{Error, Result};
 use crate::base::files::temporary::{is_temporary, remove_left};
 use crate::base::files::unfinished::Unfinished;
 
-/// Who may have a file.
+/// The party that may have a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Party {
-    /// The owner of data and secret key alone: the file must never be given away.
+    /// The owner of the data and the secret key alone: the file must never be given away.
     Client,
-    /// The server, and the client, who gives it or gets it back.
+    /// The server, and the client, who sends the file or gets it back.
     Server,
 }
 
 /// The kinds of folders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Of keys.
+    /// A folder of keys.
     Keys,
-    /// Of encrypted data.
+    /// A folder of encrypted data.
     Data,
-    /// Of a run.
+    /// A folder of a run.
     Run,
 }
 
@@ -39,11 +40,11 @@ impl Kind {
     }
 }
 
-/// The folder of keys or of a run that the server gets, or sends back.
+/// The subfolder of a folder of keys or of a run that the server gets or sends back.
 pub const PUBLIC: &str = "public";
 
-/// All files: the folder, the name in it, where `*` stands for any letters and digits, and whose it is. What is the
-/// server's lies in folders that hold nothing else.
+/// All files, each with the kind of its folder, its name in the folder (`*` stands for any letters
+/// and digits) and its party. The server's files lie in folders that hold nothing else.
 pub const FILES: [(Kind, &str, Party); 19] = [
     (Kind::Keys, "secret.key", Party::Client),
     (Kind::Keys, "normaliser.json", Party::Client),
@@ -66,10 +67,10 @@ pub const FILES: [(Kind, &str, Party); 19] = [
     (Kind::Run, "public/model-*.ct", Party::Server),
 ];
 
-/// In a folder that is being made; what is beside it may be removed.
+/// Marks a folder that is being made. Everything beside this file may be removed.
 const UNFINISHED: &str = "unfinished";
 
-/// Whose a file is, by its name in a folder; `None` for a file that is not one of these.
+/// Returns the party of a file by its name in a folder; `None` for a file that is not in [`FILES`].
 #[must_use]
 pub fn party(kind: Kind, name: &str) -> Option<Party> {
     let matches = |pattern: &str| match pattern.split_once('*') {
@@ -82,13 +83,15 @@ pub fn party(kind: Kind, name: &str) -> Option<Party> {
     FILES.iter().find(|(of, pattern, _)| *of == kind && matches(pattern)).map(|(.., party)| *party)
 }
 
-/// Whether a file, by its name in a folder, is one that is being written, or that a process that was killed left.
+/// Returns whether a file, by its name in a folder, is still being written or was
+/// left by a killed process.
 pub(super) fn is_unfinished(name: &str) -> bool {
     is_temporary(name.trim_start_matches(PUBLIC).trim_start_matches('/'))
 }
 
-/// A folder, and the files of its kind. Neither a file nor the folder of the server's files is ever reached through a
-/// link: a folder that comes back from elsewhere could otherwise have any file of the user read or replaced.
+/// A folder, and the files of its kind. Neither a file nor the folder of the server's files is ever
+/// reached through a link: otherwise a folder that comes back from elsewhere could make hetal read
+/// or replace any file of the user.
 #[derive(Clone, Debug)]
 pub(super) struct Folder {
     path: PathBuf,
@@ -104,10 +107,11 @@ impl Folder {
         &self.path
     }
 
-    /// The path of a file, which need not exist.
+    /// Returns the path of a file, which need not exist.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if it is something else than a regular file, or on its way there is a link.
+    /// [`Error::Malformed`] if the path is something else than a regular file,
+    /// or leads through a link.
     pub(super) fn file(&self, name: &str) -> Result<PathBuf> {
         debug_assert!(party(self.kind, name).is_some(), "{name} is not among the files of {:?}", self.kind);
         let last = self.path.join(name);
@@ -120,7 +124,8 @@ impl Folder {
         Ok(last)
     }
 
-    /// Whether there is something of this path; refuses a link, and what is not a file or a folder.
+    /// Returns whether the path exists. Refuses a link, and anything that is not a file or
+    /// a folder as wanted.
     fn check(&self, path: &Path, is_file: bool) -> Result<bool> {
         let metadata = match fs::symlink_metadata(path) {
             Ok(metadata) => metadata,
@@ -136,13 +141,13 @@ impl Folder {
         Err(Error::malformed(self.kind.name(), "path", path.display(), wanted))
     }
 
-    /// Whether a file is there.
+    /// Returns whether a file exists.
     pub(super) fn has(&self, name: &str) -> Result<bool> {
         let path = self.file(name)?;
         path.try_exists().map_err(|error| reading(&path, &error))
     }
 
-    /// A file to be read in pieces, and its length.
+    /// Opens a file for buffered reading. Returns its path, the reader and its length.
     pub(super) fn read(&self, name: &str) -> Result<(PathBuf, BufReader<File>, u64)> {
         let path = self.file(name)?;
         let open = || {
@@ -154,7 +159,7 @@ impl Folder {
         Ok((path, BufReader::with_capacity(1 << 20, file), length))
     }
 
-    /// The names of all files, in the form of [`FILES`], and of what else is there.
+    /// Returns the names of all files and of anything else in the folder, in the form of [`FILES`].
     pub(super) fn names(&self) -> Result<Vec<String>> {
         let mut names = Vec::new();
         let mut list = |path: &Path, before: &str| -> Result<()> {
@@ -173,7 +178,7 @@ impl Folder {
         Ok(names)
     }
 
-    /// Removes what killed processes left of files that they were writing.
+    /// Removes the temporary files that killed processes left.
     ///
     /// # Errors
     /// [`Error::Malformed`] if the folder of the server's files is a link.
@@ -194,7 +199,8 @@ impl Folder {
         self.names()?.into_iter().filter(|name| which(name)).try_for_each(remove)
     }
 
-    /// Refuses a folder that holds other things than what a killed process left of the same.
+    /// Refuses a folder that holds anything but what a killed process left of the
+    /// same kind of folder.
     pub(super) fn check_new(&self) -> Result<()> {
         if !self.path.exists() {
             return Ok(());
@@ -207,8 +213,8 @@ impl Folder {
         Err(Error::malformed("output", "folder", self.path.display(), "empty, or not exist"))
     }
 
-    /// Removes all files, and the folders that were made for them, the outermost first in the list. What fails is not
-    /// told: that which is the reason for it is.
+    /// Removes all files, and the folders that were made for them; `made` lists the outermost
+    /// first. Failures are not reported: the error that led here is.
     fn remove_all(&self, made: &[PathBuf]) {
         let _ = self.remove(|_| true);
         let _ = fs::remove_dir(self.path.join(PUBLIC));
@@ -217,7 +223,7 @@ impl Folder {
         });
     }
 
-    /// Makes the folder, and in it that of the server's files if this kind has one.
+    /// Creates the folder, and in it the folder of the server's files if this kind has one.
     pub(super) fn make(&self) -> Result<()> {
         let parts = FILES.iter().any(|(kind, name, _)| *kind == self.kind && name.starts_with(PUBLIC));
         let path = if parts { self.path.join(PUBLIC) } else { self.path.clone() };
@@ -226,15 +232,17 @@ impl Folder {
     }
 }
 
-/// A lock on a folder, which the system takes away from a process that dies.
+/// A lock on a folder. The operating system releases it when the process dies.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
 impl Lock {
+    /// Takes the lock.
+    ///
     /// # Errors
-    /// [`Error::InUse`] if another process has it, [`Error::Io`].
+    /// [`Error::InUse`] if another process holds the lock, [`Error::Io`].
     pub(super) fn take(folder: &Folder, name: &str) -> Result<Self> {
         let path = folder.file(name)?;
         let fails = |error: &std::io::Error| Error::io(format_args!("locking {}", path.display()), error);
@@ -248,12 +256,13 @@ impl Lock {
     }
 }
 
-/// A folder that is being made. It is complete once [`finish`](Self::finish) was called; if it is dropped before, or the
-/// process is asked to end, it is removed; what a killed process left is begun anew by the next one.
+/// A folder that is being made. It is complete once [`finish`](Self::finish) was called.
+/// If it is dropped before that, or the process is asked to end, the folder is removed.
+/// What a killed process left is begun anew by the next one.
 #[derive(Debug)]
 pub(super) struct Making {
     folder: Folder,
-    /// Folders that were not there before, the outermost first.
+    /// The folders that did not exist before, the outermost first.
     made: Vec<PathBuf>,
     finished: bool,
     _asked_to_end: Unfinished,
@@ -261,9 +270,11 @@ pub(super) struct Making {
 }
 
 impl Making {
+    /// Starts making a folder.
+    ///
     /// # Errors
-    /// [`Error::Malformed`] for a folder that holds other things, [`Error::InUse`] for one that another process is
-    /// making, [`Error::Io`].
+    /// [`Error::Malformed`] for a folder that holds other things, [`Error::InUse`] for one that
+    /// another process is making, [`Error::Io`].
     pub(super) fn begin(path: &Path, kind: Kind) -> Result<Self> {
         let folder = Folder::new(path, kind);
         folder.check_new()?;
@@ -282,7 +293,7 @@ impl Making {
         &self.folder
     }
 
-    /// All files are there.
+    /// Marks the folder as complete: all its files have been written.
     pub(super) fn finish(mut self) -> Result<()> {
         self.folder.remove(|name| name == UNFINISHED)?;
         self.finished = true;
@@ -298,7 +309,7 @@ impl Drop for Making {
     }
 }
 
-/// Whether a folder was left unfinished by a process that was killed.
+/// Refuses a folder that a killed process left unfinished.
 pub(super) fn check_finished(folder: &Folder) -> Result<()> {
     if folder.has(UNFINISHED)? {
         let wanted = "complete: the process that made it was ended before; make it again";
@@ -320,7 +331,7 @@ mod tests {
             assert_eq!(party(Kind::Run, name), None, "{name}");
         }
         assert!(is_unfinished("public/.checkpoint.ct.123.0") && !is_unfinished("public/checkpoint.ct"));
-        // Nothing of the client is where files of the server are.
+        // No file of the client lies where files of the server are.
         for (kind, name, party) in FILES {
             let travels = kind == Kind::Data || name.starts_with(PUBLIC);
             assert_eq!(travels, party == Party::Server, "{name}");

@@ -1,4 +1,4 @@
-//! Folders of keys, with what the client keeps beside them.
+//! Folders of keys, and what the client keeps beside the keys.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -21,26 +21,28 @@ use crate::train::data::normaliser::Normaliser;
 use crate::train::plan::{DataShape, JobHash, TrainPlan};
 use crate::wire::{self, Wire};
 
-/// What a folder of keys was made for.
+/// The purpose for which a folder of keys was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Job {
     /// The settings.
     pub config: Config,
-    /// The size of the data that the keys were planned for; other data may have other rows.
+    /// The size of the data that the keys were planned for; other data may have
+    /// other numbers of rows.
     pub shape: DataShape,
-    /// [`TrainPlan::hash`].
+    /// The hash of the plan: [`TrainPlan::hash`].
     pub hash: JobHash,
-    /// Of the keys.
+    /// The generation of the keys.
     pub keys: KeyGeneration,
 }
 
-/// The longest file of a job, or of another list of settings, in bytes.
+/// The length limit in bytes of the file of a job, and of other lists of settings.
 const JOB_LIMIT: u64 = 1 << 16;
-/// The longest normaliser and receipt: 2^20 features take 48 MiB.
+/// The length limit in bytes of a normaliser and of a receipt: 2^20 features take 48 MiB.
 const CLIENT_LIMIT: u64 = 1 << 28;
 
-/// A normaliser as the client keeps it. The server is told its hash, which without the salt would let it try values.
+/// A normaliser as the client keeps it. The server is told its hash; without the salt it could use
+/// the hash to test guesses of the values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoredNormaliser {
@@ -50,24 +52,24 @@ pub struct StoredNormaliser {
 }
 
 impl StoredNormaliser {
-    /// With a fresh salt.
+    /// Creates a stored normaliser with a fresh salt.
     pub fn new(normaliser: Normaliser, rng: &mut (impl CryptoRng + ?Sized)) -> Self {
         let mut salt = [0; 16];
         rng.fill_bytes(&mut salt);
         Self { salt: hex(&salt), normaliser }
     }
 
-    /// Reads one from a file.
+    /// Reads a stored normaliser from a file.
     ///
     /// # Errors
-    /// [`Error::Io`] and [`Error::Malformed`] name the path.
+    /// [`Error::Io`] and [`Error::Malformed`], which name the path.
     pub fn read(path: &Path) -> Result<Self> {
         let stored: Self = read_json(path, CLIENT_LIMIT)?;
         stored.normaliser.check().map_err(|error| error.in_file(path))?;
         Ok(stored)
     }
 
-    /// What encrypted data and models name it by.
+    /// Returns the hash by which encrypted data and models refer to this normaliser.
     #[must_use]
     pub fn hash(&self) -> String {
         hex(&Sha256::digest(serde_json::to_string(self).expect("numbers and strings have a JSON form")))
@@ -83,7 +85,7 @@ pub struct KeyFolder {
 }
 
 impl KeyFolder {
-    /// Makes all keys for a training.
+    /// Creates a folder with all keys for a training.
     ///
     /// # Errors
     /// [`Error::Malformed`] if the folder is not empty, [`Error::InUse`], [`Error::Io`].
@@ -123,10 +125,11 @@ impl KeyFolder {
         Ok(Self { folder, plan, generation })
     }
 
-    /// Opens a folder, and plans its training again.
+    /// Opens a folder of keys, and plans its training again.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Malformed`] if this version plans otherwise than that which made the keys.
+    /// [`Error::Io`]; [`Error::Malformed`] if this version of hetal makes another plan than the
+    /// version that made the keys.
     pub fn open(path: &Path) -> Result<Self> {
         let folder = Folder::new(path, Kind::Keys);
         check_finished(&folder)?;
@@ -137,25 +140,27 @@ impl KeyFolder {
         Ok(Self { folder, plan, generation: job.keys })
     }
 
-    /// The plan.
+    /// Returns the plan.
     #[must_use]
     pub const fn plan(&self) -> &TrainPlan {
         &self.plan
     }
 
-    /// The id that everything made with these keys carries.
+    /// Returns the id that everything made with these keys carries.
     #[must_use]
     pub const fn generation(&self) -> KeyGeneration {
         self.generation
     }
 
-    /// The same keys with other settings, as far as keys do not depend on them: step size, method, epochs, patience, checkpoints.
+    /// Returns the same keys with other settings, as far as keys do not depend on them:
+    /// step size, method, epochs, patience and checkpoints.
     ///
     /// # Errors
     /// [`Error::Malformed`] names a setting that needs other keys.
     pub fn with_config(mut self, config: &Config) -> Result<Self> {
         let own = self.plan.config();
-        // More rows than the keys' batch were asked for when the keys were made, or fewer would do.
+        // A batch larger than the planned number of rows was cut to that number when the keys were
+        // made; the same is done here, so that the same setting still matches.
         let config = Config { batch: config.batch.min(self.plan.shape().rows), ..config.clone() };
         config.check_same(own, &OF_KEYS, "the keys are made for that; other keys are needed for another")?;
         let plan = TrainPlan::new(&config, self.plan.shape())?;
@@ -164,29 +169,29 @@ impl KeyFolder {
         Ok(self)
     }
 
-    /// The same keys for data with another number of rows.
+    /// Returns the same keys for data with another number of rows.
     ///
     /// # Errors
-    /// Those of [`TrainPlan::with_rows`].
+    /// The errors of [`TrainPlan::with_rows`].
     pub fn with_rows(mut self, rows: usize) -> Result<Self> {
         self.plan = self.plan.with_rows(rows)?;
         Ok(self)
     }
 
-    /// The secret key: for the client alone.
+    /// Reads the secret key, which is for the client alone.
     ///
     /// # Errors
-    /// Those of [`wire::read`], with the path.
+    /// The errors of [`wire::read`], with the path.
     pub fn secret(&self) -> Result<SecretKey> {
         let (path, secret) = self.read("secret.key", |file| wire::read::<SecretKey>(file, self.plan.params()))?;
         check_keys(&path, secret.key_generation(), self.generation)?;
         Ok(secret)
     }
 
-    /// The keys of the server.
+    /// Reads the keys of the server.
     ///
     /// # Errors
-    /// Those of [`wire::read_evaluation_keys`], with the path.
+    /// The errors of [`wire::read_evaluation_keys`], with the path.
     pub fn public(&self, progress: &mut Progress<'_>) -> Result<(KeySet, EncapsulationKeys)> {
         let params = self.plan.params();
         let (path, encapsulation) =
@@ -214,10 +219,11 @@ impl KeyFolder {
         Ok((path, object))
     }
 
-    /// What features are normalised with before they are encrypted under these keys, if they are.
+    /// Returns the normaliser that is applied to features before they are encrypted under these
+    /// keys, if there is one.
     ///
     /// # Errors
-    /// [`Error::Io`] and [`Error::Malformed`] name the path.
+    /// [`Error::Io`] and [`Error::Malformed`], which name the path.
     pub fn normaliser(&self) -> Result<Option<StoredNormaliser>> {
         if !self.folder.has("normaliser.json")? {
             return Ok(None);
@@ -225,10 +231,11 @@ impl KeyFolder {
         StoredNormaliser::read(&self.folder.file("normaliser.json")?).map(Some)
     }
 
-    /// The normaliser of data or of a model that names it by this hash.
+    /// Returns the normaliser of data or of a model that refers to it by this hash.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if it is not there, and those of [`KeyFolder::normaliser`].
+    /// [`Error::Malformed`] if there is no normaliser or another one, and the errors of
+    /// [`KeyFolder::normaliser`].
     pub fn normaliser_of(&self, hash: Option<&str>) -> Result<Option<Normaliser>> {
         let Some(hash) = hash else { return Ok(None) };
         let path = self.folder.file("normaliser.json")?;
@@ -244,18 +251,18 @@ impl KeyFolder {
         }
     }
 
-    /// Keeps a normaliser, for the client alone: it tells means and deviations of the features.
+    /// Stores a normaliser for the client alone: it reveals means and deviations of the features.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`] if writing fails.
     pub fn write_normaliser(&self, stored: &StoredNormaliser) -> Result<()> {
         write_json(&self.folder.file("normaliser.json")?, Access::Owner, stored)
     }
 
-    /// Where the normaliser is, or would be.
+    /// Returns the path of the normaliser, which need not exist.
     ///
     /// # Errors
-    /// [`Error::Malformed`] for a link or what is not a file.
+    /// [`Error::Malformed`] for a link, and for anything that is not a regular file.
     pub fn normaliser_path(&self) -> Result<PathBuf> {
         self.folder.file("normaliser.json")
     }
@@ -264,10 +271,10 @@ impl KeyFolder {
         format!("data-{}.json", data.get(..16).unwrap_or(data))
     }
 
-    /// What the client has kept of the data with this hash.
+    /// Reads the client's receipt of the data with this hash.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if there is nothing, or what is there is of other keys; [`Error::Io`].
+    /// [`Error::Malformed`] if there is no receipt or it belongs to other keys; [`Error::Io`].
     pub fn receipt(&self, data: &str) -> Result<Receipt> {
         let name = Self::receipt_name(data);
         let path = self.folder.file(&name)?;
@@ -286,17 +293,18 @@ impl KeyFolder {
         Ok(receipt)
     }
 
-    /// Keeps what is known of data that were encrypted, for the client alone.
+    /// Stores the receipt of encrypted data, for the client alone.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Malformed`] for a link.
     pub fn write_receipt(&self, receipt: &Receipt) -> Result<()> {
-        // Every receipt has a name of its own, so that none would replace what a killed process left of another.
+        // Each receipt has a different name, so that writing one never replaces what a killed
+        // process left of another; such remains have to be removed here.
         self.folder.remove_left()?;
         write_json(&self.folder.file(&Self::receipt_name(&receipt.data))?, Access::Owner, receipt)
     }
 
-    /// The folder.
+    /// Returns the path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.folder.path()

@@ -1,4 +1,4 @@
-//! What the client remembers of data that it encrypted, to tell whether other data is the same.
+//! The client's record of data that it encrypted, by which it tells whether other data is the same.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -10,14 +10,15 @@ use crate::train::data::dataset::Part;
 use crate::train::data::dataset::{Dataset, Split};
 use crate::train::data::normaliser::Normaliser;
 
-/// A set of rows, by digests. These stay with the client: a server could try values.
+/// Digests of a set of rows. They stay with the client: a server could use them to test
+/// guesses of the values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Digests {
     rows: usize,
-    /// SHA-256 of the features as they were read.
+    /// The SHA-256 of the features as they were read.
     features: String,
-    /// SHA-256 of the labels.
+    /// The SHA-256 of the labels.
     labels: String,
 }
 
@@ -34,19 +35,20 @@ impl Digests {
     }
 }
 
-/// What the client remembers of data that it encrypted. It must not be given away.
+/// The client's record of data that it encrypted. It must not be given away.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Receipt {
-    /// [`DataFolder::hash`](super::DataFolder::hash) of the encrypted data.
+    /// The hash of the encrypted data: [`DataFolder::hash`](super::DataFolder::hash).
     pub data: String,
-    /// Of the keys.
+    /// The generation of the keys.
     pub keys: KeyGeneration,
-    /// The seed with which the rows to train on were shuffled, if they were.
+    /// The seed with which the training rows were shuffled, if they were.
     pub shuffle_seed: Option<u64>,
-    /// [`StoredNormaliser::hash`](super::StoredNormaliser::hash) of what features were normalised with.
+    /// The hash of the normaliser that was applied to the features, if any:
+    /// [`StoredNormaliser::hash`](super::StoredNormaliser::hash).
     pub normaliser: Option<String>,
-    /// The names of the classes, if they have other names than their numbers.
+    /// The names of the classes, if these have names other than their numbers.
     pub class_names: Option<Vec<String>>,
     train: Digests,
     val: Option<Digests>,
@@ -54,7 +56,8 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// Of a data set as it was read. The hash of the encrypted data is to come.
+    /// Creates the receipt of a data set as it was read. The hash of the encrypted data
+    /// is filled in later.
     #[must_use]
     pub fn new(dataset: &Dataset, keys: KeyGeneration) -> Self {
         Self {
@@ -69,10 +72,10 @@ impl Receipt {
         }
     }
 
-    /// Refuses rows that are not those of this part that were encrypted.
+    /// Refuses rows that are not the encrypted rows of this part.
     ///
     /// # Errors
-    /// [`Error::OtherData`] names the part, and what differs in it.
+    /// [`Error::OtherData`] names the part and what differs in it.
     pub fn check(&self, part: Part, split: Option<&Split>) -> Result<()> {
         let encrypted = match part {
             Part::Train => Some(&self.train),
@@ -95,10 +98,12 @@ impl Receipt {
         Err(Error::OtherData { part: part.name(), what })
     }
 
-    /// Makes of a data set, as it was read, the rows that were encrypted: in the same order and normalised.
+    /// Turns a data set, as it was read, into the rows that were encrypted:
+    /// in the same order and normalised.
     ///
     /// # Errors
-    /// [`Error::OtherData`] if they are other rows, [`Error::Count`] for a normaliser of other features.
+    /// [`Error::OtherData`] if the rows are not those that were encrypted, [`Error::Count`] for a
+    /// normaliser of another number of features.
     pub fn prepare(&self, dataset: &mut Dataset, normaliser: Option<&Normaliser>) -> Result<()> {
         self.check(Part::Train, Some(&dataset.train))?;
         self.check(Part::Val, dataset.val.as_ref())?;
@@ -106,10 +111,11 @@ impl Receipt {
         self.arrange(dataset, normaliser)
     }
 
-    /// [`Receipt::prepare`] of the very data set of which this is the receipt.
+    /// Does the work of [`Receipt::prepare`] without its checks, for the very data set of which
+    /// this is the receipt.
     ///
     /// # Errors
-    /// [`Error::Count`] for a normaliser of other features.
+    /// [`Error::Count`] for a normaliser of another number of features.
     pub fn arrange(&self, dataset: &mut Dataset, normaliser: Option<&Normaliser>) -> Result<()> {
         if let Some(normaliser) = normaliser {
             normaliser.apply_to(dataset)?;

@@ -21,33 +21,33 @@ use crate::train::protocol::Origin;
 use crate::train::stopping;
 use crate::wire;
 
-/// Results of an epoch: what outputs are computed with.
+/// The result of an epoch, with which outputs are computed.
 #[derive(Clone, Debug)]
 pub struct Kept {
-    /// From 1.
+    /// The epoch, counted from 1.
     pub epoch: usize,
-    /// The state, lowered.
+    /// The state, lowered to the level that outputs need.
     pub state: Vec<Ciphertext>,
 }
 
-/// Where a run is.
+/// The point that a run has reached.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
-    /// Steps done.
+    /// The number of steps done.
     pub step: usize,
-    /// Epochs done and validated.
+    /// The number of epochs done and validated.
     pub epochs: usize,
-    /// Whether the client let it go on.
+    /// Whether the client let the run go on.
     pub go_on: bool,
-    /// Seconds of steps and validations so far.
+    /// The seconds of steps and validations so far.
     pub seconds: f64,
     /// The state.
     pub state: Vec<Ciphertext>,
-    /// Results of the last epochs.
+    /// The results of the last epochs.
     pub kept: Vec<Kept>,
 }
 
-/// The beginning of a checkpoint's file.
+/// The header of a checkpoint file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CheckpointHeader {
@@ -61,13 +61,14 @@ struct CheckpointHeader {
 }
 
 impl CheckpointHeader {
-    /// Refuses counters that no run comes to with so many steps in an epoch.
+    /// Refuses counters that no run with `steps` steps in an epoch can reach.
     fn check(&self, steps: usize) -> Result<()> {
         let Self { step, epochs, go_on, seconds, kept, .. } = self;
         let begin = epochs.checked_mul(steps);
         let end = begin.and_then(|begin| begin.checked_add(steps));
         let wrong = |field, value: String, wanted: &str| Err(Error::malformed("checkpoint", field, value, wanted));
-        // All steps of an epoch are done where its validation was interrupted.
+        // The upper bound is included: all steps of an epoch are done when its validation
+        // is interrupted.
         if !begin.zip(end).is_some_and(|(begin, end)| (begin..=end).contains(step)) {
             return wrong("steps, epochs", format!("{step}, {epochs}"), &format!("of {steps} steps an epoch"));
         }
@@ -88,7 +89,7 @@ impl CheckpointHeader {
     }
 }
 
-/// The beginning of a model's file.
+/// The header of a model file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ModelHeader {
@@ -96,23 +97,23 @@ struct ModelHeader {
     epoch: usize,
 }
 
-/// The result of an epoch, as it was stored.
+/// The stored result of an epoch.
 #[derive(Clone, Debug)]
 pub struct StoredModel {
-    /// What it comes from.
+    /// The job, keys and data that the model comes from.
     pub origin: Origin,
     /// The state, encrypted.
     pub state: Vec<Ciphertext>,
 }
 
-/// Longest header that is read.
+/// The length limit of a header in bytes.
 const HEADER_LIMIT: u32 = 1 << 20;
 
 /// A folder of a run.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     folder: Folder,
-    /// Held by who writes.
+    /// The lock, held if this process writes to the folder.
     _lock: Option<Arc<Lock>>,
 }
 
@@ -122,7 +123,8 @@ const CLIENT_LOG: &str = "client.jsonl";
 const LOCK: &str = "lock";
 
 impl RunFolder {
-    /// The folder of a new run. One that was ended before its first checkpoint is begun anew.
+    /// Creates the folder of a new run. A run that was ended before its first
+    /// checkpoint is begun anew.
     ///
     /// # Errors
     /// [`Error::Malformed`] if the folder holds other things, [`Error::InUse`], [`Error::Io`].
@@ -146,7 +148,7 @@ impl RunFolder {
         Ok(Self { folder, _lock: Some(Arc::new(lock)) })
     }
 
-    /// The folder of a run to be continued.
+    /// Opens the folder of a run to be continued.
     ///
     /// # Errors
     /// [`Error::InUse`] while another process trains in it, [`Error::Io`].
@@ -157,30 +159,31 @@ impl RunFolder {
         Ok(Self { folder, _lock: Some(Arc::new(lock)) })
     }
 
-    /// A folder that is there, to be read.
+    /// Opens an existing folder for reading.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`] if it cannot be read.
     pub fn open(path: &Path) -> Result<Self> {
         fs::read_dir(path).map_err(|error| reading(path, &error))?;
         Ok(Self { folder: Folder::new(path, Kind::Run), _lock: None })
     }
 
-    /// The folder.
+    /// Returns the path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The server's log.
+    /// Returns the path of the server's log.
     ///
     /// # Errors
-    /// [`Error::Malformed`] for a link, and for what is not a file: here and below.
+    /// [`Error::Malformed`] for a link, and for anything that is not a regular
+    /// file, here and below.
     pub fn server_log(&self) -> Result<PathBuf> {
         self.folder.file(SERVER_LOG)
     }
 
-    /// The client's log.
+    /// Returns the path of the client's log.
     ///
     /// # Errors
     /// As [`RunFolder::server_log`].
@@ -188,7 +191,7 @@ impl RunFolder {
         self.folder.file(CLIENT_LOG)
     }
 
-    /// The page that shows the run.
+    /// Returns the path of the page that shows the run.
     ///
     /// # Errors
     /// As [`RunFolder::server_log`].
@@ -196,18 +199,20 @@ impl RunFolder {
         self.folder.file("report.html")
     }
 
-    /// The events of the client's log, none if there is no log, and what is to be told of it.
+    /// Reads the events of the client's log, none if there is no log, and a warning for the user if
+    /// the log is damaged.
     ///
     /// # Errors
-    /// Those of [`log::read`].
+    /// The errors of [`log::read`].
     pub fn client_events(&self) -> Result<(Vec<ClientEvent>, Option<String>)> {
         self.events(CLIENT_LOG)
     }
 
-    /// The events of the server's log, none if there is no log, and what is to be told of it.
+    /// Reads the events of the server's log, none if there is no log, and a warning for the user if
+    /// the log is damaged.
     ///
     /// # Errors
-    /// Those of [`log::read`].
+    /// The errors of [`log::read`].
     pub fn server_events(&self) -> Result<(Vec<ServerEvent>, Option<String>)> {
         self.events(SERVER_LOG)
     }
@@ -222,11 +227,12 @@ impl RunFolder {
         Ok((log.events, warning))
     }
 
-    /// What is wrong with the logs of a run that is to be continued from a checkpoint: an error if events are missing, for
-    /// a part of a log is lost then; sentences for the user if a whole log is.
+    /// Checks the logs of a run that is to be continued from a checkpoint.
+    /// A log that lacks events is an error, for a part of it is lost then;
+    /// a log that is missing altogether only gives a warning. Returns the warnings for the user.
     ///
     /// # Errors
-    /// [`Error::Malformed`], and those of [`log::read`].
+    /// [`Error::Malformed`], and the errors of [`log::read`].
     pub fn check_logs(&self, checkpoint: &Checkpoint, validates: bool) -> Result<Vec<String>> {
         let (server, server_warning) = self.server_events()?;
         let (client, client_warning) = self.client_events()?;
@@ -257,10 +263,10 @@ impl RunFolder {
         Ok(warnings)
     }
 
-    /// Writes where a run is: its bytes.
+    /// Writes a checkpoint, and returns the size of the file in bytes.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`] if writing fails.
     pub fn save(&self, plan: &TrainPlan, origin: &Origin, checkpoint: &Checkpoint) -> Result<u64> {
         let Checkpoint { step, epochs, go_on, seconds, state, kept } = checkpoint;
         let header = CheckpointHeader {
@@ -276,10 +282,11 @@ impl RunFolder {
         self.write(CHECKPOINT, &header, &objects, plan)
     }
 
-    /// Where the run was; `None` if it was ended before its first checkpoint.
+    /// Reads the checkpoint; `None` if the run was ended before its first one.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Malformed`] if it belongs to other keys, settings or data.
+    /// [`Error::Io`]; [`Error::Malformed`] if it belongs to other keys, settings or data,
+    /// or if it is missing although there are models.
     pub fn load(&self, plan: &TrainPlan, origin: &Origin) -> Result<Option<Checkpoint>> {
         if !self.folder.has(CHECKPOINT)? {
             let models = self.models()?;
@@ -314,10 +321,10 @@ impl RunFolder {
         Ok(Some(Checkpoint { step, epochs, go_on, seconds, state, kept }))
     }
 
-    /// Writes the results of the last epochs, of which the client chooses.
+    /// Writes the results of the last epochs, among which the client chooses.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`] if writing fails.
     pub fn write_models(&self, plan: &TrainPlan, origin: &Origin, kept: &[Kept]) -> Result<()> {
         kept.iter().try_for_each(|Kept { epoch, state }| {
             let header = ModelHeader { origin: origin.clone(), epoch: *epoch };
@@ -325,10 +332,10 @@ impl RunFolder {
         })
     }
 
-    /// The epochs of which there are models, in order.
+    /// Returns the epochs for which there are models, in ascending order.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`] if the folder cannot be read.
     pub fn models(&self) -> Result<Vec<usize>> {
         let number = |name: &String| {
             let epoch = name.strip_prefix("public/model-")?.strip_suffix(".ct")?.parse().ok()?;
@@ -339,11 +346,12 @@ impl RunFolder {
         Ok(epochs)
     }
 
-    /// The epoch that is the result, from 1: that of [`stopping::best_epoch`], `None` if no epoch stayed within the range of
-    /// logits; of a run without validations the last one that has a model.
+    /// Returns the epoch that is the result, counted from 1: that of [`stopping::best_epoch`],
+    /// or `None` if no epoch stayed within the range of logits. For a run without validations it is
+    /// the last epoch that has a model.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if there is no model, and those of [`log::read`].
+    /// [`Error::Malformed`] if there is no model, and the errors of [`log::read`].
     pub fn best_epoch(&self, logit_range: f64) -> Result<Option<usize>> {
         let models = self.models()?;
         let Some(&last) = models.last() else {
@@ -355,10 +363,11 @@ impl RunFolder {
         if validations.is_empty() { Ok(Some(last)) } else { Ok(stopping::best_epoch(validations, logit_range)) }
     }
 
-    /// The result of an epoch.
+    /// Reads the result of an epoch.
     ///
     /// # Errors
-    /// [`Error::Io`], those of [`wire::read`], [`Error::Malformed`] if it belongs to other keys or another epoch.
+    /// [`Error::Io`], the errors of [`wire::read`], and [`Error::Malformed`] if the model belongs
+    /// to other keys or another epoch.
     pub fn read_model(&self, plan: &TrainPlan, keys: KeyGeneration, epoch: usize) -> Result<StoredModel> {
         let (path, mut file, _) = self.folder.read(&model_name(epoch))?;
         let header: ModelHeader = read_header(&mut file, "model", &path)?;
@@ -371,7 +380,8 @@ impl RunFolder {
         Ok(StoredModel { origin: header.origin, state })
     }
 
-    /// A header, its length before it, and ciphertexts: the bytes of the file.
+    /// Writes a header, preceded by its length, and ciphertexts. Returns the size of
+    /// the file in bytes.
     fn write(&self, name: &str, header: &impl Serialize, objects: &[&Ciphertext], plan: &TrainPlan) -> Result<u64> {
         let header = serde_json::to_vec(header).expect("numbers and strings have a JSON form");
         let path = self.folder.file(name)?;
