@@ -153,7 +153,7 @@ fn random_training(rng: &mut ChaCha20Rng, preset: &str) -> (Config, DataShape) {
     let integer = |rng: &mut ChaCha20Rng, from: f64, to: f64| between(rng, from, to + 1.0) as usize;
     let config = Config {
         preset: preset.to_owned(),
-        mode: if unit(rng) < 0.3 { Mode::Paper } else { Mode::Fast },
+        mode: if unit(rng) < 0.3 { Mode::Published } else { Mode::Fast },
         batch: integer(rng, 1.0, 4096.0),
         logit_range: between(rng, 4.0, 128.0),
         weight_range: between(rng, 1.0, 64.0),
@@ -260,7 +260,7 @@ fn large_trainings() {
         (of("n16", 1024), 100_000, 1 << 20, 10),
         (Config { softmax_error: 0.01, ..of("n16", 1024) }, 100_000, 2048, 128),
         (of("test-11", 64), most, 20_000, 10),
-        (Config { mode: Mode::Paper, ..of("test-11", 64) }, 100_000, 100_000, 16),
+        (Config { mode: Mode::Published, ..of("test-11", 64) }, 100_000, 100_000, 16),
     ] {
         let plan = plan(&config, rows, features, classes).expect("a plan");
         assert!(blocks(&plan) <= MOST_BLOCKS);
@@ -270,7 +270,7 @@ fn large_trainings() {
         (of("test-10", 1024), 100_000, 1 << 20, 10),
         (of("test-11", most), most, 1 << 20, 16),
         (of("n16", most), most, 1 << 20, 64),
-        (Config { mode: Mode::Paper, ..of("test-10", most) }, most, 1 << 20, 16),
+        (Config { mode: Mode::Published, ..of("test-10", most) }, most, 1 << 20, 16),
     ] {
         let refused = refused(&config, rows, features, classes);
         let Error::TooMany { found, most: MOST_BLOCKS, .. } = refused else { panic!("{refused}") };
@@ -294,7 +294,7 @@ fn limits_that_are_named() {
         ("test-10", Mode::Fast, 16),
         ("test-11", Mode::Fast, 16),
         ("test-13", Mode::Fast, 32),
-        ("test-11", Mode::Paper, 16),
+        ("test-11", Mode::Published, 16),
     ] {
         let config = Config { preset: preset.to_owned(), mode, batch: 8, softmax_error: 0.05, ..Config::default() };
         plan(&config, 10, 3, fit).unwrap_or_else(|error| panic!("{preset}: {error}"));
@@ -306,7 +306,7 @@ fn limits_that_are_named() {
         ("test-11", Mode::Fast, 128, "16: use fewer, or a preset with a larger ring, such as n16"),
         ("test-11", Mode::Fast, 129, "16: use fewer"),
         ("n16", Mode::Fast, 129, "128: use fewer"),
-        ("test-10", Mode::Paper, 17, "the softmax of mode paper has room for at most 16: use fewer, or mode fast"),
+        ("test-10", Mode::Published, 17, "the softmax of mode paper has room for at most 16: use fewer, or mode fast"),
     ] {
         let config = Config { preset: preset.to_owned(), mode, ..Config::default() };
         let text = refused(&config, 10, 3, classes).to_string();
@@ -321,7 +321,7 @@ fn limits_that_are_named() {
 /// The level of the logits that the plan foresees is that of a dry run of a whole step.
 #[test]
 fn levels_of_logits() {
-    for (mode, unit) in [(Mode::Fast, [32, 16]), (Mode::Paper, [16, 32])] {
+    for (mode, unit) in [(Mode::Fast, [32, 16]), (Mode::Published, [16, 32])] {
         let dims = hetal::circuits::matrix::Dimensions::new(40, 30, 3);
         let unit = hetal::circuits::matrix::Shape::new(unit[0], unit[1]);
         let circuit = Circuit::new(mode, dims, unit, 8.0, 4.0).expect("fits");

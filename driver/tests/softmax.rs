@@ -9,7 +9,7 @@ use common::{params, rng, unit};
 use hetal::circuits::activation::plan::{Refresh, depth};
 use hetal::circuits::activation::table::{self, CLASSES, RANGES};
 use hetal::circuits::activation::{
-    Encrypted, Layout, NormaliseSquare, NormaliseSquareConfig, Paper, PaperConfig, Plain, Softmax, SoftmaxPlan,
+    Encrypted, Layout, NormaliseSquare, NormaliseSquareConfig, Plain, Published, PublishedConfig, Softmax, SoftmaxPlan,
     Vectors, exact,
 };
 use hetal::circuits::bootstrap::{InsecureRefresh, Packing};
@@ -200,8 +200,8 @@ fn bootstrapped() {
     assert!(plan.bootstraps() == 1 && error < 2e-4, "{} bootstraps, {error}", plan.bootstraps());
 }
 
-fn paper(classes: usize, range: f64, precise: bool) -> Paper {
-    Paper::new(PaperConfig { classes, range, precise, scaled: false }).expect("in range")
+fn paper(classes: usize, range: f64, precise: bool) -> Published {
+    Published::new(PublishedConfig { classes, range, precise, scaled: false }).expect("in range")
 }
 
 /// The depths are the published ones at R = 128. The largest and mean errors are at most those of
@@ -310,9 +310,9 @@ fn plans_and_refusals() {
     assert!(NormaliseSquare::new(NormaliseSquareConfig { error, ..wide }).expect("reached").error_bound() <= error);
     let none = refused(NormaliseSquareConfig { range: 1024.0, ..NormaliseSquareConfig::new(1024, 1024.0) });
     assert!(none.to_string().ends_with("use fewer classes or a smaller logit_range"), "{none}");
-    let config = PaperConfig { classes: 3, range: 8.0, precise: false, scaled: false };
-    for config in [PaperConfig { classes: 17, ..config }, PaperConfig { range: 1e6, ..config }] {
-        assert!(matches!(Paper::new(config), Err(Error::Range { .. })), "{config:?}");
+    let config = PublishedConfig { classes: 3, range: 8.0, precise: false, scaled: false };
+    for config in [PublishedConfig { classes: 17, ..config }, PublishedConfig { range: 1e6, ..config }] {
+        assert!(matches!(Published::new(config), Err(Error::Range { .. })), "{config:?}");
     }
 }
 

@@ -137,7 +137,7 @@ fn circuits_on_plain_slots() {
     ] {
         let dims = Dimensions::new(rows, features + 1, classes);
         let units = [Shape::new(unit_rows, 512 / unit_rows), dims.unit(512).expect("fits")];
-        for ((mode, unit_block), counts) in [Mode::Fast, Mode::Paper].into_iter().zip(units).zip([fast, paper]) {
+        for ((mode, unit_block), counts) in [Mode::Fast, Mode::Published].into_iter().zip(units).zip([fast, paper]) {
             let config = Config { mode, learning_rate: 0.7, logit_range: 6.0, weight_range: 3.0, ..Config::default() };
             let circuit = Circuit::new(mode, dims, unit_block, 6.0, 3.0).expect("fits");
             assert_eq!((circuit.states(), circuit.outputs()), counts, "{mode:?} {dims:?}");
@@ -188,7 +188,8 @@ fn layouts_with_rows_apart() {
 #[test]
 fn plans_of_both_modes() {
     let shape = DataShape { rows: 40, features: 12, classes: 3 };
-    let [fast, paper] = [Mode::Fast, Mode::Paper].map(|mode| TrainPlan::new(&config(mode, 16), shape).expect("a plan"));
+    let [fast, paper] =
+        [Mode::Fast, Mode::Published].map(|mode| TrainPlan::new(&config(mode, 16), shape).expect("a plan"));
     assert_ne!(fast.hash(), paper.hash());
     assert!(fast.bootstraps() < paper.bootstraps() && fast.depth() < paper.depth());
     assert!(fast.cost().in_transforms() < paper.cost().in_transforms());
@@ -200,7 +201,7 @@ fn plans_of_both_modes() {
     let rotated_errors = usize::from(paper.levels().features <= paper.levels().errors);
     assert_eq!(paper.depth(), 3 + (48 + 2) + (3 + rotated_errors) + 1);
     assert!(paper.requests().iter().count() > paper.bootstrap().requests().iter().count());
-    let refused = |classes| TrainPlan::new(&config(Mode::Paper, 16), DataShape { classes, ..shape }).unwrap_err();
+    let refused = |classes| TrainPlan::new(&config(Mode::Published, 16), DataShape { classes, ..shape }).unwrap_err();
     assert!(matches!(refused(17), Error::TooMany { what: "classes", found: 17, most: 16, .. }));
     assert!(matches!(refused(1), Error::Range { what: "classes", .. }));
 }
@@ -355,6 +356,6 @@ fn encrypted_steps_with_keys_of_several_levels() {
 fn encrypted_steps_of_the_paper_follow_plain_ones() {
     // One shape has sums from both sides and the other masked sums; both have ragged batches.
     for (batch, rows, features, classes) in [(16, 40, 12, 3), (64, 100, 12, 5)] {
-        check_encrypted(&config(Mode::Paper, batch), DataShape { rows, features, classes }, 3, [2e-3, 1e-2]);
+        check_encrypted(&config(Mode::Published, batch), DataShape { rows, features, classes }, 3, [2e-3, 1e-2]);
     }
 }

@@ -15,10 +15,12 @@ struct Arena {
     used: AtomicUsize,
 }
 
-// SAFETY: `memory` is reached only through `alloc`, whose atomic update of `used` gives every caller bytes of its own.
+// SAFETY: `memory` is reached only through `alloc`, whose atomic update of `used` gives every
+// caller bytes of its own.
 unsafe impl Sync for Arena {}
 
-// SAFETY: a block starts at a multiple of its alignment, lies inside `memory` and overlaps no other, because `used`
+// SAFETY: a block starts at a multiple of its alignment, lies inside `memory` and overlaps no
+// other, because `used`
 // only grows. An alignment above that of the arena itself is refused.
 unsafe impl GlobalAlloc for Arena {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -53,12 +55,14 @@ fn panic(_: &PanicInfo<'_>) -> ! {
 }
 
 // The compiled alloc names it, for unwinding; with panic = "abort" nothing calls it.
-// SAFETY: only an unwinder would call it, and none is linked; std, where the name comes from, is not there either.
+// SAFETY: only an unwinder would call it, and none is linked; std, where the name comes from, is
+// not there either.
 #[cfg(not(feature = "std"))]
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}
 
-// SAFETY: C's start code calls a function of this name and type, once; no other of this name is linked.
+// SAFETY: C's start code calls a function of this name and type, once; no other of this name is
+// linked.
 #[unsafe(no_mangle)]
 extern "C" fn main(_: i32, _: *const *const u8) -> i32 {
     super::run()

@@ -1,4 +1,5 @@
-//! hetal-kernel in a program without std: an allocator, a panic handler, C's start code, nothing else.
+//! hetal-kernel in a program without std: an allocator, a panic handler, C's start code, nothing
+//! else.
 //!
 //! The exit status is 0 if every product is right, 1 if one is wrong, 101 after a panic.
 #![no_std]

@@ -29,7 +29,7 @@ pub(super) struct ConfigArgs {
     preset: Option<String>,
     /// How a step is computed: fast or as published.
     #[arg(long, value_parser = PossibleValuesParser::new(["fast", "paper"])
-        .map(|name| if name == "fast" { Mode::Fast } else { Mode::Paper }))]
+        .map(|name| if name == "fast" { Mode::Fast } else { Mode::Published }))]
     mode: Option<Mode>,
     /// How weights follow gradients.
     #[arg(long, value_parser = PossibleValuesParser::new(["nesterov", "sgd"])
@@ -162,7 +162,7 @@ fn commented(config: &Config) -> String {
     } = config;
     let mode = match mode {
         Mode::Fast => "fast",
-        Mode::Paper => "paper",
+        Mode::Published => "paper",
     };
     let method = match method {
         Method::Nesterov => "nesterov",
@@ -275,7 +275,7 @@ mod tests {
     /// The printed text has every setting, and parses to the same settings.
     #[test]
     fn printed_settings() {
-        let other = Config { mode: Mode::Paper, method: Method::Sgd, softmax_error: 1e-7, ..Config::default() };
+        let other = Config { mode: Mode::Published, method: Method::Sgd, softmax_error: 1e-7, ..Config::default() };
         for config in [Config::default(), other] {
             let text = commented(&config);
             let table: toml::Table = toml::from_str(&text).expect("TOML");

@@ -28,7 +28,8 @@ use crate::train::{Batch, Client, Config, DataShape, SeededBatch, Server, TrainP
 
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
-    /// The new folder of the run, with its logs and its page; hetal-demo, or with a number behind it, by default.
+    /// The new folder of the run, with its logs and its page; hetal-demo, or with a number behind
+    /// it, by default.
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
     /// The parameters: test-11 is small and insecure.

@@ -244,7 +244,8 @@ pub(super) struct PredictArgs {
     /// Rows of features.
     #[arg(long, value_name = "FILE.npy")]
     features: PathBuf,
-    /// The new file: a class per row. It is yours alone: whoever has it and the encrypted rows may find out the secret
+    /// The new file: a class per row. It is yours alone: whoever has it and the encrypted rows may
+    /// find out the secret
     /// key, so that it must not go to the server.
     #[arg(long, value_name = "FILE.npy")]
     out: PathBuf,

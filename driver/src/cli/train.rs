@@ -35,7 +35,8 @@ pub(super) struct TrainArgs {
     /// The new folder of the run: logs, checkpoints, results.
     #[arg(long, value_name = "DIR", required_unless_present_any = ["print_config", "dry_run", "plain"])]
     run: Option<PathBuf>,
-    /// The data set of the client, who validates and decides when to stop: a folder of .npy files, or an .npz file.
+    /// The data set of the client, who validates and decides when to stop: a folder of .npy files,
+    /// or an .npz file.
     #[arg(long, value_name = "DIR|FILE.npz", required_unless_present_any = ["print_config", "dry_run"])]
     data: Option<PathBuf>,
     /// Continue from the last checkpoint of the run.
@@ -44,7 +45,8 @@ pub(super) struct TrainArgs {
     /// Only say what it will take.
     #[arg(long)]
     dry_run: bool,
-    /// Train on plain numbers instead, with exact softmax and with the approximation, and say which ranges keys need; takes only data and
+    /// Train on plain numbers instead, with exact softmax and with the approximation, and say which
+    /// ranges keys need; takes only data and
     /// settings, which with --keys are those of the keys.
     #[arg(long)]
     plain: bool,
@@ -54,7 +56,8 @@ pub(super) struct TrainArgs {
     /// Train on the rows in the order in which they are: for --plain.
     #[arg(long, requires = "plain")]
     no_shuffle: bool,
-    /// Shuffle the rows to train on with this seed, as encrypt or --plain printed it, instead of a new one: for --plain.
+    /// Shuffle the rows to train on with this seed, as encrypt or --plain printed it, instead of a
+    /// new one: for --plain.
     #[arg(long, value_name = "N", requires = "plain", conflicts_with = "no_shuffle")]
     shuffle_seed: Option<u64>,
     /// Decrypt the weights after every step and compare them with those of the plain twin.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::error::{Error, Result, check_range};
-use crate::circuits::activation::{NormaliseSquare, NormaliseSquareConfig, Paper, PaperConfig, Variant};
+use crate::circuits::activation::{NormaliseSquare, NormaliseSquareConfig, Published, PublishedConfig, Variant};
 
 /// The way in which a step is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,7 +13,8 @@ pub enum Mode {
     /// in one ciphertext.
     Fast,
     /// The published method: `DiagABT`, `DiagATB`, and softmax with an approximate maximum.
-    Paper,
+    #[serde(rename = "paper")]
+    Published,
 }
 
 impl Mode {
@@ -22,7 +23,7 @@ impl Mode {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Fast => "fast",
-            Self::Paper => "paper",
+            Self::Published => "paper",
         }
     }
 }
@@ -132,16 +133,18 @@ impl Config {
     pub fn softmax(&self, classes: usize, scaled: bool) -> Result<Variant> {
         let range = self.logit_range;
         Ok(match self.mode {
-            Mode::Fast => Variant::Ours(NormaliseSquare::new(NormaliseSquareConfig {
+            Mode::Fast => Variant::NormaliseSquare(NormaliseSquare::new(NormaliseSquareConfig {
                 error: self.softmax_error,
                 scaled,
                 ..NormaliseSquareConfig::new(classes, range)
             })?),
-            Mode::Paper if classes > Paper::MOST_CLASSES => {
-                let (what, place, most) = ("classes", "the softmax of mode paper".to_owned(), Paper::MOST_CLASSES);
+            Mode::Published if classes > Published::MOST_CLASSES => {
+                let (what, place, most) = ("classes", "the softmax of mode paper".to_owned(), Published::MOST_CLASSES);
                 return Err(Error::TooMany { what, found: classes, place, most, advice: "use fewer, or mode fast" });
             }
-            Mode::Paper => Variant::Paper(Paper::new(PaperConfig { classes, range, precise: false, scaled })?),
+            Mode::Published => {
+                Variant::Published(Published::new(PublishedConfig { classes, range, precise: false, scaled })?)
+            }
         })
     }
 }

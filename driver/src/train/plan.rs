@@ -279,7 +279,7 @@ fn circuits(config: &Config, dims: Dimensions, log_slots: u32) -> Result<Vec<Cir
     // of columns (with guard columns); the published method needs one period by one.
     let room = |log_slots: u32| match config.mode {
         Mode::Fast => 1 << ((log_slots - 1) / 2),
-        Mode::Paper => 1 << (log_slots / 2),
+        Mode::Published => 1 << (log_slots / 2),
     };
     let most = room(log_slots);
     let others = preset::NAMES.iter().filter_map(|name| preset::by_name(name).ok());
@@ -293,7 +293,7 @@ fn circuits(config: &Config, dims: Dimensions, log_slots: u32) -> Result<Vec<Cir
     let (slots, log_period) = (1 << log_slots, dims.period().ilog2());
     let units: Vec<_> = match config.mode {
         Mode::Fast => (log_period..log_slots - log_period).map(|log| Shape::new(slots >> log, 1 << log)).collect(),
-        Mode::Paper => vec![dims.unit(slots)?],
+        Mode::Published => vec![dims.unit(slots)?],
     };
     let circuit = |unit| Circuit::new(config.mode, dims, unit, config.logit_range, config.weight_range);
     let mut all = units.into_iter().map(circuit).collect::<Result<Vec<_>>>()?;

@@ -7,10 +7,10 @@ use crate::modulus::Modulus;
 /// L `f64` in a register. An ISA file implements this trait with wrappers of single instructions.
 ///
 /// The ISA must have a **fused** multiply-add: [`fma`](FloatLanes::fma) and
-/// [`fnma`](FloatLanes::fnma) round once. A product modulo q is exact only because the second of two
-/// such operations returns the rounding error of the first; with a rounding after the product the
-/// results would be wrong without any sign of it. Relaxed multiply-adds, which may or may not be
-/// fused (those of WebAssembly, for instance), will not do.
+/// [`fnma`](FloatLanes::fnma) round once. A product modulo q is exact only because the second of
+/// two such operations returns the rounding error of the first; with a rounding after the product
+/// the results would be wrong without any sign of it. Relaxed multiply-adds, which may or may not
+/// be fused (those of WebAssembly, for instance), will not do.
 pub(crate) trait FloatLanes<const L: usize>: Copy {
     type V: Copy;
     fn splat(self, x: f64) -> Self::V;

@@ -39,7 +39,7 @@ pub use layout::Layout;
 pub use normalise_square::{NormaliseSquare, NormaliseSquareConfig};
 pub use plain::Plain;
 pub use plan::SoftmaxPlan;
-pub use published::{Paper, PaperConfig};
+pub use published::{Published, PublishedConfig};
 pub use softmax::{Softmax, exact};
 pub use variant::Variant;
 pub use vectors::Vectors;

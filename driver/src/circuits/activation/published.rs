@@ -37,7 +37,7 @@
 //!
 //! **Limits.** Sums are at most c·e^D(δ). Where that is above 200, nothing
 //! excludes rows for which the inverse diverges, although none of the random rows of a table does.
-//! [`Paper::shortfall`] tells δ.
+//! [`Published::shortfall`] tells δ.
 
 use super::softmax::check_classes;
 use super::vectors::powers;
@@ -59,9 +59,9 @@ const SQUARINGS: usize = 3;
 /// The number of applications of g before that of f.
 const ROUGH: usize = 2;
 
-/// The settings of [`Paper::new`].
+/// The settings of [`Published::new`].
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PaperConfig {
+pub struct PublishedConfig {
     /// The number of classes.
     pub classes: usize,
     /// The range R: logits are in [−R, R].
@@ -74,8 +74,8 @@ pub struct PaperConfig {
 
 /// The softmax of HETAL (the paper) for a range and a number of classes.
 #[derive(Clone, Debug)]
-pub struct Paper {
-    config: PaperConfig,
+pub struct Published {
+    config: PublishedConfig,
     extensions: usize,
     /// The polynomial g.
     rough: Chebyshev,
@@ -96,7 +96,7 @@ fn odd(c: &[f64]) -> Chebyshev {
     Chebyshev::new(p.coefficients().iter().enumerate().map(keep).collect(), [-1.0, 1.0])
 }
 
-impl Paper {
+impl Published {
     /// The largest number of classes: Goldschmidt's inverse was not made for the sums of more.
     pub const MOST_CLASSES: usize = 16;
 
@@ -105,7 +105,7 @@ impl Paper {
     /// # Errors
     /// [`Error::Range`](crate::Error::Range) for fewer than two or more than 16 classes,
     /// for whose sums Goldschmidt's inverse was not made, or a range outside [0.1, 1024].
-    pub fn new(config: PaperConfig) -> Result<Self> {
+    pub fn new(config: PublishedConfig) -> Result<Self> {
         check_integer("classes", config.classes, 2, Self::MOST_CLASSES)?;
         check_range("range", config.range, 0.1, 1024.0)?;
         let reached = |n: &usize| BASE / 2.0 * RATIO.powi(*n as i32) >= config.range;
@@ -133,7 +133,7 @@ impl Paper {
 
     /// The settings that the softmax was made from.
     #[must_use]
-    pub const fn config(&self) -> &PaperConfig {
+    pub const fn config(&self) -> &PublishedConfig {
         &self.config
     }
 
@@ -254,7 +254,7 @@ impl Paper {
     }
 }
 
-impl Softmax for Paper {
+impl Softmax for Published {
     fn name(&self) -> String {
         if self.config.precise { "paper, precise" } else { "paper, normal" }.to_owned()
     }

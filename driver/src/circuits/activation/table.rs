@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::plan::{Refresh, depth_and_bootstraps};
 use super::rivals::{Gumbel, Hong, PrivGd};
 use super::{
-    Layout, NormaliseSquare, NormaliseSquareConfig, Paper, PaperConfig, Plain, Softmax, Variant, Vectors, exact,
+    Layout, NormaliseSquare, NormaliseSquareConfig, Plain, Published, PublishedConfig, Softmax, Variant, Vectors, exact,
 };
 use crate::base::error::{Error, Result};
 
@@ -60,9 +60,10 @@ impl Compared {
     /// # Errors
     /// Those of the variants; there are none for the classes and ranges of the table.
     pub fn all(classes: usize, range: f64) -> Result<Vec<Self>> {
-        let paper = |precise| Paper::new(PaperConfig { classes, range: 128.0, precise, scaled: false });
+        let paper = |precise| Published::new(PublishedConfig { classes, range: 128.0, precise, scaled: false });
         let ours = NormaliseSquare::new(NormaliseSquareConfig::new(classes, range))?;
-        let variants = [Variant::Ours(ours), Variant::Paper(paper(false)?), Variant::Paper(paper(true)?)];
+        let variants =
+            [Variant::NormaliseSquare(ours), Variant::Published(paper(false)?), Variant::Published(paper(true)?)];
         let rivals = [
             Hong::new(classes, range).map(Self::Hong),
             PrivGd::new(classes, range).map(Self::PrivGd),

@@ -1,7 +1,7 @@
 //! A variant that is chosen at run time.
 
 use super::normalise_square::NormaliseSquare;
-use super::published::Paper;
+use super::published::Published;
 use super::softmax::Softmax;
 use super::vectors::Vectors;
 use crate::base::error::Result;
@@ -10,23 +10,23 @@ use crate::base::error::Result;
 #[derive(Clone, Debug)]
 pub enum Variant {
     /// The default of hetal: normalise and square.
-    Ours(NormaliseSquare),
+    NormaliseSquare(NormaliseSquare),
     /// HETAL (the paper): the published method.
-    Paper(Paper),
+    Published(Published),
 }
 
 impl Softmax for Variant {
     fn name(&self) -> String {
         match self {
-            Self::Ours(variant) => variant.name(),
-            Self::Paper(variant) => variant.name(),
+            Self::NormaliseSquare(variant) => variant.name(),
+            Self::Published(variant) => variant.name(),
         }
     }
 
     fn run<E: Vectors>(&self, vectors: &E, x: E::Vector) -> Result<E::Vector> {
         match self {
-            Self::Ours(variant) => variant.run(vectors, x),
-            Self::Paper(variant) => variant.run(vectors, x),
+            Self::NormaliseSquare(variant) => variant.run(vectors, x),
+            Self::Published(variant) => variant.run(vectors, x),
         }
     }
 }

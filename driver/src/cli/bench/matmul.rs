@@ -47,7 +47,8 @@ pub(in crate::cli) struct MatmulArgs {
     /// Runs to take the median of, after one to warm up; 0 only counts.
     #[arg(long, default_value_t = 3)]
     repeat: usize,
-    /// What takes longer is run once; of Crockett's and Jin's products only a part is, and its time multiplied by the ratio of operations.
+    /// What takes longer is run once; of Crockett's and Jin's products only a part is, and its time
+    /// multiplied by the ratio of operations.
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
     limit_seconds: f64,
 }
@@ -68,7 +69,8 @@ enum Pair {
     DiagBest,
     /// `DiagABT` and `DiagATB` as HETAL has them.
     Diag,
-    /// The same from operands that have as many levels more as it takes for the results to be at the levels of ours.
+    /// The same from operands that have as many levels more as it takes for the results to be at
+    /// the levels of ours.
     DiagRaised,
     /// `ColMajor` and `RowMajor`.
     Crockett,

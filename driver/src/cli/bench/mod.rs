@@ -20,7 +20,8 @@ pub(super) enum Bench {
     Bootstrap(bootstrap::BootstrapArgs),
     /// Operations, time and error of the matrix products, ours beside their rivals.
     Matmul(matmul::MatmulArgs),
-    /// Errors, depth and bootstraps of the softmaxes, ours beside their rivals; encrypted, their time as well.
+    /// Errors, depth and bootstraps of the softmaxes, ours beside their rivals; encrypted, their
+    /// time as well.
     Softmax(softmax::SoftmaxArgs),
 }
 

@@ -12,7 +12,7 @@ use num_complex::Complex64;
 use serde::Serialize;
 
 pub use fast::Fast;
-pub use published::Paper;
+pub use published::Published;
 
 use super::config::Mode;
 use crate::base::error::{Result, check_count, check_integer};
@@ -61,8 +61,8 @@ impl Frame {
 pub enum Circuit {
     /// The circuit of [`Mode::Fast`].
     Fast(Fast),
-    /// The circuit of [`Mode::Paper`].
-    Paper(Paper),
+    /// The circuit of [`Mode::Published`].
+    Published(Published),
 }
 
 /// The levels at which a step works.
@@ -119,7 +119,7 @@ macro_rules! of_mode {
     ($circuit:expr, $of:ident => $call:expr) => {
         match $circuit {
             Circuit::Fast($of) => $call,
-            Circuit::Paper($of) => $call,
+            Circuit::Published($of) => $call,
         }
     };
 }
@@ -135,14 +135,14 @@ impl Circuit {
         let frame = Frame { dims, unit, logit_range, weight_range };
         Ok(match mode {
             Mode::Fast => Self::Fast(Fast::new(frame)?),
-            Mode::Paper => Self::Paper(Paper::new(frame)?),
+            Mode::Published => Self::Published(Published::new(frame)?),
         })
     }
 
     const fn frame(&self) -> &Frame {
         match self {
             Self::Fast(fast) => &fast.frame,
-            Self::Paper(paper) => &paper.frame,
+            Self::Published(paper) => &paper.frame,
         }
     }
 
@@ -202,7 +202,7 @@ impl Circuit {
     pub const fn logits_level(&self, levels: Levels) -> usize {
         match self {
             Self::Fast(_) => Fast::logits_level(levels),
-            Self::Paper(_) => Paper::logits_level(levels),
+            Self::Published(_) => Published::logits_level(levels),
         }
     }
 
@@ -212,7 +212,7 @@ impl Circuit {
     pub(super) fn relinearisations(&self, levels: Levels) -> Vec<(usize, usize)> {
         match self {
             Self::Fast(fast) => fast.relinearisations(levels).to_vec(),
-            Self::Paper(_) => Vec::new(),
+            Self::Published(_) => Vec::new(),
         }
     }
 
@@ -223,7 +223,7 @@ impl Circuit {
     pub fn masks<S: Slots>(&self, slots: &S, features: usize) -> Result<Masks<S::Mask>> {
         match self {
             Self::Fast(fast) => fast.masks(slots, features),
-            Self::Paper(_) => Ok(Masks { w: Vec::new(), v: Vec::new(), logits: Vec::new() }),
+            Self::Published(_) => Ok(Masks { w: Vec::new(), v: Vec::new(), logits: Vec::new() }),
         }
     }
 
@@ -288,7 +288,7 @@ impl Circuit {
     ) -> Result<Vec<S::Vector>> {
         match self {
             Self::Fast(fast) => fast.weights(slots, masks, &lower(slots, state, levels.state)?, which),
-            Self::Paper(paper) => lower(slots, &state[paper.blocks_of(which)], levels.state),
+            Self::Published(paper) => lower(slots, &state[paper.blocks_of(which)], levels.state),
         }
     }
 

@@ -6,7 +6,7 @@
 //! | part | computation | levels |
 //! |---|---|---|
 //! | logits | [`DiagAbt`] | 3 |
-//! | softmax | [`softmax::Paper`](crate::circuits::activation::Paper), for each row of blocks alone ([`Layout::spaced`]); minus the labels, this gives the errors | |
+//! | softmax | [`softmax::Published`](crate::circuits::activation::Published), for each row of blocks alone ([`Layout::spaced`]); minus the labels, this gives the errors | |
 //! | errors | rotations that tile them to the right | 0 |
 //! | gradient | [`DiagAtb`], with PRotUp where the features are above the errors | 3; 4 without PRotUp and with more than two classes |
 //! | update | V ← W − G; W ← (1 − γ)V + γ·the V before | 1 |
@@ -42,13 +42,13 @@ use crate::circuits::matrix::{DiagAbt, DiagAtb, Packing, Product, Slots};
 
 /// The shapes and packings of the published method.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Paper {
+pub struct Published {
     pub(super) frame: Frame,
     abt: DiagAbt,
     atb: DiagAtb,
 }
 
-impl Paper {
+impl Published {
     pub(super) fn new(frame: Frame) -> Result<Self> {
         Ok(Self { frame, abt: DiagAbt::new(frame.dims, frame.unit)?, atb: DiagAtb::new(frame.dims, frame.unit)? })
     }
@@ -102,7 +102,7 @@ impl Paper {
         levels.features - 3
     }
 
-    /// Computes the logits over their range, in the form of [`Paper::layout`],
+    /// Computes the logits over their range, in the form of [`Published::layout`],
     /// from features and the blocks of the weights.
     pub(super) fn logits<S: Slots>(
         &self,
