@@ -1,4 +1,4 @@
-//! CKKS in one thread, at the levels of 13 limbs and of all.
+//! CKKS in one thread, at the level of 13 limbs and at the highest one.
 
 mod common;
 
@@ -12,7 +12,7 @@ use rayon::ThreadPool;
 
 const PRESET: &str = "n16";
 
-/// Measures `run` in a thread of a pool that has no other, by the clock of that thread.
+/// Measures `run` in the only thread of a pool, by the clock of that thread.
 fn bench(group: &mut BenchmarkGroup<'_, ThreadTime>, pool: &ThreadPool, name: &str, mut run: impl FnMut() + Send) {
     group.bench_function(name, |b| {
         b.iter_custom(|times| pool.install(|| Clock::Thread.time(|| (0..times).for_each(|_| run()))));
@@ -28,7 +28,8 @@ fn ckks(criterion: &mut Criterion<ThreadTime>) {
         case.check().expect("the results are right");
         let mut group = criterion.benchmark_group(name("ckks", case.limbs()));
         group.sampling_mode(SamplingMode::Flat).sample_size(10).measurement_time(Duration::from_millis(1500));
-        // The circuits first, as in `compare`: they leave the allocator with memory for the single steps.
+        // The circuits come first, as in `compare`: they leave the allocator with memory for the
+        // single steps.
         for operation in Operation::ALL.into_iter().rev() {
             bench(&mut group, &pool, operation.name(), || case.run(operation));
         }

@@ -1,4 +1,4 @@
-//! Transforms by ring degree and ISA, and those of tfhe-ntt beside them.
+//! Transforms by ring degree and ISA, and the transforms of tfhe-ntt for comparison.
 
 mod common;
 

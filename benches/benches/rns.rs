@@ -1,4 +1,4 @@
-//! Base conversion and division by primes, by shape and ISA, and scalar code beside them.
+//! Base conversion and division by primes, by shape and ISA, and scalar code for comparison.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! The benchmarked work: each case owns its buffers, does the work of this project and of the peer call by call, and checks
-//! that both agree.
+//! The benchmarked work. Each case owns its buffers, does the work of this project and of the peer
+//! call by call, and checks that both agree.
 
 use hetal_kernel::rns::BaseConverter;
 use hetal_kernel::sampler::{GAUSSIAN_BOUND, ternary_into};
@@ -12,12 +12,12 @@ use rand_chacha::rand_core::SeedableRng;
 use crate::peer::{self, Plan};
 use crate::setup::{WordPoly, Words, basis, canonical, primes, random_poly};
 
-/// `Err` with the message, unless it holds.
+/// Returns `Err` with the message, unless `holds` is true.
 fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(message()) }
 }
 
-/// Transforms of one limb, in place and again and again: what leaves one is a valid input of the next.
+/// Transforms of one limb, in place and repeated: the result of each is a valid input of the next.
 #[derive(Debug)]
 pub struct Transforms {
     basis: RnsBasis,
@@ -28,7 +28,7 @@ pub struct Transforms {
 }
 
 impl Transforms {
-    /// For the largest prime.
+    /// Makes tables and inputs for the largest prime.
     ///
     /// # Errors
     /// Those of [`basis`].
@@ -41,58 +41,59 @@ impl Transforms {
         Ok(Self { plan: peer::plan(basis.table(0)), basis, limb: scratch, peer_words: words.clone(), words })
     }
 
-    /// This project's tables.
+    /// Returns this project's tables.
     #[must_use]
     pub fn table(&self) -> &NttTable {
         self.basis.table(0)
     }
 
-    /// The peer's tables.
+    /// Returns the peer's tables.
     #[must_use]
     pub const fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// Ours, on `f64`.
+    /// Runs this project's forward transform on `f64`.
     pub fn forward(&mut self) {
         self.basis.table(0).forward(&mut self.limb);
     }
 
-    /// Ours, on `u64`.
+    /// Runs this project's forward transform on `u64`.
     pub fn forward_u64(&mut self) {
         self.basis.table(0).forward_u64(&mut self.words);
     }
 
-    /// Ours, on `f64`, with the factor 1/N.
+    /// Runs this project's inverse transform on `f64`, with the factor 1/N.
     pub fn inverse(&mut self) {
         self.basis.table(0).inverse(&mut self.limb);
     }
 
-    /// Ours, on `u64`, with the factor 1/N.
+    /// Runs this project's inverse transform on `u64`, with the factor 1/N.
     pub fn inverse_u64(&mut self) {
         self.basis.table(0).inverse_u64(&mut self.words);
     }
 
-    /// The peer's.
+    /// Runs the peer's forward transform.
     pub fn peer_forward(&mut self) {
         self.plan.fwd(&mut self.peer_words);
     }
 
-    /// The peer's, without the factor 1/N.
+    /// Runs the peer's inverse transform, without the factor 1/N.
     pub fn peer_inverse(&mut self) {
         self.plan.inv(&mut self.peer_words);
     }
 
-    /// The peer's, with the factor 1/N.
+    /// Runs the peer's inverse transform, with the factor 1/N.
     pub fn peer_inverse_normalised(&mut self) {
         self.plan.inv(&mut self.peer_words);
         self.plan.normalize(&mut self.peer_words);
     }
 
-    /// Checks, in both number formats, the round trip, and that the product of two random polynomials is the peer's.
+    /// Checks the round trip in both number formats, and that the product of two random polynomials
+    /// is the peer's.
     ///
     /// # Errors
-    /// What is wrong.
+    /// A description of the difference.
     pub fn check(&self) -> Result<(), String> {
         check_transforms(self.table(), &self.plan)
     }
@@ -154,10 +155,10 @@ pub struct Conversion {
 }
 
 impl Conversion {
-    /// The numbers of limbs of a digit lifted to the rest of a chain.
+    /// The numbers of limbs of a digit that is lifted to the rest of a chain.
     pub const ALL: [[usize; 2]; 2] = [[5, 13], [7, 22]];
 
-    /// For so many limbs.
+    /// Makes a case of so many limbs.
     ///
     /// # Errors
     /// Those of [`primes`] and [`BaseConverter::new`].
@@ -181,19 +182,19 @@ impl Conversion {
         })
     }
 
-    /// The ISA of our side.
+    /// Returns the ISA of this project's side.
     #[must_use]
     pub const fn isa(&self) -> Isa {
         self.isa
     }
 
-    /// Ours, fast.
+    /// Runs this project's fast conversion.
     pub fn fast(&mut self) {
         let y: Vec<_> = (0..self.from.len()).map(|i| self.input.limb(i)).collect();
         self.converter.convert_into(&y, 0, &mut self.output.limbs_mut().collect::<Vec<_>>());
     }
 
-    /// Ours, centred.
+    /// Runs this project's centred conversion.
     pub fn centred(&mut self) {
         let mut y: Vec<_> = (0..self.from.len()).map(|i| self.input.limb(i)).collect();
         self.converter.overflow_into(&y, self.overflow.limb_mut(0));
@@ -201,13 +202,13 @@ impl Conversion {
         self.converter.convert_into(&y, 0, &mut self.output.limbs_mut().collect::<Vec<_>>());
     }
 
-    /// The peer's, fast.
+    /// Runs the peer's fast conversion.
     pub fn peer_fast(&mut self) {
         let y: Vec<_> = self.peer_input.limbs().collect();
         self.peer.convert_into(&y, 0, &mut self.peer_output.limbs_mut().collect::<Vec<_>>());
     }
 
-    /// The peer's, centred.
+    /// Runs the peer's centred conversion.
     pub fn peer_centred(&mut self) {
         let mut y: Vec<_> = self.peer_input.limbs().collect();
         self.peer_overflow.limbs_mut().for_each(|v| self.peer.overflow_into(&y, v));
@@ -218,9 +219,10 @@ impl Conversion {
     /// Checks that both sides give the same residues, fast and centred.
     ///
     /// # Errors
-    /// What is wrong.
+    /// A description of the difference.
     pub fn check(&mut self) -> Result<(), String> {
-        // The fast conversions start from different representatives: with yᵢ + qᵢ for yᵢ < 0, the sum grows by Q.
+        // The fast conversions start from different representatives: with yᵢ + qᵢ for yᵢ < 0, the
+        // sum grows by Q.
         let raised: Vec<u64> = (0..self.input.n())
             .map(|c| (0..self.from.len()).map(|i| u64::from(self.input.limb(i)[c] < 0.0)).sum())
             .collect();
@@ -232,7 +234,8 @@ impl Conversion {
         self.compare("centred", |_, _, _, x| x)
     }
 
-    /// Our result, passed through `adapt` with \[Q\]_p, p and the number of the coefficient, must be the peer's.
+    /// Checks that this project's result, passed through `adapt` with \[Q\]_p, p and the number of
+    /// the coefficient, is the peer's.
     fn compare(&self, what: &str, adapt: impl Fn(u64, &Modulus, usize, u64) -> u64) -> Result<(), String> {
         for (j, (p, peer)) in self.to.iter().zip(self.peer_output.limbs()).enumerate() {
             let product = self.from.iter().fold(1, |product, q| p.mul(product, p.reduce(q.value())));
@@ -246,7 +249,8 @@ impl Conversion {
     }
 }
 
-/// Division of one polynomial by its last primes. The quotient and the used-up limbs are a valid input again.
+/// Division of one polynomial by its last primes. The quotient and the used-up limbs are a valid
+/// input again.
 #[derive(Debug)]
 pub struct Division {
     mod_down: ModDown,
@@ -257,7 +261,7 @@ pub struct Division {
 }
 
 impl Division {
-    /// For so many kept and dropped limbs.
+    /// Makes a case of so many kept and dropped limbs.
     ///
     /// # Errors
     /// Those of [`basis`] and [`ModDown::new`].
@@ -266,20 +270,21 @@ impl Division {
         let mod_down = ModDown::new(&all.range(0..kept), &all.range(kept..kept + dropped))?;
         let moduli = all.moduli();
         let peer = peer::ModDown::new(all.n(), &moduli[..kept], &moduli[kept..]);
-        // The order of values, and the root, are the peer's own: both start from the same coefficients.
+        // The order of values and the root of unity are the peer's own, so both sides start from
+        // the same coefficients.
         let x = random_poly::<Coeff>(all.n(), &moduli, 5);
         let mut peer_limbs = WordPoly::canonical(&moduli, &x);
         peer_limbs.limbs_mut().zip(peer.plans()).for_each(|(x, plan)| plan.fwd(x));
         Ok(Self { scratch: Scratch::new(mod_down.scratch_len()), mod_down, limbs: x.into_eval(&all), peer, peer_limbs })
     }
 
-    /// The ISA of our side.
+    /// Returns the ISA of this project's side.
     #[must_use]
     pub fn isa(&self) -> Isa {
         self.mod_down.kept().isa()
     }
 
-    /// A table of the peer.
+    /// Returns a table of the peer.
     ///
     /// # Panics
     /// Never: there is one.
@@ -288,20 +293,21 @@ impl Division {
         self.peer.plans().next().expect("some limb is kept")
     }
 
-    /// Ours.
+    /// Runs this project's division.
     pub fn divide(&mut self) {
         self.mod_down.apply(self.limbs.view_mut(), &mut self.scratch);
     }
 
-    /// The peer's.
+    /// Runs the peer's division.
     pub fn peer_divide(&mut self) {
         self.peer.apply(&mut self.peer_limbs);
     }
 
-    /// Checks that both quotients have the same coefficients. Right only before the first division.
+    /// Checks that both quotients have the same coefficients. This holds only before the first
+    /// division.
     ///
     /// # Errors
-    /// What is wrong.
+    /// A description of the difference.
     pub fn check(&mut self) -> Result<(), String> {
         self.divide();
         self.peer_divide();
@@ -321,37 +327,37 @@ impl Division {
 /// The number of limbs and primes of a key-switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// Limbs of the ciphertext.
+    /// The limbs of the ciphertext.
     pub limbs: usize,
-    /// Special primes.
+    /// The special primes.
     pub special: usize,
-    /// Limbs in a digit.
+    /// The limbs in a digit.
     pub alpha: usize,
 }
 
 impl Shape {
-    /// A chain without and one with room for bootstrapping.
+    /// A chain without room for bootstrapping, and one with it.
     pub const ALL: [Self; 2] = [Self { limbs: 13, special: 5, alpha: 5 }, Self { limbs: 28, special: 7, alpha: 7 }];
 
-    /// Digits of the decomposition.
+    /// Returns the number of digits of the decomposition.
     #[must_use]
     pub const fn digits(self) -> usize {
         self.limbs.div_ceil(self.alpha)
     }
 
-    /// Inverse and forward transforms of the decomposition.
+    /// Returns the numbers of inverse and forward transforms of the decomposition.
     #[must_use]
     pub const fn decompose_ntts(self) -> [usize; 2] {
         [self.limbs, self.digits() * (self.limbs + self.special) - self.limbs]
     }
 
-    /// Inverse and forward transforms of the divisions of both parts by P.
+    /// Returns the numbers of inverse and forward transforms of the divisions of both parts by P.
     #[must_use]
     pub const fn mod_down_ntts(self) -> [usize; 2] {
         [2 * self.special, 2 * self.limbs]
     }
 
-    /// Inverse and forward transforms of the whole key-switch.
+    /// Returns the numbers of inverse and forward transforms of the whole key-switch.
     #[must_use]
     pub const fn ntts(self) -> [usize; 2] {
         let ([i, f], [j, g]) = (self.decompose_ntts(), self.mod_down_ntts());
@@ -367,7 +373,7 @@ pub struct KeySwitch {
     key: KeySwitchKey,
     /// The parts of each digit of the key, unpacked.
     unpacked: Vec<[RnsPoly<Eval>; 2]>,
-    /// The old secret, the new one.
+    /// The old secret and the new one.
     secrets: [RnsPoly<Eval>; 2],
     input: RnsPoly<Eval>,
     digits: Vec<RnsPoly<Eval>>,
@@ -408,48 +414,49 @@ impl KeySwitch {
         })
     }
 
-    /// The ISA of our side.
+    /// Returns the ISA of this project's side.
     #[must_use]
     pub fn isa(&self) -> Isa {
         self.gadget.q().isa()
     }
 
-    /// A table of the peer.
+    /// Returns a table of the peer.
     #[must_use]
     pub const fn plan(&self) -> &Plan {
         self.transforms.plan()
     }
 
-    /// So many inverse and forward transforms of ours, of one and the same limb.
+    /// Runs so many inverse and forward transforms of this project, all on one and the same limb.
     pub fn ntts(&mut self, [inverse, forward]: [usize; 2]) {
         (0..inverse).for_each(|_| self.transforms.inverse());
         (0..forward).for_each(|_| self.transforms.forward());
     }
 
-    /// So many inverse and forward transforms of the peer, of one and the same limb, without the factor 1/N.
+    /// Runs so many inverse and forward transforms of the peer, all on one and the same limb,
+    /// without the factor 1/N.
     pub fn peer_ntts(&mut self, [inverse, forward]: [usize; 2]) {
         (0..inverse).for_each(|_| self.transforms.peer_inverse());
         (0..forward).for_each(|_| self.transforms.peer_forward());
     }
 
-    /// Everything at once: `Gadget::switch`.
+    /// Runs the whole key-switch at once: `Gadget::switch`.
     pub fn switch(&mut self) {
         let [mut b, mut a] = self.out.each_mut().map(RnsPoly::view_mut);
         self.gadget.switch(self.input.view(), &self.key, [&mut b, &mut a], &mut self.scratch);
     }
 
-    /// The part that hoisting does once for many keys.
+    /// Runs the part that hoisting does once for many keys.
     pub fn decompose(&mut self) {
         self.gadget.decompose(self.input.view(), &mut self.digits, &mut self.scratch);
     }
 
-    /// The inner product of the decomposed digits with the key.
+    /// Runs the inner product of the decomposed digits with the key.
     pub fn accumulate(&mut self) {
         let [b, a] = &mut self.out;
         self.key.accumulate(&self.gadget, &self.digits, [&mut b.view_mut(), &mut a.view_mut()]);
     }
 
-    /// The same with residues in `f64`, not packed.
+    /// Runs the same with residues in `f64` that are not packed.
     pub fn accumulate_unpacked(&mut self) {
         let [b, a] = &mut self.out;
         for j in 0..b.limbs() {
@@ -459,18 +466,19 @@ impl KeySwitch {
         }
     }
 
-    /// The division of both parts of the result by P.
+    /// Runs the division of both parts of the result by P.
     pub fn mod_down(&mut self) {
         for part in &mut self.out {
             self.gadget.mod_down().apply(part.view_mut(), &mut self.scratch);
         }
     }
 
-    /// Checks that the switched pair (b, a) of a random c decrypts to it, b + a·s′ ≈ c·s, with no more noise than
-    /// the documentation of the kernel promises, and that the hoisted steps give the same pair.
+    /// Checks that the switched pair (b, a) of a random c decrypts to it, b + a·s′ ≈ c·s, with no
+    /// more noise than the documentation of the kernel promises, and that the hoisted steps give
+    /// the same pair.
     ///
     /// # Errors
-    /// What is wrong.
+    /// A description of the difference.
     pub fn check(&mut self) -> Result<(), String> {
         let Shape { limbs, alpha, .. } = self.shape;
         let n = self.input.n();

@@ -1,15 +1,17 @@
 //! Shared set-up of the benchmarks: inputs, checked work, peers, and stopwatches.
 //!
-//! * `cargo run --release -p hetal-benches --bin compare -- ntt|rns|keyswitch [--quick] [--isa NAME]` times this project
-//!   and its peers in turn in one process, after it has checked their results against each other, and prints a JSON
-//!   object a line.
-//! * `… --bin compare -- ckks [--quick] [--preset NAME]` times the operations of `hetal`, one thread and two, after it has
-//!   checked them against plain arithmetic, and prints the same.
-//! * `cargo bench -p hetal-benches` runs the criterion benchmarks: absolute times, for changes from one commit to the next.
+//! * `cargo run --release -p hetal-benches --bin compare -- ntt|rns|keyswitch` with `[--quick]` and
+//!   `[--isa NAME]` times this project and its peers in turn in one process, after it has checked
+//!   their results against each other. It prints one JSON object per line.
+//! * `… --bin compare -- ckks [--quick] [--preset NAME]` times the operations of `hetal`, in one
+//!   thread and in two, after it has checked them against plain arithmetic, and prints the same.
+//! * `cargo bench -p hetal-benches` runs the criterion benchmarks: absolute times, for changes from
+//!   one commit to the next.
 //!
-//! **Peers.** [tfhe-ntt](https://crates.io/crates/tfhe-ntt) for transforms ([`peer`]): built as it is here it has no code
-//! beyond AVX2; with `--features peer-avx512` it runs its AVX-512 IFMA code. For base conversion, which it has not, the
-//! peer is scalar code with 128-bit sums. For CKKS there are only [`ckks::stored`] figures of peers.
+//! **Peers.** The peer for transforms is [tfhe-ntt](https://crates.io/crates/tfhe-ntt) ([`peer`]).
+//! As it is built here, it has no code beyond AVX2; with `--features peer-avx512` it runs its
+//! AVX-512 IFMA code. It has no base conversion, so the peer for that is scalar code with 128-bit
+//! sums. For CKKS there are only [`ckks::stored`] figures of peers.
 //!
 //! **Noise.** On shared machines only ratios within a run mean much: see [`timing::interleaved`].
 
@@ -19,5 +21,5 @@ pub mod peer;
 pub mod setup;
 pub mod timing;
 
-/// Bits of every prime: the largest that the kernel takes.
+/// The bits of every prime: the most that the kernel accepts.
 pub const BITS: u32 = 50;

@@ -1,4 +1,4 @@
-//! What the kernel is compared with: tfhe-ntt, and scalar base conversion.
+//! The code that the kernel is compared with: tfhe-ntt, and scalar base conversion.
 
 use hetal_kernel::{Isa, Modulus, NttTable};
 pub use tfhe_ntt::prime64::Plan;
@@ -8,17 +8,17 @@ use crate::setup::WordPoly;
 /// The version that Cargo.toml pins.
 const TFHE_NTT: &str = "tfhe-ntt 0.7.1";
 
-/// The peer's tables for the ring of `table`.
+/// Returns the peer's tables for the ring of `table`.
 ///
 /// # Panics
-/// Never: what has a table here satisfies the peer's conditions too.
+/// Never: a ring that has a table here satisfies the peer's conditions, too.
 #[must_use]
 pub fn plan(table: &NttTable) -> Plan {
     Plan::try_new(table.n(), table.modulus().value()).expect("an NTT prime and N ≥ 16")
 }
 
-/// The peer and which code of it runs for this plan: it takes the best instructions that the machine has and its
-/// features allow.
+/// Returns the name of the peer, and which of its code runs for this plan. It takes the best
+/// instructions that the machine has and its features allow.
 #[must_use]
 pub fn name(plan: &Plan) -> String {
     let has = |isa| Isa::by_name(isa).is_ok();
@@ -34,11 +34,12 @@ pub fn name(plan: &Plan) -> String {
     format!("{TFHE_NTT} {code}")
 }
 
-/// Coefficients that a conversion works on at a time: a block of all inputs fits the first-level cache.
+/// The coefficients that a conversion works on at a time: a block of all inputs fits the
+/// first-level cache.
 const BLOCK: usize = 128;
 
-/// Base conversion as scalar code has it: sums of 64 × 64-bit products in 128 bits, and one Barrett reduction for
-/// each output.
+/// Base conversion in the way of scalar code: sums of 64 × 64-bit products in 128 bits, and one
+/// Barrett reduction for each output.
 #[derive(Clone, Debug)]
 pub struct Converter {
     /// 1/qᵢ.
@@ -56,8 +57,8 @@ struct Target {
 }
 
 impl Target {
-    /// x mod p for x < 2^103. With t = ⌊x/2^40⌋ < 2^63, the quotient ⌊t·⌊2^104/p⌋/2^64⌋ is at most 1 below ⌊x/p⌋: what
-    /// the two roundings cut off is below 2^40/p + t/2^64 < 1.
+    /// Returns x mod p for x < 2^103. With t = ⌊x/2^40⌋ < 2^63, the quotient ⌊t·⌊2^104/p⌋/2^64⌋ is
+    /// at most 1 below ⌊x/p⌋, because the two roundings cut off less than 2^40/p + t/2^64 < 1.
     #[inline(always)]
     fn reduce(&self, x: u128) -> u64 {
         let t = (x >> 40) as u64;
@@ -66,16 +67,17 @@ impl Target {
     }
 }
 
-/// r mod p for r < 2p.
+/// Returns r mod p for r < 2p.
 #[inline(always)]
 fn last_step(r: u64, p: u64) -> u64 {
-    // Keeps the comparison scalar: SSE2 has none for 64 bits, and the compiler vectorises it all the same (10 % slower).
+    // This keeps the comparison scalar. SSE2 has none for 64 bits, and the compiler would vectorise
+    // it all the same (10 % slower).
     let r = std::hint::black_box(r);
     r.min(r.wrapping_sub(p))
 }
 
 impl Converter {
-    /// From limbs modulo `from` to limbs modulo `to`.
+    /// Returns the converter from limbs modulo `from` to limbs modulo `to`.
     ///
     /// # Panics
     /// If there are more than 7 primes in `from`, or one of `to` is below 2^42.
@@ -93,7 +95,7 @@ impl Converter {
         Self { inverses: from.iter().map(|q| 1.0 / q.as_f64()).collect(), targets: to.iter().map(target).collect() }
     }
 
-    /// The last input of a centred conversion: ⌊Σ yᵢ/qᵢ⌉.
+    /// Computes the last input of a centred conversion: ⌊Σ yᵢ/qᵢ⌉.
     ///
     /// # Panics
     /// If the number of limbs is wrong, lengths differ or are not multiples of 128.
@@ -104,7 +106,7 @@ impl Converter {
             let mut sums = [0.5; BLOCK];
             for (y, inverse) in y.iter().zip(&self.inverses) {
                 for (sum, &y) in sums.iter_mut().zip(&y.as_chunks::<BLOCK>().0[block]) {
-                    // Signed: one instruction.
+                    // A signed conversion takes one instruction.
                     *sum += y as i64 as f64 * inverse;
                 }
             }
@@ -112,7 +114,8 @@ impl Converter {
         }
     }
 
-    /// Converts L limbs (fast), or these and their overflow (centred), to the targets from number `first` on.
+    /// Converts L limbs (fast), or these and their overflow (centred), to the targets beginning
+    /// with number `first`.
     ///
     /// # Panics
     /// If the number of limbs is wrong or not 5 … 8, lengths differ or are not multiples of 128.
@@ -127,7 +130,8 @@ impl Converter {
         }
     }
 
-    /// [`Converter::convert_into`] with the number of inputs known to the compiler, as the kernel has it.
+    /// Does the work of [`Converter::convert_into`] with the number of inputs known to the
+    /// compiler, as in the kernel.
     fn convert<const K: usize>(&self, y: &[&[u64]], first: usize, out: &mut [&mut [u64]]) {
         let y: [&[[u64; BLOCK]]; K] = std::array::from_fn(|k| y[k].as_chunks().0);
         for block in 0..y[0].len() {
@@ -146,7 +150,7 @@ impl Converter {
     }
 }
 
-/// A constant c modulo p with ⌊2^64·c/p⌋ (Shoup).
+/// A constant c modulo p, with ⌊2^64·c/p⌋ (Shoup).
 #[derive(Clone, Copy, Debug)]
 struct Constant {
     p: u64,
@@ -159,7 +163,7 @@ impl Constant {
         Self { p: p.value(), c, quotient: ((u128::from(c) << 64) / u128::from(p.value())) as u64 }
     }
 
-    /// c·x mod p for any x.
+    /// Returns c·x mod p for any x.
     #[inline(always)]
     fn mul(self, x: u64) -> u64 {
         let quotient = ((u128::from(x) * u128::from(self.quotient)) >> 64) as u64;
@@ -167,7 +171,8 @@ impl Constant {
     }
 }
 
-/// Division by a product of primes, as [`hetal_kernel::ModDown`] does it, from tfhe-ntt's transforms and [`Converter`].
+/// Division by a product of primes as in [`hetal_kernel::ModDown`], made of tfhe-ntt's transforms
+/// and [`Converter`].
 #[derive(Debug)]
 pub struct ModDown {
     kept: Vec<Plan>,
@@ -182,7 +187,7 @@ pub struct ModDown {
 }
 
 impl ModDown {
-    /// The division by `dropped`.
+    /// Returns the division by `dropped`.
     ///
     /// # Panics
     /// If these are not NTT primes for N, or as [`Converter::new`].
@@ -204,12 +209,13 @@ impl ModDown {
         }
     }
 
-    /// The peer's tables of the kept primes, then of the dropped ones.
+    /// Returns the peer's tables of the kept primes, then those of the dropped ones.
     pub fn plans(&self) -> impl Iterator<Item = &Plan> {
         self.kept.iter().chain(&self.dropped)
     }
 
-    /// Divides in place; `x` has the kept limbs, then the dropped ones, which are used up. Values, not coefficients.
+    /// Divides in place, on values, not on coefficients. `x` has the kept limbs and then the
+    /// dropped ones, which are used up.
     ///
     /// # Panics
     /// If the number of limbs or a length is wrong.
@@ -235,7 +241,7 @@ impl ModDown {
     }
 }
 
-/// The product of the moduli, without number `but`, modulo m.
+/// Returns the product of the moduli modulo m, leaving out modulus number `but`.
 fn product(moduli: &[Modulus], but: Option<usize>, m: &Modulus) -> u64 {
     let factors = moduli.iter().enumerate().filter(|(i, _)| Some(*i) != but);
     factors.fold(1, |product, (_, q)| m.mul(product, m.reduce(q.value())))
@@ -246,6 +252,8 @@ mod tests {
     use super::*;
     use crate::setup::primes;
 
+    /// Both reductions at and next to multiples of p and up to their largest inputs, against the
+    /// `%` of u128.
     #[test]
     fn reductions() {
         for p in primes(4, 3).unwrap() {

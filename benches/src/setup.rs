@@ -9,10 +9,11 @@ use hetal_kernel::{Error, Isa, Modulus, RnsBasis, RnsPoly};
 
 use crate::BITS;
 
-/// Canonical residues of one limb, aligned as the kernel aligns its own.
+/// The canonical residues of one limb, aligned as the kernel aligns its own limbs.
 pub type Words = AVec<u64, ConstAlign<64>>;
 
-/// The ISAs to measure where the user names none: AVX2, which most machines have, then the best of this one.
+/// Returns the ISAs to measure where the user names none: AVX2, which most machines have, then the
+/// best of this machine.
 #[must_use]
 pub fn default_isas() -> Vec<Isa> {
     let mut isas: Vec<_> = Isa::by_name("avx2").into_iter().chain([Isa::detect()]).collect();
@@ -20,7 +21,7 @@ pub fn default_isas() -> Vec<Isa> {
     isas
 }
 
-/// Primes of [`BITS`] bits.
+/// Returns primes of [`BITS`] bits.
 ///
 /// # Errors
 /// [`Error::NotEnoughPrimes`].
@@ -28,7 +29,7 @@ pub fn primes(log_n: u32, count: usize) -> Result<Vec<Modulus>, Error> {
     below_bits(log_n, BITS, count)
 }
 
-/// The basis of `count` of these primes, after the first `skip`.
+/// Returns the basis of `count` of these primes, after the first `skip`.
 ///
 /// # Errors
 /// Those of [`RnsBasis::with_isa`].
@@ -36,7 +37,8 @@ pub fn basis(log_n: u32, skip: usize, count: usize, isa: Isa) -> Result<RnsBasis
     RnsBasis::with_isa(log_n, &primes(log_n, skip + count)?[skip..], isa)
 }
 
-/// Limb i has uniform centred residues modulo `moduli[i]`, the same for the same `label`.
+/// Returns a polynomial whose limb i has uniform centred residues modulo `moduli[i]`, the same for
+/// the same `label`.
 #[must_use]
 pub fn random_poly<D: Domain>(n: usize, moduli: &[Modulus], label: u8) -> RnsPoly<D> {
     let seed = Seed::from_bytes([label; Seed::LEN]);
@@ -47,14 +49,14 @@ pub fn random_poly<D: Domain>(n: usize, moduli: &[Modulus], label: u8) -> RnsPol
     poly
 }
 
-/// The same residues in [0, q), for the entry points that take `u64`.
+/// Returns the same residues in [0, q), for the functions that take `u64`.
 #[must_use]
 pub fn canonical(q: &Modulus, limb: &[f64]) -> Words {
     AVec::from_iter(64, limb.iter().map(|&x| q.reduce_i64(x as i64)))
 }
 
-/// Limbs of canonical residues, as far apart as those of an [`RnsPoly`]: powers of two between them would cost the peer
-/// cache conflicts.
+/// Limbs of canonical residues, as far apart as those of an [`RnsPoly`]: distances that are powers
+/// of two would cost the peer cache conflicts.
 #[derive(Clone, Debug)]
 pub struct WordPoly {
     n: usize,
@@ -62,13 +64,13 @@ pub struct WordPoly {
 }
 
 impl WordPoly {
-    /// Zeros.
+    /// Returns zeros.
     #[must_use]
     pub fn zero(n: usize, limbs: usize) -> Self {
         Self { n, words: AVec::from_iter(64, std::iter::repeat_n(0, limbs * limb_stride(n))) }
     }
 
-    /// The residues of `poly` modulo `moduli`.
+    /// Returns the residues of `poly` modulo `moduli`.
     #[must_use]
     pub fn canonical<D: Domain>(moduli: &[Modulus], poly: &RnsPoly<D>) -> Self {
         let mut words = Self::zero(poly.n(), poly.limbs());
@@ -78,12 +80,12 @@ impl WordPoly {
         words
     }
 
-    /// All limbs.
+    /// Returns all limbs.
     pub fn limbs(&self) -> impl Iterator<Item = &[u64]> {
         self.words.chunks_exact(limb_stride(self.n)).map(|limb| &limb[..self.n])
     }
 
-    /// All limbs, exclusive.
+    /// Returns all limbs, exclusively.
     pub fn limbs_mut(&mut self) -> impl Iterator<Item = &mut [u64]> {
         self.words.chunks_exact_mut(limb_stride(self.n)).map(|limb| &mut limb[..self.n])
     }

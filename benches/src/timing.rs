@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-/// CPU time that this thread has used: the time in which others had the core does not count. Where the platform
-/// does not tell, the wall clock.
+/// Returns the CPU time that this thread has used. The time in which others had the core does not
+/// count. On platforms that do not report it, this is the wall clock.
 #[must_use]
 pub fn thread_time() -> Duration {
     #[cfg(unix)]
@@ -16,25 +16,27 @@ pub fn thread_time() -> Duration {
     wall_time()
 }
 
-/// Time since its first call.
+/// Returns the time since the first call of this function.
 #[must_use]
 pub fn wall_time() -> Duration {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     START.elapsed()
 }
 
-/// What a stopwatch reads.
+/// The clock that a stopwatch reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clock {
-    /// [`thread_time`], for work that the calling thread does alone: other processes disturb it least.
+    /// [`thread_time`], for work that the calling thread does alone: other processes disturb it
+    /// least.
     Thread,
-    /// [`wall_time`], for work that is spread over threads. CPU time cannot tell what the threads are worth: that of the
-    /// calling thread leaves out what the others do, and a sum over all of them the time for which they wait.
+    /// [`wall_time`], for work that is spread over threads. CPU time cannot tell the gain from
+    /// threads: that of the calling thread leaves out the work of the others, and a sum over all of
+    /// them includes the time for which they wait.
     Wall,
 }
 
 impl Clock {
-    /// The time now.
+    /// Returns the time now.
     #[must_use]
     pub fn now(self) -> Duration {
         match self {
@@ -43,7 +45,7 @@ impl Clock {
         }
     }
 
-    /// The time that `f` takes.
+    /// Returns the time that `f` takes.
     pub fn time(self, f: impl FnOnce()) -> Duration {
         let start = self.now();
         f();
@@ -56,21 +58,23 @@ impl Clock {
 pub struct Budget {
     /// No further round starts after this much time.
     pub time: Duration,
-    /// Rounds at least.
+    /// The least number of rounds.
     pub rounds: usize,
 }
 
 impl Budget {
-    /// For numbers that are to be quoted.
+    /// The budget for numbers that are to be quoted.
     pub const FULL: Self = Self { time: Duration::from_millis(2000), rounds: 15 };
-    /// To see that everything runs.
+    /// The budget for checking that everything runs.
     pub const QUICK: Self = Self { time: Duration::from_millis(50), rounds: 3 };
 }
 
-/// A sample repeats its call until it takes about this long, which is far above the cost of reading the clock.
+/// A sample repeats its call until it takes about this long, which is far above the cost of reading
+/// the clock.
 const SAMPLE: Duration = Duration::from_micros(300);
 
-/// Calls shorter than this find their data in a cache if they ran just before; an untimed call puts it there.
+/// The limit below which a call finds its data in a cache if the same call ran just before. Such
+/// calls are preceded by an untimed one, which puts the data there.
 const WARM: Duration = Duration::from_millis(3);
 
 /// [`interleaved_by`] the CPU time of the calling thread.
@@ -78,11 +82,13 @@ pub fn interleaved<const K: usize>(budget: Budget, run: impl FnMut(usize)) -> [f
     interleaved_by(Clock::Thread, budget, run)
 }
 
-/// The median times, in nanoseconds a call, of K competitors: `run(i)` is one call of competitor i.
+/// Returns the median times, in nanoseconds per call, of K competitors: `run(i)` is one call of
+/// competitor i.
 ///
-/// A round takes one short sample of each, so whatever slows the machine for a while slows all of them. Before each sample of
-/// a short call comes an untimed one, so that it finds its operands where its own last call left them and not where the other
-/// competitors pushed them: times are *warm*. Medians drop the samples that an interrupt or a migration hit.
+/// A round takes one short sample of each, so that whatever slows the machine for a while slows all
+/// of them. Before each sample of a short call comes an untimed one, so that the call finds its
+/// operands where its own last call left them, and not where the other competitors pushed them:
+/// times are *warm*. Medians drop the samples that an interrupt or a migration hit.
 pub fn interleaved_by<const K: usize>(clock: Clock, budget: Budget, mut run: impl FnMut(usize)) -> [f64; K] {
     let plan: [(usize, bool); K] = std::array::from_fn(|i| {
         run(i);
@@ -103,6 +109,8 @@ pub fn interleaved_by<const K: usize>(clock: Clock, budget: Budget, mut run: imp
     samples.map(median)
 }
 
+/// Returns the median.
+///
 /// # Panics
 /// If there are no samples.
 fn median(mut samples: Vec<f64>) -> f64 {
@@ -115,12 +123,14 @@ fn median(mut samples: Vec<f64>) -> f64 {
 mod tests {
     use super::*;
 
+    /// Medians of odd and even numbers of samples, by hand.
     #[test]
     fn medians() {
         assert_eq!(median(vec![9.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(vec![9.0, 1.0, 2.0, 4.0]), 3.0);
     }
 
+    /// A competitor with 16 times the work takes longer and is called less often in a round.
     #[test]
     fn competitors_take_turns() {
         let mut calls = [0; 2];

@@ -271,7 +271,7 @@ fn one_best_epoch() {
 /// if these leave the range, the program warns.
 #[test]
 fn training_rows_leave_the_range() {
-    let root = own(b"belonging-rows");
+    let root = own(b"belonging-outlier");
     // One training row is four times as far out as all others. It is on the right side, so that
     // little is learned from it.
     let path = root.join("data/features_train.npy");

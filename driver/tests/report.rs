@@ -910,7 +910,7 @@ fn torn_line() {
     [start("n16", 0), step(1), step(2)].iter().for_each(|event| writer.write(event).expect("finite"));
     drop(writer);
     let whole = fs::read(&file.0).expect("a file");
-    // The cut is within the last line, or removes all of it.
+    // The cut is anywhere within the last line.
     for cut in [1, 20, 200] {
         fs::write(&file.0, &whole[..whole.len() - cut]).expect("space");
         assert_eq!(read::<ServerEvent>(&file.0).expect("whole lines").events.len(), 2);

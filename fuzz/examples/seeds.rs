@@ -1,5 +1,5 @@
-//! Writes the hand-made cases of the corpora: `cargo run -p hetal-fuzz --example seeds`. What a byte means is told at each
-//! target.
+//! Writes the hand-made cases of the corpora: `cargo run -p hetal-fuzz --example seeds`. The
+//! meaning of each byte is documented at the target.
 
 use std::fs;
 use std::path::Path;
@@ -20,13 +20,14 @@ const MAX: u8 = 2;
 const HALF: u8 = 3;
 const HALF_UP: u8 = 4;
 const RANDOM: u8 = 31;
-/// As the representative ±q, where there is a choice.
+/// The representative ±q, where there is a choice.
 const PLUS_Q: u8 = 32;
 const MINUS_Q: u8 = 64;
-/// As the centred representative farther from 0.
+/// The centred representative that is farther from 0.
 const FARTHER: u8 = 128;
 
-/// Index of the n-th prime of 50 bits among those of the big rings, and of the first of 40.
+/// The indices, among the primes of the big rings, of the first prime of 50 bits and of the first
+/// of 40.
 const Q50: u8 = (FIRST_50 - FIRST_RNS) as u8;
 const Q40: u8 = 33;
 const Q13: u8 = 0;
@@ -43,7 +44,7 @@ fn case(name: &str, parts: &[&[u8]]) -> Case {
     (name.to_owned(), parts.concat())
 }
 
-/// One coefficient of 2^log_n.
+/// Returns the pattern of X^at in a ring of 2^log_n coefficients.
 fn monomial(log_n: u32, at: usize) -> Vec<u8> {
     let mut codes = vec![ZERO; 1 << log_n];
     codes[at] = ONE;
@@ -119,7 +120,7 @@ fn base_conversion() -> Vec<Case> {
     cases
 }
 
-/// Kinds of key; flags: any special primes, the largest errors, of one sign.
+/// The kinds of key, and flags: any special primes, the largest errors, errors of one sign.
 const RELINEARISATION: u8 = 0;
 const GALOIS: u8 = 1;
 const ANY: u8 = 2;
@@ -128,7 +129,7 @@ const LARGEST: u8 = 8;
 const POSITIVE: u8 = 16;
 
 fn keyswitch() -> Vec<Case> {
-    // Sizes: log2 N, digit size, level.
+    // The sizes are log2 N, the digit size and the level.
     let switch = |name: &str, isa: u8, sizes: [u8; 3], kind: u8, q: &[u8], p: &[u8], g: u8, codes: [&[u8]; 3]| {
         let head = [isa, sizes[0] - 4, q.len() as u8 - 1, p.len() as u8 - 1, sizes[1] - 1, sizes[2] - 1, kind];
         let patterns = codes.map(pattern).concat();
@@ -138,7 +139,8 @@ fn keyswitch() -> Vec<Case> {
     let (halves, random): (&[u8], &[u8]) = (&[HALF], &[RANDOM]);
     let big: Vec<u8> = (0..6).map(|i| Q50 - 1 - i).collect();
     let q40: Vec<u8> = (0..6).map(|i| Q40 + i).collect();
-    // P hardly larger than a digit, and all terms of the noise of one sign: it comes close to its bound.
+    // P is hardly larger than a digit, and all terms of the noise have one sign, so that it comes
+    // close to its bound.
     let largest: Vec<u8> = (0..6).map(|i| Q50 + i).collect();
     let worst = |name: &str, isa, log_n| {
         switch(name, isa, [log_n, 1, 6], ANY | LARGEST | POSITIVE, &largest, &[8], 5, [ternary, ones, halves])
@@ -202,7 +204,8 @@ fn bytes_limb() -> Vec<Case> {
         case("last-residue-wrong", &[&[69, 79, 255, 2, 1, 40, 2, 255], &pattern(&[RANDOM])]),
         case("two-wrong", &[&[69, 40, 1, 2, 2, 13, 0, 255, 34, 0, 255], &pattern(&[RANDOM])]),
     ];
-    // Of every second prime q − 1, 0 and the middle; of the others what is just or much too large.
+    // Every second prime has q − 1, 0 and the middle; the others have values that are just or much
+    // too large.
     for (i, q) in OTHER_PRIMES.into_iter().enumerate() {
         let width = (u64::BITS - q.leading_zeros()).div_ceil(8) as usize;
         let (name, values) = match i % 4 {
@@ -223,7 +226,7 @@ fn bytes_key() -> Vec<Case> {
     let small = head(1, 1, 1, &[0], &[0]);
     let large = head(3, 2, 2, &[Q50, Q40, 0], &[1, 2]);
     let digits = head(3, 1, 1, &[Q40, Q40 + 1, 5], &[3]);
-    // 32 bytes of seed, 16 residues of 2 and of 7 bytes.
+    // There are 32 bytes of seed, and 16 residues of 2 and of 7 bytes.
     let valid = [&[7; 32][..], &[0, 30].repeat(16), &[255, 255, 255, 255, 255, 255, 3].repeat(15), &[1; 7]].concat();
     vec![
         case("no-bytes", &[&small, &[0]]),
@@ -271,7 +274,8 @@ fn crt() -> Vec<Case> {
     ]
 }
 
-/// Cases of one reader: the driver's golden files, objects made of patterns with good and bad fields, and bytes under a header.
+/// Returns the cases of one reader: the driver's golden files, objects made of patterns with good
+/// and bad fields, and bytes under a header.
 fn wire(golden: &[(&str, &[u8])], made: &[(&str, Vec<u8>)], bodies: &[(&str, &[u8])]) -> Vec<Case> {
     const RAW: u8 = 0;
     const UNDER_HEADER: u8 = 1;
@@ -293,7 +297,7 @@ fn wire(golden: &[(&str, &[u8])], made: &[(&str, Vec<u8>)], bodies: &[(&str, &[u
             case(&format!("made-{name}"), &[&[0, MADE, 0, 0], bytes]),
             case(&format!("made-large-{name}"), &[&[1, MADE, 0, 0], bytes]),
             case(&format!("made-longer-{name}"), &[&[1, MADE, 0, 3], bytes]),
-            // The lowest byte of the length, and one of the last bytes.
+            // These overwrite the lowest byte of the length, and one of the last bytes.
             case(&format!("made-other-length-{name}"), &[&[0, MADE, 1, 44, 0, 17, 0], bytes]),
             case(&format!("made-two-wrong-{name}"), &[&[0, MADE, 2, 76, 0, 255, 146, 0, 255, 0], bytes]),
         ]);
@@ -302,12 +306,12 @@ fn wire(golden: &[(&str, &[u8])], made: &[(&str, Vec<u8>)], bodies: &[(&str, &[u
     cases
 }
 
-/// Level, log2 of slots and scale.
+/// Returns level, log2 of slots and scale.
 fn shape(level: u8, log_slots: u8, scale: f64) -> Vec<u8> {
     [&[level, log_slots][..], &scale.to_le_bytes()].concat()
 }
 
-/// Shapes, good ones first, and a pattern after each.
+/// Returns shapes, good ones first, with a pattern after each.
 fn shapes(before: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let made = |shape: Vec<u8>, codes: &[u8]| [before, &shape, &pattern(codes)].concat();
     vec![
@@ -417,7 +421,7 @@ fn wire_parameters() -> Vec<Case> {
     wire(golden!["parameters" "parameters-of-weight-9"], &made, &bodies)
 }
 
-/// An array file of version 1.
+/// Returns an array file of version 1.
 fn array(descr: &str, shape: &str, values: &[u8]) -> Vec<u8> {
     let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
     [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), values].concat()
@@ -472,7 +476,8 @@ fn npz() -> Vec<Case> {
     let whole = archive(&train(&labels), false);
     let mut changed = whole.clone();
     changed[60] ^= 1;
-    // Sizes of four gigabytes in the directory, the last of which stands before the names of both members.
+    // The directory has sizes of four gigabytes; the last entry stands before the names of both
+    // members.
     let mut large = whole.clone();
     let at = large.windows(4).rposition(|window| window == b"PK\x01\x02").expect("a directory");
     large[at + 20..at + 28].fill(0xF0);
@@ -549,7 +554,7 @@ fn manifest() -> Vec<Case> {
     let manifest = |rows: &str, files: &str| {
         format!(r#"{{"job":{{job}},"keys":{{keys}},"rows":[{rows}],"normaliser":null,"files":{{{files}}}}}"#)
     };
-    // SHA-256 of nothing.
+    // The SHA-256 of an empty file.
     let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     let file = |name: &str| format!(r#""{name}":"{empty}""#);
     let all = ["start.ct", "train-00000.ct", "train-00001.ct", "val-00000.ct", "test-00000.ct"].map(file).join(",");
@@ -631,7 +636,7 @@ fn logs() -> Vec<Case> {
     ])
 }
 
-/// Lines of both logs.
+/// Returns lines of both logs.
 fn events() -> (String, String) {
     let phase = r#"{"name":"load","seconds":0.5,"bootstrap_seconds":0.0,"bootstraps":0,"level":3,"log_scale":30.0}"#;
     let server = [
@@ -657,7 +662,7 @@ fn events() -> (String, String) {
 fn report() -> Vec<Case> {
     let (server, client) = events();
     let all = server + &client;
-    // Every number an extreme one, and names that are markup.
+    // Each case has an extreme number in some places, or names that are markup.
     let with = |from: &str, to: &str| all.replace(from, to);
     texts(&[
         ("all", &all),

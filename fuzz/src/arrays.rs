@@ -8,20 +8,21 @@ use hetal::train::data::npy::MAX_CLASSES;
 
 use crate::input::Input;
 
-/// What a reader says has no character that steers a terminal, whatever it read.
+/// Asserts that an error has no character that controls a terminal, whatever was read.
 pub(crate) fn printable(error: &Error) {
     let text = error.to_string();
     assert!(!text.contains(char::is_control), "{text:?}");
 }
 
-/// The check sum of archives, bit by bit.
+/// The check sum of archives, computed bit by bit.
 fn crc(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0u32, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| crc >> 1 ^ if crc & 1 == 1 { 0xEDB8_8320 } else { 0 })
     })
 }
 
-/// An archive of members, stored as they are or, if `deflated`, in a block that says so.
+/// Returns an archive of members, stored as they are or, if `deflated`, in a block that is marked
+/// as stored.
 ///
 /// # Panics
 /// If a member is longer than a block.
@@ -32,7 +33,8 @@ pub fn archive(members: &[(&str, &[u8])], deflated: bool) -> Vec<u8> {
         let length = u16::try_from(content.len()).expect("a block");
         let block = [&[1], &length.to_le_bytes()[..], &(!length).to_le_bytes()].concat();
         let data = [if deflated { &block[..] } else { &[] }, content].concat();
-        // Version, flags, method, time, date, check sum, sizes, lengths of the name and of what is extra.
+        // The fields are version, flags, method, time, date, check sum, sizes, and the lengths of
+        // the name and of the extra field.
         let mut fields = vec![20, 0, 0, 0, if deflated { 8 } else { 0 }, 0, 0, 0, 0x21, 0];
         fields.extend([crc(content), data.len() as u32, u32::from(length)].map(u32::to_le_bytes).concat());
         fields.extend([(name.len() as u16).to_le_bytes(), [0; 2]].concat());
@@ -47,7 +49,7 @@ pub fn archive(members: &[(&str, &[u8])], deflated: bool) -> Vec<u8> {
     bytes
 }
 
-/// A data set with nothing but this training set.
+/// Reads a data set that has only this training set.
 fn dataset(features: &[u8], labels: &[u8]) -> Result<Dataset, Error> {
     let archive = archive(&[("features_train.npy", features), ("labels_train", labels)], false);
     Dataset::from_archive(Path::new("x.npz"), Cursor::new(archive))
@@ -58,7 +60,7 @@ fn with_header(version: u8, header: &str, values: &[u8]) -> Vec<u8> {
     [b"\x93NUMPY", &[version, 0][..], &length[..if version == 1 { 2 } else { 4 }], header.as_bytes(), values].concat()
 }
 
-/// What is said of every data set that was read.
+/// Asserts what holds for every data set that was read.
 fn consistent(dataset: &Dataset) {
     assert!((2..=MAX_CLASSES).contains(&dataset.classes));
     if let Some(names) = &dataset.class_names {
@@ -75,10 +77,11 @@ fn consistent(dataset: &Dataset) {
     assert_eq!(seen.len(), dataset.classes);
 }
 
-/// Arrays. An even first byte: the others are a file, read as features and as labels. An odd one: they say how a good file is written, whose
-/// values have to be read as they are.
+/// Arrays. If the first byte is even, the others are a file, which is read as features and as
+/// labels. If it is odd, they describe a good file, whose values have to be read as they are.
 ///
 /// # Panics
+/// If a reader accepts what it must not, or reads other values than were written.
 /// If a reader takes what it must not, or reads other values than were written.
 pub fn npy(data: &[u8]) {
     let mut input = Input::new(data);
@@ -100,7 +103,7 @@ fn raw(file: &[u8]) {
         assert!(features.values.iter().all(|x| x.is_finite()));
         features.rows()
     });
-    // What does not fit an archive is too long for what it could show.
+    // A file that does not fit into the archive is too long to show anything.
     if file.len() > usize::from(u16::MAX) || rows > 1 << 15 {
         return;
     }
@@ -111,18 +114,18 @@ fn raw(file: &[u8]) {
     }
 }
 
-/// How a header is written.
+/// The style in which a header is written.
 struct Style(u8);
 
 impl Style {
-    /// One of some ways, by the next bits.
+    /// Returns one of several ways, chosen by the next bits.
     fn choose<'a>(&mut self, ways: &[&'a str]) -> &'a str {
         let way = ways[usize::from(self.0) % ways.len()];
         self.0 = self.0.rotate_right(3) ^ 0x5A;
         way
     }
 
-    /// Everything that Python takes for the same dictionary.
+    /// Returns a header in one of the ways that Python takes for the same dictionary.
     fn header(&mut self, descr: &str, fortran: bool, shape: &[usize]) -> (u8, String) {
         let version = self.choose(&["1", "2", "3"]).parse().expect("a digit");
         let long = self.choose(&["", "L", " L"]);
@@ -144,7 +147,7 @@ impl Style {
     }
 }
 
-/// Rows and columns of some type, from bytes.
+/// Checks that rows and columns of some type, made from bytes, are read as they were written.
 fn numbers(input: &mut Input<'_>, style: &mut Style) {
     let (kind, flags) = (input.below(12), input.byte());
     let (rows, columns) = (input.below(9) + 1, input.below(9) + 1);
@@ -192,7 +195,7 @@ fn numbers(input: &mut Input<'_>, style: &mut Style) {
     }
 }
 
-/// The number with these bits in IEEE's binary16, by its definition.
+/// Returns the number with these bits in IEEE's binary16, by its definition.
 fn half(bits: u16) -> f64 {
     let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
     let fraction = f64::from(bits & 0x3FF) / 1024.0;
@@ -204,7 +207,7 @@ fn half(bits: u16) -> f64 {
     }
 }
 
-/// Labels that are names, from bytes.
+/// Checks that labels that are names, made from bytes, are read as they were written.
 fn names(input: &mut Input<'_>, style: &mut Style) {
     let (flags, width, rows) = (input.byte(), input.below(4) + 1, input.below(20) + 1);
     let points = ['a', 'b', 'Z', 'é', '\u{ffff}', '\u{10ffff}', ' ', '\\', '\u{1b}'];
@@ -241,7 +244,7 @@ fn names(input: &mut Input<'_>, style: &mut Style) {
     }
 }
 
-/// Archives: whatever they hold, what is read is consistent.
+/// Archives: whatever they hold, a data set that is read is consistent.
 ///
 /// # Panics
 /// If it is not.

@@ -6,7 +6,7 @@ use rand_core::{Rng, SeedableRng};
 use crate::input::{FIRST_50, FIRST_RNS, Input, OTHER_PRIMES, PRIMES, basis, modulus};
 use crate::oracle::{centred, signed};
 
-/// The format, once more: the smallest number of bytes that holds q.
+/// The format, written independently of the kernel: the smallest number of bytes that holds q.
 fn width(q: u64) -> usize {
     (1..8).find(|&bytes| q >> (8 * bytes) == 0).expect("q is below 2^50")
 }
@@ -15,7 +15,7 @@ fn to_bytes(q: u64, residues: &[u64]) -> Vec<u8> {
     residues.iter().flat_map(|r| r.to_le_bytes().into_iter().take(width(q))).collect()
 }
 
-/// The residues of a limb whose length is right, or the first that is wrong.
+/// Returns the residues of a limb whose length is right, or an error about the first wrong one.
 fn parse(q: u64, limb: usize, bytes: &[u8]) -> Result<Vec<u64>, Error> {
     let mut residues = Vec::new();
     for (index, bytes) in bytes.chunks(width(q)).enumerate() {
@@ -32,11 +32,11 @@ fn to_floats(q: u64, residues: &[u64]) -> Vec<f64> {
     residues.iter().map(|&r| centred(r, q) as f64).collect()
 }
 
-/// What the input says about the bytes to read: as they come, cut or filled up to the right length, or valid residues with
-/// some bytes overwritten.
+/// Returns the bytes to read that the input describes: as they come, cut or filled up to the right
+/// length, or valid residues with some bytes overwritten.
 ///
-/// A byte for the kind; then the bytes; or, to build them, a number of overwritten places and for each a position (two
-/// bytes) and a byte, and the pattern of the residues.
+/// The first byte gives the kind. The bytes follow, or their description: the number of overwritten
+/// places, for each a position (two bytes) and a byte, and the pattern of the residues.
 fn encoded(input: &mut Input<'_>, header: usize, limbs: &[(u64, usize)]) -> Vec<u8> {
     let wanted = header + limbs.iter().map(|&(q, n)| n * width(q)).sum::<usize>();
     match input.byte() % 3 {
@@ -67,7 +67,8 @@ fn encoded(input: &mut Input<'_>, header: usize, limbs: &[(u64, usize)]) -> Vec<
 
 /// The reader of limbs on any bytes, and the writer.
 ///
-/// Input: prime, number of residues, number of the limb, then the bytes (see the source).
+/// Input: the prime, the number of residues, the number of the limb, and then the bytes (see the
+/// source).
 ///
 /// # Panics
 /// If the kernel is wrong.
@@ -112,14 +113,15 @@ pub fn bytes_limb(data: &[u8]) {
 
 /// The reader of compressed keys on any bytes, and the writer.
 ///
-/// Input: numbers of limbs and of special primes − 1, digit size − 1, indices of the primes, then the bytes.
+/// Input: the numbers of limbs and of special primes − 1, the digit size − 1, the indices of the
+/// primes, and then the bytes.
 ///
 /// # Panics
 /// If the kernel is wrong.
 pub fn bytes_key(data: &[u8]) {
     let mut input = Input::new(data);
     let (limbs, special) = (1 + input.below(3), 1 + input.below(2));
-    // As many special primes of 50 bits as primes in a digit are always enough.
+    // It is always enough to have as many special primes of 50 bits as a digit has primes.
     let alpha = 1 + input.below(limbs.min(special));
     let mut used = Vec::new();
     let q = input.primes(limbs, &PRIMES[FIRST_RNS..], &mut used);
@@ -164,7 +166,8 @@ pub fn bytes_key(data: &[u8]) {
     assert_eq!(again, bytes);
 }
 
-/// Limb j of the a part of digit d, as documented: the low bits of the words of one ChaCha20 stream, those below q.
+/// Returns limb j of the a part of digit d, as documented: the low bits of the words of one
+/// ChaCha20 stream, if they are below q.
 fn expanded(seed: &[u8], d: usize, j: usize, q: u64, n: usize) -> Vec<f64> {
     let mut rng = ChaCha20Rng::from_seed(seed.try_into().expect("32 bytes"));
     rng.set_stream((d as u64) << 32 | j as u64);

@@ -9,11 +9,13 @@ use crate::oracle::{
 
 /// Base conversion, or division by dropped primes, against big integers.
 ///
-/// Input: which of both (bit 0; bit 1 cuts a conversion in two), ISA, then
-/// * conversion: numbers of primes − 1 and their indices for the source and for the target, length, first target, number
-///   of targets − 1, a pattern of integers modulo Q or of inputs y;
-/// * division: log2 of the degree − 4, numbers of kept and dropped primes − 1, level − 1, their indices, a pattern of
-///   integers modulo PQ.
+/// The first byte tells which of both it is (bit 0; bit 1 cuts a conversion in two). The ISA
+/// follows, and then
+/// * for a conversion: the numbers of primes − 1 and their indices, for the source and for the
+///   target; the length; the first target; the number of targets − 1; a pattern of integers modulo
+///   Q or of inputs y;
+/// * for a division: log2 of the degree − 4; the numbers of kept and dropped primes − 1; the level
+///   − 1; their indices; a pattern of integers modulo PQ.
 ///
 /// # Panics
 /// If the kernel is wrong.
@@ -82,7 +84,7 @@ fn conversion(input: &mut Input<'_>, cut: bool) {
     }
 }
 
-/// What the conversion takes for coefficient i: the yₖ.
+/// Returns the input of the conversion for coefficient i: the yₖ.
 fn inputs(crt: &Crt, cofactors: &[u64], pattern: &Pattern, i: usize) -> Vec<f64> {
     let (code, limbs) = (pattern.code(i), crt.primes.iter().enumerate());
     match code % 32 {
@@ -101,7 +103,7 @@ fn inputs(crt: &Crt, cofactors: &[u64], pattern: &Pattern, i: usize) -> Vec<f64>
     }
 }
 
-/// Integer i modulo a product Q of primes, |x| < Q.
+/// Returns integer i modulo a product Q of primes, with |x| < Q.
 fn integer(crt: &Crt, pattern: &Pattern, i: usize) -> BigInt {
     let (code, q) = (pattern.code(i), &crt.product);
     let random = pattern.random(i, 1000);
@@ -114,7 +116,7 @@ fn integer(crt: &Crt, pattern: &Pattern, i: usize) -> BigInt {
         4 => -crt.half(),
         5 => crt.half() - small,
         6 => small - crt.half(),
-        // Ever nearer to ±Q/2: where a sum of f64 cannot tell the sides apart any more.
+        // Ever nearer to ±Q/2, where a sum of f64 cannot tell the sides apart any more.
         7 => crt.half() - (q >> (40 + random % 20)),
         8 => (q >> (40 + random % 20)) - crt.half(),
         9 => q / 4 + small,
@@ -123,7 +125,7 @@ fn integer(crt: &Crt, pattern: &Pattern, i: usize) -> BigInt {
         11 => q / crt.primes[random as usize % crt.primes.len()],
         12 => (q / crt.primes[0]) * (random % crt.primes[0]) % q,
         13 => crt.compose(crt.primes.iter().map(|q| q / 2 + 1)),
-        // Small beside Q.
+        // Small compared with Q.
         14 => BigInt::from(random as i64),
         _ => crt.compose(crt.primes.iter().enumerate().map(|(k, q)| pattern.random(i, k) % q)),
     }

@@ -6,7 +6,8 @@ use crate::oracle::{Crt, modulo};
 
 /// Composition into integers and floats, and decomposition, against big integers.
 ///
-/// Input: number of primes − 1, their indices, number of integers − 1, their pattern, then for each a word.
+/// Input: the number of primes − 1, their indices, the number of integers − 1, their pattern, and
+/// then a word for each.
 ///
 /// # Panics
 /// If the kernel is wrong.
@@ -27,7 +28,7 @@ pub fn crt(data: &[u8]) {
     }
 }
 
-/// An integer of any size.
+/// Returns an integer of any size.
 fn integer(crt: &Crt, pattern: &Pattern, i: usize, word: u64) -> BigInt {
     let half = crt.half();
     let wide = |j| pattern.random(i, j);
@@ -63,9 +64,9 @@ fn integer(crt: &Crt, pattern: &Pattern, i: usize, word: u64) -> BigInt {
         16 => (crt.primes[..word as usize % crt.primes.len()].iter().product::<BigUint>() / 2u8).into(),
         17 => crt.compose(crt.primes.iter().map(|q| q / 2)),
         18 => crt.compose(crt.primes.iter().map(|q| q - 1 - word % 2)),
-        // With zero words in the middle.
+        // A number with zero words in the middle.
         19 => (BigInt::from(wide(0)) << 192) + word,
-        // Longer than Q.
+        // Numbers longer than Q.
         20 => (0..word % 64).fold(BigInt::ZERO, |x, j| (x << 64) + wide(j as usize)),
         21 => (BigInt::from(1) << (64 * (word % 40))) - 1,
         _ => (0..crt.primes.len()).fold(BigInt::ZERO, |x, j| (x << 64) + wide(j)) >> (word % 1500),
@@ -85,7 +86,7 @@ fn decompose(composer: &CrtComposer, crt: &Crt, x: &BigInt) {
     }
 }
 
-/// x is the representative that has to be found.
+/// Checks the composition of the residues of x, which is the representative that has to be found.
 fn compose(composer: &CrtComposer, crt: &Crt, x: BigInt) {
     let residues: Vec<_> = crt.primes.iter().map(|&q| modulo(&x, q)).collect();
     // Whatever is left in the buffers must not matter.
@@ -103,7 +104,7 @@ fn halves(words: &[u64]) -> Vec<u32> {
     words.iter().flat_map(|&word| [word as u32, (word >> 32) as u32]).collect()
 }
 
-/// To nearest, ties to even, from the bits of the result.
+/// Rounds to nearest, with ties to even, from the bits of the result.
 fn nearest(x: &BigInt) -> f64 {
     let magnitude = x.magnitude();
     let drop = magnitude.bits().saturating_sub(53);
@@ -113,7 +114,7 @@ fn nearest(x: &BigInt) -> f64 {
     if drop > 0 && (twice_rest > unit || twice_rest == unit && mantissa % 2 == 1) {
         mantissa += 1;
     }
-    // Exact: at most 2^53, times a power of two in as many steps as it takes.
+    // This is exact: at most 2^53, times a power of two in as many steps as it takes.
     let float = (0..drop).fold(mantissa as f64, |float, _| 2.0 * float);
     if x.sign() == Sign::Minus { -float } else { float }
 }

@@ -16,7 +16,7 @@ use rand_core::SeedableRng;
 
 use crate::arrays::printable;
 
-/// A folder that goes away.
+/// A folder that is removed on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -68,13 +68,14 @@ fn training() -> &'static Training {
 }
 
 impl Training {
-    /// What checkpoints and models say they come from.
+    /// Returns the origin that checkpoints and models have.
     fn origin(&self) -> Origin {
         Origin { job: self.plan.hash(), keys: self.keys, data: "data".to_owned(), normaliser: None }
     }
 }
 
-/// A folder of keys without keys. Opening one plans, which takes longer than all else that a target does.
+/// Returns a folder of keys without keys. Opening one makes a plan, which takes longer than
+/// everything else in a target, so it is opened once.
 fn key_folder() -> &'static KeyFolder {
     static MADE: OnceLock<KeyFolder> = OnceLock::new();
     MADE.get_or_init(|| {
@@ -86,8 +87,9 @@ fn key_folder() -> &'static KeyFolder {
     })
 }
 
-/// The bytes with what no fuzzer guesses put in the place of its name: `{job}` is the hash of the plan in JSON, `{keys}` the id of
-/// the keys, `{origin}` what checkpoints come from, `{config}` are the settings, `{state}` is the encoded state.
+/// Replaces the names of values that no fuzzer guesses: `{job}` stands for the hash of the plan in
+/// JSON, `{keys}` for the id of the keys, `{origin}` for the origin of checkpoints, `{config}` for
+/// the settings, and `{state}` for the encoded state.
 fn filled(data: &[u8]) -> Vec<u8> {
     let training = training();
     let job = serde_json::to_vec(&training.plan.hash()).expect("numbers");
@@ -122,7 +124,7 @@ fn refused<T>(found: Result<T, Error>) -> Option<T> {
 /// The `job.json` of a folder of keys.
 ///
 /// # Panics
-/// If what is read does not plan what it says.
+/// If a file is accepted whose hash is not that of its plan.
 pub fn job(data: &[u8]) {
     let folder = Folder::new();
     folder.put("public/job.json", &filled(data));
@@ -134,7 +136,7 @@ pub fn job(data: &[u8]) {
 /// The `manifest.json` of a folder of encrypted data.
 ///
 /// # Panics
-/// If what is read has other files than there are.
+/// If a manifest is accepted that has other files than there are.
 pub fn manifest(data: &[u8]) {
     let folder = Folder::new();
     folder.put("data/manifest.json", &filled(data));
@@ -152,7 +154,7 @@ pub fn manifest(data: &[u8]) {
     }
 }
 
-/// A header and what follows: see [`checkpoint`].
+/// Returns the file of a header and the bytes after it: see [`checkpoint`].
 fn framed(data: &[u8]) -> Vec<u8> {
     let (mode, data) = data.split_first().unwrap_or((&0, &[]));
     let end = data.iter().position(|&byte| byte == 255).unwrap_or(data.len());
@@ -161,10 +163,11 @@ fn framed(data: &[u8]) -> Vec<u8> {
     [length, &header, &rest].concat()
 }
 
-/// A checkpoint: the header up to the first byte 255, before which its length is put if the first byte is odd, and what follows.
+/// A checkpoint. Its header is everything up to the first byte 255, and the other bytes follow. If
+/// the first byte of the input is odd, the length of the header is put before it.
 ///
 /// # Panics
-/// If what is read is not as long as it says.
+/// If a checkpoint is accepted whose length is not the one in its header.
 pub fn checkpoint(data: &[u8]) {
     let folder = Folder::new();
     folder.put("public/checkpoint.ct", &framed(data));
@@ -172,13 +175,13 @@ pub fn checkpoint(data: &[u8]) {
     let (plan, origin) = (&training().plan, training().origin());
     let Some(Some(found)) = refused(run.load(plan, &origin)) else { return };
     assert!(found.kept.iter().all(|kept| kept.state.len() == found.state.len()));
-    // What is written again is the same.
+    // A checkpoint that is written again is the same.
     run.save(plan, &origin, &found).expect("writable");
     let again = run.load(plan, &origin).expect("as it was written").expect("is there");
     assert_eq!((again.step, again.epochs, again.go_on), (found.step, found.epochs, found.go_on));
 }
 
-/// The model of an epoch: as [`checkpoint`].
+/// The model of an epoch, made like a [`checkpoint`].
 ///
 /// # Panics
 /// Never, whatever the bytes are.
@@ -197,7 +200,7 @@ fn reread<E: Event + Clone + PartialEq + std::fmt::Debug>(path: &PathBuf, event:
     assert_eq!(again.warning(path), None);
 }
 
-/// Logs of both sides: a writer goes on behind what was read.
+/// The logs of both sides: a writer continues behind the events that were read.
 ///
 /// # Panics
 /// If it does not.
@@ -209,7 +212,7 @@ pub fn logs(data: &[u8]) {
     reread(&folder.put("client.jsonl", data), &client);
 }
 
-/// The page of whatever lines are events.
+/// The page made from those lines that are events.
 ///
 /// # Panics
 /// If it is not well-formed.

@@ -1,13 +1,14 @@
-//! Cases from bytes.
+//! Reading structured cases from bytes.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 
 use hetal_kernel::{Isa, Modulus, RnsBasis};
 
-/// The NTT-friendly primes of all targets, ascending; from [`FIRST_RNS`] on they are 1 modulo 512, which is enough for
-/// every ring degree up to 2^8: the largest of each size from 13 to 50 bits, several of the sizes that are used most,
-/// and some just above a power of two. The ones before are as small as primes for small rings get.
+/// The NTT-friendly primes of all targets, in ascending order. From [`FIRST_RNS`] on they are 1
+/// modulo 512, which is enough for every ring degree up to 2^8: the largest of each size from 13 to
+/// 50 bits, several of the sizes that are used most, and some just above a power of two. The primes
+/// before them are as small as primes for small rings get.
 pub const PRIMES: [u64; 70] = [
     97, // 1 modulo 2^5
     193,
@@ -81,13 +82,14 @@ pub const PRIMES: [u64; 70] = [
     1125899906826241,
 ];
 
-/// Index of the first prime that is 1 modulo 512.
+/// The index of the first prime that is 1 modulo 512.
 pub const FIRST_RNS: usize = 7;
 
-/// Index of the first of nine primes of 50 bits.
+/// The index of the first of nine primes of 50 bits.
 pub const FIRST_50: usize = 61;
 
-/// Primes without a transform, at the edges of a residue's number of bytes; the last ones are the extremes of 50 bits.
+/// Primes without a transform, at the edges of a residue's number of bytes. The last ones are the
+/// extremes of 50 bits.
 pub const OTHER_PRIMES: [u64; 18] = [
     3,
     5,
@@ -109,18 +111,18 @@ pub const OTHER_PRIMES: [u64; 18] = [
     1125899906842597,
 ];
 
-/// A reader of bytes; at the end it goes on with zeros.
+/// A reader of bytes that goes on with zeros after the end.
 #[derive(Clone, Debug)]
 pub struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
-    /// Reads these bytes.
+    /// Returns a reader of these bytes.
     #[must_use]
     pub fn new(data: &'a [u8]) -> Self {
         Self(data)
     }
 
-    /// One byte.
+    /// Reads one byte.
     pub fn byte(&mut self) -> u8 {
         match *self.0 {
             [] => 0,
@@ -131,7 +133,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// One byte modulo `n`.
+    /// Reads one byte, modulo `n`.
     ///
     /// # Panics
     /// If `n` is 0.
@@ -139,26 +141,26 @@ impl<'a> Input<'a> {
         usize::from(self.byte()) % n
     }
 
-    /// Eight bytes, little-endian.
+    /// Reads eight bytes, little-endian.
     pub fn u64(&mut self) -> u64 {
         u64::from_le_bytes(std::array::from_fn(|_| self.byte()))
     }
 
-    /// All that is left.
+    /// Reads all bytes that are left.
     pub fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.0)
     }
 
-    /// One byte names an ISA, the fastest one if this machine lacks it.
+    /// Reads one byte that names an ISA. If this machine lacks it, returns the fastest one.
     pub fn isa(&mut self) -> Isa {
         Isa::by_name(Isa::NAMES[self.below(Isa::NAMES.len())]).unwrap_or_else(|_| Isa::detect())
     }
 
-    /// A byte for each of `count` primes out of `all`. One that is in `used` already stands for the next one that is not;
-    /// all are added to `used`.
+    /// Reads a byte for each of `count` primes out of `all`. A prime that is in `used` already
+    /// stands for the next one that is not; all primes are added to `used`.
     ///
     /// # Panics
-    /// If there are not so many.
+    /// If there are not as many unused primes.
     pub fn primes(&mut self, count: usize, all: &[u64], used: &mut Vec<u64>) -> Vec<u64> {
         let mut prime = || {
             let wanted = self.below(all.len());
@@ -170,7 +172,8 @@ impl<'a> Input<'a> {
         (0..count).map(|_| prime()).collect()
     }
 
-    /// A length byte l, a seed byte, l + 1 codes. Random values if the input ends before them.
+    /// Reads a length byte l, a seed byte, and l + 1 codes. If the input ends before the codes, the
+    /// values are random.
     pub fn pattern(&mut self) -> Pattern {
         let (len, seed) = (usize::from(self.byte()) + 1, self.byte());
         let (codes, rest) = self.0.split_at(len.min(self.0.len()));
@@ -179,7 +182,8 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Values given by one code each, over and over: worst cases by name, or random numbers.
+/// Values that are given by one code each, repeated over and over: named worst cases, or random
+/// numbers.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     seed: u8,
@@ -187,13 +191,14 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Code number i.
+    /// Returns code number i.
     #[must_use]
     pub fn code(&self, i: usize) -> u8 {
         self.codes[i % self.codes.len()]
     }
 
-    /// 64 random bits of value i in limb j; equal codes at different places give different bits.
+    /// Returns 64 random bits of value i in limb j. Equal codes at different places give different
+    /// bits.
     #[must_use]
     pub fn random(&self, i: usize, j: usize) -> u64 {
         // SplitMix64 (Steele, Lea and Flood, 2014), once for each word.
@@ -206,7 +211,7 @@ impl Pattern {
         })
     }
 
-    /// Residue i of limb j in [0, q), by the low five bits of the code.
+    /// Returns residue i of limb j in [0, q), given by the low five bits of the code.
     #[must_use]
     pub fn residue(&self, i: usize, j: usize, q: u64) -> u64 {
         let half = q / 2;
@@ -228,7 +233,7 @@ impl Pattern {
         value % q
     }
 
-    /// The residue as an integer in [−q, q]; the high bits of the code choose which.
+    /// Returns the residue as an integer in [−q, q]; the high bits of the code choose which.
     #[must_use]
     pub fn any_representative(&self, i: usize, j: usize, q: u64) -> f64 {
         let (r, wide) = (self.residue(i, j, q), q as f64);
@@ -242,7 +247,8 @@ impl Pattern {
         }
     }
 
-    /// The residue as an integer in [−5q/4, 5q/4], which forward transforms take; the highest bit of the code asks for one beyond ±q.
+    /// Returns the residue as an integer in [−5q/4, 5q/4], the range that forward transforms
+    /// accept. The highest bit of the code asks for one beyond ±q.
     #[must_use]
     pub fn forward_input(&self, i: usize, j: usize, q: u64) -> f64 {
         match self.residue(i, j, q) {
@@ -252,8 +258,8 @@ impl Pattern {
         }
     }
 
-    /// The residue as an integer with |x| ≤ q/2 + 2; the highest bit of the code asks for the one farther from 0 where
-    /// there are two.
+    /// Returns the residue as an integer with |x| ≤ q/2 + 2. Where there are two, the highest bit
+    /// of the code asks for the one farther from 0.
     #[must_use]
     pub fn centred(&self, i: usize, j: usize, q: u64) -> f64 {
         let x = centred(self.residue(i, j, q), q);
@@ -261,7 +267,8 @@ impl Pattern {
     }
 }
 
-/// The representative of x modulo q on the other side of 0, if it is within q/2 + 2 as well; otherwise x.
+/// Returns the representative of x modulo q on the other side of 0, if it is within q/2 + 2 as
+/// well, and otherwise x.
 #[must_use]
 pub fn farther(x: f64, q: u64) -> f64 {
     let other = if x > 0.0 { x - q as f64 } else { x + q as f64 };
@@ -272,19 +279,20 @@ fn centred(r: u64, q: u64) -> f64 {
     if r > q / 2 { r as f64 - q as f64 } else { r as f64 }
 }
 
-/// The modulus of a prime.
+/// Returns the modulus of a prime.
 ///
 /// # Panics
-/// If the kernel does not take it for one.
+/// If the kernel does not accept it as a prime.
 #[must_use]
 pub fn modulus(q: u64) -> Modulus {
     Modulus::new(q).unwrap_or_else(|error| panic!("{q}: {error}"))
 }
 
-/// The basis of these primes, which are among [`PRIMES`] from [`FIRST_RNS`] on. Tables are made once.
+/// Returns the basis of these primes, which are among [`PRIMES`] from [`FIRST_RNS`] on. Tables are
+/// made once.
 ///
 /// # Panics
-/// If the kernel refuses what it documents to take.
+/// If the kernel refuses primes that it documents to accept.
 #[must_use]
 pub fn basis(log_n: u32, isa: Isa, primes: &[u64]) -> RnsBasis {
     thread_local! {

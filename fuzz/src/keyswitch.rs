@@ -13,10 +13,12 @@ use crate::oracle::{
     sub, substitute,
 };
 
-/// Key generation, lifting, switching at any level, hoisting and automorphisms against big integers.
+/// Key generation, lifting, switching at any level, hoisting and automorphisms against big
+/// integers.
 ///
-/// Input: ISA, log2 of the degree − 4, numbers of limbs and special primes − 1, digit size − 1, level − 1, indices of the
-/// primes, kind of key (see the source), Galois element, seed, the patterns of two secrets and of the polynomial.
+/// Input: the ISA, log2 of the degree − 4, the numbers of limbs and special primes − 1, the digit
+/// size − 1, the level − 1, the indices of the primes, the kind of key (see the source), the Galois
+/// element, a seed, and the patterns of two secrets and of the polynomial.
 ///
 /// # Panics
 /// If the kernel is wrong.
@@ -96,7 +98,8 @@ pub fn keyswitch(data: &[u8]) {
     }
 }
 
-/// Random bytes, or such that every Gaussian has the largest magnitude, or none is negative.
+/// A generator whose bytes are random, or such that every Gaussian has the largest magnitude, or
+/// that none is negative.
 struct Random {
     rng: ChaCha20Rng,
     largest: bool,
@@ -128,7 +131,7 @@ impl TryRng for Random {
 
 impl TryCryptoRng for Random {}
 
-/// Small coefficients: ternary ones, and some of the largest that fit.
+/// Returns small coefficients: ternary ones, and some of the largest that fit.
 fn secret(pattern: &Pattern, n: usize) -> Vec<i8> {
     let coefficient = |i| match pattern.code(i) {
         code @ 0..250 => [0, 1, -1, (pattern.random(i, 0) % 3) as i8 - 1][usize::from(code % 4)],
@@ -138,10 +141,10 @@ fn secret(pattern: &Pattern, n: usize) -> Vec<i8> {
     (0..n).map(coefficient).collect()
 }
 
-/// `None` where P is documented to be too small.
+/// Returns the gadget, or `None` where P is documented to be too small.
 fn gadget(basis_q: &RnsBasis, basis_p: &RnsBasis, alpha: usize, q: &[u64], p: &[u64]) -> Option<Gadget> {
     let (four_p, largest) = (4 * product(p), q.chunks(alpha).map(product).max().expect("a digit"));
-    // The kernel compares logarithms.
+    // The kernel compares logarithms, so that close cases may go either way.
     let close = abs(&(&four_p - &largest)) << 40 < largest;
     match Gadget::new(basis_q, basis_p, alpha) {
         Ok(gadget) => {
@@ -167,12 +170,12 @@ struct Case<'a> {
     to: Vec<Vec<u64>>,
     /// ‖s′‖₁.
     norm: i64,
-    /// What is switched.
+    /// The polynomial that is switched.
     c: Vec<Vec<u64>>,
 }
 
 impl Case<'_> {
-    /// Limbs of a sum modulo QP at this level: their primes, by their number in QP.
+    /// Returns the limbs of a sum modulo QP at this level, as the numbers of their primes in QP.
     fn raised(&self) -> Vec<usize> {
         (0..self.level).chain(self.q.len()..self.qp.len()).collect()
     }
@@ -181,17 +184,17 @@ impl Case<'_> {
         self.level.div_ceil(self.alpha)
     }
 
-    /// The canonical coefficients of a limb of values modulo prime number j of QP.
+    /// Returns the canonical coefficients of a limb of values modulo prime number j of QP.
     fn coefficients(&self, limb: &[f64], j: usize) -> Vec<u64> {
-        // Outputs are centred; so are the values that they come from.
+        // Outputs are centred, and so are the values that they come from.
         drop(residues(limb, self.qp[j]));
         let mut limb = limb.to_vec();
         self.gadget.qp().table(j).inverse(&mut limb);
         residues(&limb, self.qp[j])
     }
 
-    /// The errors in the key: b_d + a_d·s′ − P·s in the limbs of digit d. They have to be the same small integers in every
-    /// limb.
+    /// Returns the errors in the key: b_d + a_d·s′ − P·s in the limbs of digit d. They have to be
+    /// the same small integers in every limb.
     fn key_errors(&self) -> Vec<Vec<i64>> {
         let p = product(self.p);
         let error = |d: usize| {
@@ -218,7 +221,8 @@ impl Case<'_> {
         assert_eq!(KeySwitchKey::decode(self.gadget, &bytes).as_ref(), Ok(self.key));
     }
 
-    /// The digits of c in all limbs, which have to be those of one integer of at most half a digit's product.
+    /// Returns the digits of c in all limbs, after checking that they are those of one integer of
+    /// at most half a digit's product.
     fn lift(&self, c: &RnsPoly<Eval>) -> Vec<RnsPoly<Eval>> {
         let raised = self.raised();
         let mut lifted = vec![garbage(self.n, raised.len()); self.digits()];
@@ -240,7 +244,8 @@ impl Case<'_> {
         lifted
     }
 
-    /// Switches c in the ways there are, which have to agree bit for bit. Both parts, in values.
+    /// Switches c in all possible ways, which have to agree bit for bit. Returns both parts, in
+    /// values.
     fn switch(&self, c: &RnsPoly<Eval>, lifted: &[RnsPoly<Eval>]) -> [RnsPoly<Eval>; 2] {
         let (gadget, key, limbs) = (self.gadget, self.key, self.raised().len());
         let mut scratch = Scratch::new(gadget.switch_scratch_len(self.level));
@@ -269,7 +274,7 @@ impl Case<'_> {
         direct
     }
 
-    /// The inner products of the lifted digits and the key, value by value.
+    /// Checks the inner products of the lifted digits and the key, value by value.
     fn check_sums(&self, lifted: &[RnsPoly<Eval>], sums: &[RnsPoly<Eval>; 2]) {
         let keys: Vec<_> = (0..lifted.len()).map(|d| self.key.part(self.gadget, d)).collect();
         for (part, sums) in sums.iter().enumerate() {
@@ -287,7 +292,7 @@ impl Case<'_> {
         }
     }
 
-    /// Both parts are their sums divided by P.
+    /// Checks that both parts are their sums divided by P.
     fn check_division(&self, sums: &[RnsPoly<Eval>; 2], parts: &[RnsPoly<Eval>; 2]) {
         let raised = self.raised();
         let crt = Crt::new(&raised.iter().map(|&j| self.qp[j]).collect::<Vec<_>>());
@@ -302,8 +307,8 @@ impl Case<'_> {
         }
     }
 
-    /// b + a·s′ − c·s is as small as documented; and up to the roundings of the two divisions by P it is what the errors of
-    /// the key and the digits of c make it.
+    /// Checks that b + a·s′ − c·s is as small as documented, and that, up to the roundings of the
+    /// two divisions by P, it is the value given by the errors of the key and the digits of c.
     fn check_noise(&self, errors: &[Vec<i64>], lifted: &[RnsPoly<Eval>], [b, a]: &[RnsPoly<Eval>; 2]) {
         let noise: Vec<Vec<u64>> = (0..self.level)
             .map(|j| {
@@ -336,9 +341,9 @@ impl Case<'_> {
 
         let digit = self.q[..self.level].chunks(self.alpha).map(product).max().expect("a digit");
         let from_key = BigInt::from(self.digits() * self.n) * GAUSSIAN_BOUND;
-        // Half of everything is rounded to 50 bits.
+        // Half of each bound is rounded to 50 bits.
         let slack = |x: BigInt| (&x >> 40) + x + 4 * (self.norm + 1);
-        // Times 2P.
+        // Both bounds are multiplied by 2P.
         let documented = slack(from_key * (digit + 4) + &p * (1 + self.norm));
         let rounding = slack((&p + 4) * (1 + self.norm));
         let raised: Vec<_> = self.raised().iter().map(|&j| self.qp[j]).collect();
@@ -352,7 +357,7 @@ impl Case<'_> {
     }
 }
 
-/// A polynomial without any meaning, to be overwritten.
+/// Returns a polynomial without any meaning, to be overwritten.
 fn garbage(n: usize, limbs: usize) -> RnsPoly<Eval> {
     let mut poly = RnsPoly::zero(n, limbs);
     poly.limbs_mut().for_each(|limb| limb.fill(f64::NAN));
@@ -369,7 +374,7 @@ fn assert_same_bits(a: &[RnsPoly<Eval>; 2], b: &[RnsPoly<Eval>; 2], limbs: usize
     }
 }
 
-/// X → X^g on values and on coefficients against the definition.
+/// Checks X → X^g on values and on coefficients against the definition.
 fn check_automorphism(gadget: &Gadget, g: GaloisElement, x: RnsPoly<Eval>, q: &[u64]) {
     let shape = (x.n(), x.limbs());
     let coefficients = |x: RnsPoly<Coeff>| (0..shape.1).map(|j| residues(x.limb(j), q[j])).collect::<Vec<_>>();

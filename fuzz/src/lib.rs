@@ -1,13 +1,16 @@
-//! Bodies of the fuzz targets: functions of bytes that panic where the kernel, or what the driver reads, is wrong.
+//! Bodies of the fuzz targets: functions of bytes that panic if the kernel, or a reader of the
+//! driver, is wrong.
 //!
-//! Every body reads a structured case from its input with [`input::Input`] (bytes that are missing read as 0, so every
-//! input is a case) and compares the kernel with an oracle of its own: `u128` with `%`, or big integers. The kernel's
-//! own scalar arithmetic never supplies an expected value. Readers of foreign files take any bytes, or a good file that is
-//! described by them and has to be read as it is.
+//! Every body reads a structured case from its input with [`input::Input`]. Bytes that are missing
+//! read as 0, so that every input is a case. It compares the kernel with its own oracle: `u128`
+//! with `%`, or big integers. The kernel's scalar arithmetic never supplies an expected value.
+//! Targets for readers of foreign files take any bytes, or a description of a good file, which has
+//! to be read as it was described.
 //!
-//! `.ci/fuzz SECONDS [TARGET]...` fuzzes; `cargo test` replays `corpus/TARGET/*` and `crashes/TARGET/*` without a
-//! fuzzer. The corpora hold hand-made cases with names (`cargo run -p hetal-fuzz --example seeds` writes them again) and
-//! a minimised selection of what fuzzing found, named by hash. An input that once failed belongs in `crashes/TARGET`.
+//! `.ci/fuzz SECONDS [TARGET]...` fuzzes; `cargo test` replays `corpus/TARGET/*` and
+//! `crashes/TARGET/*` without a fuzzer. The corpora hold hand-made cases with names (`cargo run -p
+//! hetal-fuzz --example seeds` writes them again) and a minimised selection of what fuzzing found,
+//! named by hash. An input that once failed belongs in `crashes/TARGET`.
 #![forbid(unsafe_code)]
 
 mod arrays;

@@ -5,8 +5,8 @@ use crate::oracle::{add, evaluate, mul, negacyclic, pow, residue, residues, sub}
 
 /// Transforms, products and pointwise arithmetic of one ring against the definitions.
 ///
-/// Input: ISA, log2 of the degree − 4, prime, code of a constant, two slots to look at, number of terms of a sum of
-/// products, the patterns of two polynomials.
+/// Input: the ISA, log2 of the degree − 4, the prime, the code of a constant, two slots to look at,
+/// the number of terms of a sum of products, and the patterns of two polynomials.
 ///
 /// # Panics
 /// If the kernel is wrong.
@@ -54,14 +54,14 @@ impl Ring {
         (0..self.n).map(|i| a.centred(i, j, self.q)).collect()
     }
 
-    /// What the definition puts into a slot of the transform of a.
+    /// Returns the value that the definition puts into a slot of the transform of a.
     fn slot(&self, a: &[u64], slot: usize) -> u64 {
         let bits = self.n.trailing_zeros();
         let reversed = (0..bits).fold(0, |r, k| 2 * r + (slot >> k) as u64 % 2);
         evaluate(a, pow(self.psi, 2 * reversed + 1, self.q), self.q)
     }
 
-    /// Both number formats, there and back, with a product in between.
+    /// Checks forward and inverse transforms in both number formats, and a product in between.
     fn products(&self, a: &Pattern, b: &Pattern, slots: [usize; 2]) {
         let (table, q) = (&self.table, self.q);
         let integers = [a, b].map(|x| self.canonical(x));
@@ -96,7 +96,8 @@ impl Ring {
         assert_eq!(word, expected, "product in u64");
     }
 
-    /// Inverse transforms of values that no forward transform gives.
+    /// Checks inverse transforms of values that no forward transform gives, without and with a
+    /// constant.
     fn inverses(&self, a: &Pattern, c: u64, slots: [usize; 2]) {
         let (table, q) = (&self.table, self.q);
         let before: Vec<_> = (0..self.n).map(|i| a.any_representative(i, 0, self.q)).collect();
@@ -117,7 +118,7 @@ impl Ring {
         self.compare_portable(&before, &scaled, |table, x| table.inverse_scaled(x, &table.inverse_scale(c)));
     }
 
-    /// The portable lanes model others of their number bit for bit.
+    /// Checks that the portable lanes model all others of their number bit for bit.
     fn compare_portable(&self, before: &[f64], after: &[f64], f: impl Fn(&NttTable, &mut [f64])) {
         if self.table.isa().lanes() != Isa::PORTABLE.lanes() {
             return;
@@ -129,7 +130,7 @@ impl Ring {
         assert_eq!(bits(&x), bits(after), "portable lanes and others of their number");
     }
 
-    /// Coefficient by coefficient.
+    /// Checks the pointwise operations, coefficient by coefficient.
     fn pointwise(&self, a: &Pattern, b: &Pattern, c: u64) {
         let (table, q) = (&self.table, self.q);
         let (x, y, z) = (self.centred(a, 0), self.centred(b, 0), self.centred(b, 1));
@@ -152,7 +153,7 @@ impl Ring {
         check("add_scalar", &|x| table.add_scalar_assign(x, c), &|x, _, _| add(x, c, q));
         check("sub_mul_scalar", &|x| table.sub_mul_scalar_assign(x, &y, c), &|x, y, _| mul(sub(x, y, q), c, q));
 
-        // Up to the largest that the conversions document.
+        // These are up to the largest values that the conversions document.
         let large: Vec<_> = (0..self.n).map(|i| self.large(a, i)).collect();
         let mut words = vec![u64::MAX; self.n];
         table.to_u64(&large, &mut words);
@@ -163,7 +164,7 @@ impl Ring {
         assert_eq!(residues(&floats, q), large.iter().map(|&x| x % q).collect::<Vec<_>>(), "from_u64 modulo {q}");
     }
 
-    /// An integer up to ±2^53.
+    /// Returns an integer up to ±2^53.
     fn large(&self, a: &Pattern, i: usize) -> f64 {
         let x = a.residue(i, 0, (1 << 53) + 1) as f64;
         if a.code(i) & 64 == 0 { x } else { -x }

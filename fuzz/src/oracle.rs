@@ -1,4 +1,4 @@
-//! Arithmetic to compare with: `u128` and `%`, and big integers.
+//! The oracles' arithmetic: `u128` and `%`, and big integers.
 
 use num_bigint::{BigInt, BigUint, Sign};
 
@@ -10,7 +10,7 @@ pub(crate) fn add(a: u64, b: u64, q: u64) -> u64 {
     ((u128::from(a) + u128::from(b)) % u128::from(q)) as u64
 }
 
-/// a − b for b in [0, q].
+/// Returns a − b for b in [0, q].
 pub(crate) fn sub(a: u64, b: u64, q: u64) -> u64 {
     add(a, q - b, q)
 }
@@ -27,25 +27,25 @@ pub(crate) fn pow(a: u64, mut e: u64, q: u64) -> u64 {
     r
 }
 
-/// 1/a modulo a prime.
+/// Returns 1/a modulo a prime.
 pub(crate) fn inverse(a: u64, q: u64) -> u64 {
     pow(a, q - 2, q)
 }
 
-/// The residue in [0, q) of an `f64`, which has to be an integer.
+/// Returns the residue in [0, q) of an `f64`, which has to be an integer.
 #[track_caller]
 pub(crate) fn residue(x: f64, q: u64) -> u64 {
     assert!(x == x.trunc() && x.abs() <= (1u64 << 53) as f64, "{x} is not an integer");
     signed(x as i64, q)
 }
 
-/// The residues in [0, q) of what the kernel returned: integers with |x| ≤ q/2 + 2.
+/// Returns the residues in [0, q) of a result of the kernel: integers with |x| ≤ q/2 + 2.
 #[track_caller]
 pub(crate) fn residues(limb: &[f64], q: u64) -> Vec<u64> {
     residues_within(limb, q, q / 2 + 2)
 }
 
-/// The residues in [0, q) of integers with |x| ≤ limit.
+/// Returns the residues in [0, q) of integers with |x| ≤ limit.
 #[track_caller]
 pub(crate) fn residues_within(limb: &[f64], q: u64, limit: u64) -> Vec<u64> {
     let mut out = Vec::with_capacity(limb.len());
@@ -56,17 +56,17 @@ pub(crate) fn residues_within(limb: &[f64], q: u64, limit: u64) -> Vec<u64> {
     out
 }
 
-/// The residue in [0, q) of a signed integer.
+/// Returns the residue in [0, q) of a signed integer.
 pub(crate) fn signed(x: i64, q: u64) -> u64 {
     x.rem_euclid(q as i64) as u64
 }
 
-/// The representative of r in [0, q) nearest to 0.
+/// Returns the representative of r in [0, q) that is nearest to 0.
 pub(crate) fn centred(r: u64, q: u64) -> i64 {
     if r > q / 2 { r as i64 - q as i64 } else { r as i64 }
 }
 
-/// a·b modulo X^n + 1 and q, by the definition. At most 2^27 coefficients.
+/// Returns a·b modulo X^n + 1 and q, by the definition, for at most 2^27 coefficients.
 pub(crate) fn negacyclic(a: &[u64], b: &[u64], q: u64) -> Vec<u64> {
     let n = a.len();
     // Products are below 2^100.
@@ -77,12 +77,12 @@ pub(crate) fn negacyclic(a: &[u64], b: &[u64], q: u64) -> Vec<u64> {
     (0..n).map(|k| sub(sum(&a[..=k], &b[..=k]), sum(&a[k + 1..], &b[k + 1..]), q)).collect()
 }
 
-/// Σ aᵢ·xⁱ modulo q.
+/// Returns Σ aᵢ·xⁱ modulo q.
 pub(crate) fn evaluate(a: &[u64], x: u64, q: u64) -> u64 {
     a.iter().rev().fold(0, |sum, &a| add(mul(sum, x, q), a, q))
 }
 
-/// a(X^g) modulo X^n + 1: `neg` where a coefficient wraps around.
+/// Returns a(X^g) modulo X^n + 1. `neg` is applied where a coefficient wraps around.
 pub(crate) fn substitute<T: Copy>(a: &[T], g: usize, neg: impl Fn(T) -> T) -> Vec<T> {
     let n = a.len();
     let mut out = a.to_vec();
@@ -93,20 +93,20 @@ pub(crate) fn substitute<T: Copy>(a: &[T], g: usize, neg: impl Fn(T) -> T) -> Ve
     out
 }
 
-/// The residue in [0, q) of a big integer.
+/// Returns the residue in [0, q) of a big integer.
 pub(crate) fn modulo(x: &BigInt, q: u64) -> u64 {
     let r = u64::try_from(x.magnitude() % q).expect("below q");
     if x.sign() == Sign::Minus && r != 0 { q - r } else { r }
 }
 
-/// ⌊x/p + 1/2⌋ for p > 0.
+/// Returns ⌊x/p + 1/2⌋ for p > 0.
 pub(crate) fn round_div(x: &BigInt, p: &BigInt) -> BigInt {
     let (x, p): (BigInt, BigInt) = (2 * x + p, 2 * p);
     let quotient = &x / &p;
     if &quotient * p > x { quotient - 1 } else { quotient }
 }
 
-/// |x|.
+/// Returns |x|.
 pub(crate) fn abs(x: &BigInt) -> BigInt {
     x.magnitude().clone().into()
 }
@@ -115,15 +115,17 @@ pub(crate) fn product(primes: &[u64]) -> BigInt {
     primes.iter().map(|&q| BigInt::from(q)).product()
 }
 
-/// The largest relative error of Σ yᵢ/qᵢ in `f64`, as numerator and log2 of the denominator of a fraction of Q. A product
-/// and its constant are off by 2^−53 together, sum number k by k/2·2^−53.
+/// Returns the largest relative error of Σ yᵢ/qᵢ in `f64`, as the numerator and log2 of the
+/// denominator of a fraction of Q. A product and its constant are off by 2^−53 together, and sum
+/// number k by k/2·2^−53.
 fn sum_error(terms: usize) -> (u64, u32) {
     let terms = terms as u64;
     (4 * terms + terms * (terms + 1), 55)
 }
 
-/// Whether x may be what a conversion from these primes takes for the representative: |x| ≤ Q/2, but for the rounding of a
-/// sum of several quotients; or up to 2 more, as a reduction modulo one prime leaves it.
+/// Whether x may be the representative that a conversion from these primes takes: |x| ≤ Q/2, except
+/// for the rounding of a sum of several quotients. With one prime it may be up to 2 more, since a
+/// reduction leaves such values.
 pub(crate) fn is_representative(x: &BigInt, primes: &[u64]) -> bool {
     let product = product(primes);
     if primes.len() == 1 {
@@ -133,14 +135,15 @@ pub(crate) fn is_representative(x: &BigInt, primes: &[u64]) -> bool {
     (2 * abs(x)) << log2 <= (&product << log2) + product * 2 * numerator
 }
 
-/// Asserts that these residues modulo `kept` are those of x divided by the product of `dropped` and rounded to nearest.
+/// Asserts that these residues modulo `kept` are those of x divided by the product of `dropped` and
+/// rounded to the nearest integer.
 #[track_caller]
 pub(crate) fn assert_quotient(found: &[u64], kept: &[u64], x: &BigInt, dropped: &[u64]) {
     let p = product(dropped);
     let quotient = round_div(x, &p);
     let rest = x - &quotient * &p;
     let is = |quotient: &BigInt| kept.iter().zip(found).all(|(&q, &found)| found == modulo(quotient, q));
-    // The other neighbour, where the rest is half of P as far as the kernel sees it.
+    // The other neighbour, where the rest is half of P as far as the kernel can tell.
     let other: BigInt = if rest > BigInt::ZERO { &quotient + 1 } else { &quotient - 1 };
     assert!(
         is(&quotient) || is_representative(&(x - &other * &p), dropped) && is(&other),
@@ -148,11 +151,11 @@ pub(crate) fn assert_quotient(found: &[u64], kept: &[u64], x: &BigInt, dropped: 
     );
 }
 
-/// The Chinese remainder theorem.
+/// The Chinese remainder theorem, in big integers.
 pub(crate) struct Crt {
     pub(crate) primes: Vec<u64>,
     pub(crate) product: BigInt,
-    /// 1 modulo one prime, 0 modulo all others.
+    /// For each prime, an integer that is 1 modulo it and 0 modulo all others.
     idempotents: Vec<BigUint>,
 }
 
@@ -167,7 +170,7 @@ impl Crt {
         Self { primes: primes.to_vec(), idempotents: primes.iter().map(idempotent).collect(), product }
     }
 
-    /// The integer in [−(Q−1)/2, (Q−1)/2] with these residues.
+    /// Returns the integer in [−(Q−1)/2, (Q−1)/2] with these residues.
     pub(crate) fn compose(&self, residues: impl IntoIterator<Item = u64>) -> BigInt {
         let sum: BigUint = residues.into_iter().zip(&self.idempotents).map(|(r, e)| e * r).sum();
         let x = BigInt::from(sum % self.product.magnitude());
@@ -178,7 +181,7 @@ impl Crt {
         self.primes.iter().map(|&q| modulo(x, q)).collect()
     }
 
-    /// (Q − 1)/2.
+    /// Returns (Q − 1)/2.
     pub(crate) fn half(&self) -> BigInt {
         (&self.product - 1) / 2
     }

@@ -9,7 +9,8 @@ use hetal::{Ciphertext, Parameters, ParametersLiteral, Plaintext, PublicKey, Sec
 
 use crate::input::Input;
 
-/// The parameters of all targets: those of the driver's golden files, and larger primes with digits of two limbs.
+/// Returns the parameters of all targets: those of the driver's golden files, or larger primes with
+/// digits of two limbs.
 fn parameters(index: usize) -> &'static Parameters {
     static ALL: [OnceLock<Parameters>; 2] = [OnceLock::new(), OnceLock::new()];
     ALL[index % 2].get_or_init(|| {
@@ -21,14 +22,14 @@ fn parameters(index: usize) -> &'static Parameters {
     })
 }
 
-/// The format, once more.
+/// The format, written independently of the driver.
 struct Format<'a> {
     params: &'a Parameters,
     n: usize,
     primes: Vec<u64>,
 }
 
-/// The smallest number of bytes that holds q.
+/// Returns the smallest number of bytes that holds q.
 fn width(q: u64) -> usize {
     (1..8).find(|&bytes| q >> (8 * bytes) == 0).expect("q is below 2^56")
 }
@@ -50,7 +51,7 @@ fn when(condition: bool) -> Option<()> {
     condition.then_some(())
 }
 
-/// Whether keys have made an object of this kind with this body: then its header has an id.
+/// Whether keys have made an object of this kind with this body. If so, its header has an id.
 fn keyed(kind: Kind, body: &[u8]) -> bool {
     match kind {
         Kind::Parameters | Kind::Plaintext => false,
@@ -59,7 +60,7 @@ fn keyed(kind: Kind, body: &[u8]) -> bool {
     }
 }
 
-/// Id and body of a header that is right, and what follows the body.
+/// Returns the id and the body of an object whose header is right, and the bytes after the body.
 fn split<'a>(
     kind: Kind,
     hash: Option<&Parameters>,
@@ -77,7 +78,7 @@ fn split<'a>(
     Some((generation, body, rest))
 }
 
-/// An object of this kind around a body.
+/// Puts a header of this kind before a body.
 fn join(kind: Kind, params: &Parameters, body: &[u8]) -> Vec<u8> {
     let generation = if keyed(kind, body) { *b"a key generation" } else { [0; 16] };
     let len = (body.len() as u64).to_le_bytes();
@@ -94,14 +95,14 @@ impl<'a> Format<'a> {
         self.params.max_level() + 1
     }
 
-    /// The primes of a key of this level, as many times as it has digits.
+    /// Returns the primes of a key of this level, as many times as it has digits.
     fn key(&self, level: usize) -> Vec<u64> {
         let shape = self.params.gadget_shape(level);
         let digit = [&self.primes[..=level], &self.primes[self.levels()..][..shape.special]].concat();
         digit.repeat((level + 1).div_ceil(shape.alpha))
     }
 
-    /// The primes of a key to a sparse secret.
+    /// Returns the primes of a key to a sparse secret.
     fn sparse(&self) -> [u64; 2] {
         [self.primes[0], self.primes[self.levels()]]
     }
@@ -118,7 +119,7 @@ impl<'a> Format<'a> {
         Some(())
     }
 
-    /// Level, log2 of slots and scale, in the ranges.
+    /// Reads level, log2 of slots and scale, if they are in their ranges.
     fn shape(&self, body: &mut &[u8]) -> Option<(usize, u32, f64)> {
         let (level, log_slots) = (take_number(body, 1)? as usize, take_number(body, 1)? as u32);
         let scale = f64::from_bits(take_number(body, 8)?);
@@ -126,7 +127,7 @@ impl<'a> Format<'a> {
         Some((level, log_slots, scale))
     }
 
-    /// Limbs with the residues of a pattern.
+    /// Appends limbs with the residues of a pattern.
     fn make(&self, pattern: &crate::input::Pattern, primes: &[u64], out: &mut Vec<u8>) {
         for (j, &q) in primes.iter().enumerate() {
             (0..self.n).for_each(|i| out.extend(&pattern.residue(i, j, q).to_le_bytes()[..width(q)]));
@@ -134,11 +135,13 @@ impl<'a> Format<'a> {
     }
 }
 
-/// What the input says about the bytes to read: as they come; under a header of the right kind, hash and length; or an
-/// object that `make` makes, with some of its bytes overwritten and some bytes after it.
+/// Returns the bytes to read that the input describes: as they come; under a header of the right
+/// kind, hash and length; or an object made by `make`, with some of its bytes overwritten and some
+/// bytes after it.
 ///
-/// A byte for the kind; then the bytes; or, to make them, a number of overwritten places and for each a position (two
-/// bytes) and a byte, a number of bytes after the object, and what `make` reads.
+/// The first byte gives the kind. The bytes follow, or their description: the number of overwritten
+/// places, for each a position (two bytes) and a byte, the number of bytes after the object, and
+/// the input of `make`.
 fn bytes(
     input: &mut Input<'_>,
     kind: Kind,
@@ -164,7 +167,8 @@ fn bytes(
     }
 }
 
-/// Compares a reader with what the format says of the same bytes: `Some` of what follows the object.
+/// Compares a reader with the format's result for the same bytes: `Some` with the bytes after the
+/// object if they are valid.
 fn compare<T>(bytes: &[u8], wanted: Option<&[u8]>, read: impl FnOnce(&mut &[u8]) -> hetal::Result<T>) -> Option<T> {
     let mut rest = bytes;
     match (read(&mut rest), wanted) {
@@ -187,8 +191,9 @@ fn assert_written<T: Wire>(object: &T, params: &Parameters, bytes: &[u8], rest: 
     assert_eq!(again, bytes[..bytes.len() - rest.len()], "other bytes written");
 }
 
-/// The common part of the targets: parameters, bytes, the reader against `check`, which is given a body and says what it
-/// holds if it is right, and the writer.
+/// The common part of the targets. Reads the parameters and the bytes from the input, compares the
+/// reader with `check`, which gets a body and returns its contents if it is right, and then checks
+/// the writer.
 fn object<T: Wire, S>(
     data: &[u8],
     make: impl FnOnce(&Format<'_>, &mut Input<'_>, &mut Vec<u8>),
@@ -210,7 +215,7 @@ fn object<T: Wire, S>(
     }
 }
 
-/// Level, log2 of slots and scale, mostly good ones.
+/// Makes level, log2 of slots and scale, mostly good ones.
 fn make_shape(format: &Format<'_>, input: &mut Input<'_>, body: &mut Vec<u8>) -> usize {
     let level = input.below(format.levels() + 1);
     body.extend([level as u8, input.byte() % 8]);
@@ -220,7 +225,8 @@ fn make_shape(format: &Format<'_>, input: &mut Input<'_>, body: &mut Vec<u8>) ->
 
 /// The reader of plaintexts.
 ///
-/// Input: parameters, then the bytes (see the source); to make them level, log2 of slots, scale (8 bytes), pattern.
+/// Input: the parameters, and then the bytes (see the source). A made object is described by the
+/// level, log2 of slots, the scale (8 bytes) and a pattern.
 ///
 /// # Panics
 /// If the driver is wrong.
@@ -240,7 +246,8 @@ pub fn wire_plaintext(data: &[u8]) {
 
 /// The reader of ciphertexts.
 ///
-/// Input: parameters, then the bytes (see the source); to make them the degree, what a plaintext takes.
+/// Input: the parameters, and then the bytes (see the source). A made object is described by the
+/// degree and the input of a plaintext.
 ///
 /// # Panics
 /// If the driver is wrong.
@@ -265,7 +272,8 @@ pub fn wire_ciphertext(data: &[u8]) {
 
 /// The reader of seeded ciphertexts.
 ///
-/// Input: parameters, then the bytes (see the source); to make them what a plaintext takes, and its pattern makes the seed.
+/// Input: the parameters, and then the bytes (see the source). A made object is described like a
+/// plaintext, and its pattern also makes the seed.
 ///
 /// # Panics
 /// If the driver is wrong.
@@ -288,7 +296,8 @@ pub fn wire_seeded(data: &[u8]) {
 
 /// The reader of secret keys.
 ///
-/// Input: parameters, then the bytes (see the source); to make them the body.
+/// Input: the parameters, and then the bytes (see the source). A made object is described by its
+/// body.
 ///
 /// # Panics
 /// If the driver is wrong.
@@ -300,7 +309,7 @@ pub fn wire_secret_key(data: &[u8]) {
         let codes = take(body, format.n / 4)?.iter().flat_map(|byte| [0, 2, 4, 6].map(|shift| byte >> shift & 3));
         let secret: Vec<_> =
             codes.map(|code| [Some(0i8), Some(1), None, Some(-1)][usize::from(code)]).collect::<Option<_>>()?;
-        // In such small rings any other secret is one that chance may give.
+        // In such small rings, chance may give any other secret.
         when(secret.iter().any(|&c| c != 0)).map(|()| secret)
     };
     object(data, make, check, |secret: &SecretKey, coefficients| assert_eq!(secret.coefficients(), coefficients));
@@ -308,7 +317,8 @@ pub fn wire_secret_key(data: &[u8]) {
 
 /// The reader of public keys.
 ///
-/// Input: parameters, then the bytes (see the source); to make them a pattern.
+/// Input: the parameters, and then the bytes (see the source). A made object is described by a
+/// pattern.
 ///
 /// # Panics
 /// If the driver is wrong.
@@ -327,7 +337,8 @@ pub fn wire_public_key(data: &[u8]) {
 
 /// The reader of encapsulation keys.
 ///
-/// Input: parameters, then the bytes (see the source); to make them two patterns.
+/// Input: the parameters, and then the bytes (see the source). A made object is described by two
+/// patterns.
 ///
 /// # Panics
 /// If the driver is wrong.
@@ -350,8 +361,8 @@ pub fn wire_encapsulation_keys(data: &[u8]) {
 
 /// The reader of sets of evaluation keys.
 ///
-/// Input: parameters, then the bytes (see the source); to make them the number of keys, and for each the kind, level,
-/// Galois element and a pattern.
+/// Input: the parameters, and then the bytes (see the source). A made object is described by the
+/// number of keys and, for each, the kind, level, Galois element and a pattern.
 ///
 /// # Panics
 /// If the driver is wrong.
@@ -411,10 +422,11 @@ pub fn wire_evaluation_keys(data: &[u8]) {
     }
 }
 
-/// The reader of parameters; small ones are built as well.
+/// The reader of parameters. Small ones are built as well.
 ///
-/// Input: parameters whose hash is used, then the bytes (see the source); to make them the length of the name, log2 of N,
-/// numbers of primes, their bits − 24, the kind and weight of the secret, the security.
+/// Input: the parameters whose hash is used, and then the bytes (see the source). A made object is
+/// described by the length of the name, log2 of N, the numbers of primes, their bits − 24, the kind
+/// and weight of the secret, and the security.
 ///
 /// # Panics
 /// If the driver is wrong.
@@ -465,7 +477,7 @@ pub fn wire_parameters(data: &[u8]) {
         Ok(made) => made,
         Err(error) => return assert_eq!(Some(error), built.err()),
     };
-    // The hash is not in the body: other parameters of this literal have other primes.
+    // The hash is not in the body: if it is that of other parameters, building must fail.
     assert_eq!(built.map(|built| built.hash()).ok(), (made.hash() == hash).then_some(hash));
     let mut again = Vec::new();
     wire::write_parameters(&mut again, &made).expect("memory takes all bytes");

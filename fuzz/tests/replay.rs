@@ -1,4 +1,5 @@
-//! Runs the bodies of all fuzz targets over their corpora and over past crashes.
+//! Runs the bodies of all fuzz targets on their corpora and on past crashes; a body panics if its
+//! oracle disagrees.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use hetal_fuzz::TARGETS;
 
-/// The files of `kind/target`, in order; `None` without that directory.
+/// Returns the files of `kind/target`, in order, or `None` without that directory.
 fn files(kind: &str, target: &str) -> Option<Vec<PathBuf>> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(kind).join(target);
     let entries = fs::read_dir(directory).ok()?;
@@ -28,7 +29,7 @@ fn replay(target: &str) {
     assert!(failures.is_empty(), "{target} fails on {failures:#?}");
 }
 
-/// The names of a manifest's `[[bin]]` sections.
+/// Returns the names of a manifest's `[[bin]]` sections.
 fn binaries(manifest: &str) -> Vec<&str> {
     let sections = manifest.split("\n[").filter_map(|section| section.strip_prefix("[bin]]\n"));
     sections
@@ -61,7 +62,8 @@ replays!(
     model logs report
 );
 
-/// A corpus or a crash of no target would never be replayed.
+/// Every directory of a corpus or of crashes belongs to a target, since others would never be
+/// replayed.
 #[test]
 fn every_directory_belongs_to_a_target() {
     for kind in ["corpus", "crashes"] {

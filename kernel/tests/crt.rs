@@ -144,7 +144,7 @@ fn rounding_at_ties() {
     }
 }
 
-/// Values are rounded to the largest float or to infinity, whichever IEEE 754 says.
+/// Values are rounded to the largest float or to infinity, as IEEE 754 says.
 #[test]
 fn rounding_at_the_largest_float() {
     let moduli = moduli(40, 20);

@@ -30,8 +30,7 @@ fn substitute(q: u64, a: &[u64], g: u64) -> Vec<u64> {
     out
 }
 
-/// Checks both forms of the automorphism, on random polynomials, against the
-/// substitution.
+/// Checks both forms of the automorphism, on random polynomials, against the substitution.
 fn check(basis: &RnsBasis, g: GaloisElement, rng: &mut impl Rng) {
     let (n, limbs) = (basis.n(), basis.len());
     let mut a = RnsPoly::<Coeff>::zero(n, limbs);

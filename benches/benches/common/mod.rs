@@ -1,4 +1,4 @@
-//! What the benchmarks have in common: short runs, measured in the CPU time of the thread.
+//! Code shared by the benchmarks: short runs, measured in the CPU time of the thread.
 
 use std::time::Duration;
 
@@ -38,7 +38,8 @@ impl Measurement for ThreadTime {
     }
 }
 
-/// About a second a benchmark; criterion's own arguments override it.
+/// Returns a configuration that takes about a second per benchmark; criterion's own arguments
+/// override it.
 pub(crate) fn criterion() -> Criterion<ThreadTime> {
     Criterion::default()
         .with_measurement(ThreadTime)

@@ -1,4 +1,4 @@
-//! What the evaluator does, at one level.
+//! The operations of the evaluator, at one level.
 
 use std::sync::Arc;
 
@@ -11,30 +11,31 @@ use super::{Setup, rng};
 /// An operation on ciphertexts of N/2 slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// By one slot.
+    /// A rotation by one slot.
     Rotate,
-    /// Of two ciphertexts, relinearised and rescaled.
+    /// The product of two ciphertexts, relinearised and rescaled.
     Multiply,
-    /// Of a ciphertext and a plaintext, rescaled.
+    /// The product of a ciphertext and a plaintext, rescaled.
     MultiplyPlain,
-    /// Of two ciphertexts.
+    /// The sum of two ciphertexts.
     Add,
-    /// By one prime.
+    /// A division by one prime.
     Rescale,
-    /// By 1 … 8 slots, one by one.
+    /// Rotations by 1 … 8 slots, one by one.
     Rotations,
-    /// The same, of one decomposition.
+    /// The same rotations, of one decomposition.
     Hoisted,
-    /// A matrix of the diagonals 1 … 8: these rotations with their ModDown postponed, products and rescaling included.
+    /// A product with a matrix of the diagonals 1 … 8: these rotations with their ModDown
+    /// postponed, including products and rescaling.
     Diagonals8,
-    /// A matrix of the diagonals −15 … 15.
+    /// A product with a matrix of the diagonals −15 … 15.
     Diagonals31,
     /// A Chebyshev polynomial of degree 31.
     Polynomial31,
 }
 
 impl Operation {
-    /// All of them.
+    /// All operations.
     pub const ALL: [Self; 10] = [
         Self::Rotate,
         Self::Multiply,
@@ -47,16 +48,16 @@ impl Operation {
         Self::Diagonals31,
         Self::Polynomial31,
     ];
-    /// One step each.
+    /// The operations that are a single step.
     pub const STEPS: [Self; 5] = [Self::Rotate, Self::Multiply, Self::MultiplyPlain, Self::Add, Self::Rescale];
-    /// Whole circuits.
+    /// The operations that are whole circuits.
     pub const CIRCUITS: [Self; 2] = [Self::Diagonals31, Self::Polynomial31];
-    /// Eight rotations in three ways, the first of which the others are compared with.
+    /// Eight rotations in three ways; the second and third are compared with the first.
     pub const BATCHES: [Self; 3] = [Self::Rotations, Self::Hoisted, Self::Diagonals8];
-    /// Those that have to gain from a second thread.
+    /// The operations that have to gain from a second thread.
     pub const THREADED: [Self; 4] = [Self::Rotate, Self::Multiply, Self::Diagonals31, Self::Polynomial31];
 
-    /// Its name in the output.
+    /// Returns the name of the operation in the output.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -77,7 +78,7 @@ impl Operation {
 /// The rotations of [`Operation::BATCHES`].
 const STEPS: [i64; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
 
-/// Degree of the polynomial.
+/// The degree of the polynomial.
 const DEGREE: usize = 31;
 
 /// Operands, keys and results of all [`Operation`]s at one level.
@@ -86,23 +87,23 @@ pub struct Circuits<'a> {
     setup: &'a Setup,
     level: usize,
     evaluator: Evaluator,
-    /// z and w.
+    /// The slots z and w.
     slots: [Vec<Complex64>; 2],
-    /// z, w, and the real part of z.
+    /// Encryptions of z, w, and the real part of z.
     operands: [Ciphertext; 3],
-    /// w.
+    /// An encoding of w.
     plain: Plaintext,
-    /// z, at a scale that the rescaling makes nominal.
+    /// An encryption of z, at a scale that the rescaling makes nominal.
     product: Ciphertext,
     few: Matrix,
     many: Matrix,
     polynomial: PolynomialPlan,
-    /// The result of the last operation, then what an earlier one left.
+    /// The results of the last operation, followed by those that an earlier one left.
     out: Vec<Ciphertext>,
 }
 
 impl<'a> Circuits<'a> {
-    /// Makes operands and keys: at N = 2^16 and the highest level about 5 GiB of them.
+    /// Makes operands and keys: at N = 2^16 and the highest level, about 5 GiB of them.
     ///
     /// # Errors
     /// Those of `hetal`.
@@ -137,13 +138,13 @@ impl<'a> Circuits<'a> {
         })
     }
 
-    /// Limbs of the operands.
+    /// Returns the number of limbs of the operands.
     #[must_use]
     pub const fn limbs(&self) -> usize {
         self.level + 1
     }
 
-    /// Does it. Results of single steps go where the last ones were.
+    /// Does the operation. Results of single steps are written over the last ones.
     ///
     /// # Panics
     /// Never, if [`Circuits::check`] passes.
@@ -153,7 +154,8 @@ impl<'a> Circuits<'a> {
 
     fn apply(&mut self, operation: Operation) -> hetal::Result<()> {
         let (evaluator, [z, w, real]) = (&self.evaluator, &self.operands);
-        // Operations without an `_into` form take the memory of the last results too.
+        // Operations without an `_into` form free the last results first, so that they can take
+        // this memory.
         let single = matches!(operation, Operation::Rotate | Operation::Multiply | Operation::MultiplyPlain);
         if !(single || matches!(operation, Operation::Add | Operation::Rescale)) {
             self.out = vec![Ciphertext::empty(evaluator.params())];
@@ -182,7 +184,7 @@ impl<'a> Circuits<'a> {
         Ok(())
     }
 
-    /// The slots of the results, in plain arithmetic.
+    /// Returns the slots of the results, in plain arithmetic.
     fn expected(&self, operation: Operation) -> Vec<Vec<Complex64>> {
         let [z, w] = &self.slots;
         let slotwise =
@@ -205,7 +207,7 @@ impl<'a> Circuits<'a> {
     /// Checks every operation against plain arithmetic.
     ///
     /// # Errors
-    /// What is wrong.
+    /// A description of the difference.
     pub fn check(&mut self) -> Result<(), String> {
         Operation::ALL.into_iter().try_for_each(|operation| {
             let what = format!("{}, {} limbs", operation.name(), self.limbs());
@@ -218,7 +220,7 @@ impl<'a> Circuits<'a> {
     }
 }
 
-/// The keys of all operations at a level.
+/// Returns the keys of all operations at a level.
 fn requests(setup: &Setup, level: usize, plans: [&LinearPlan; 2], polynomial: &PolynomialPlan) -> KeyRequests {
     let params = setup.params();
     let single = KeyRequests::default().relinearisation(level);
@@ -254,7 +256,7 @@ impl Matrix {
         self.encoded.plan()
     }
 
-    /// The product with a vector.
+    /// Returns the product with a vector.
     fn times(&self, z: &[Complex64]) -> Vec<Complex64> {
         let mut sum = vec![Complex64::ZERO; z.len()];
         for (k, diagonal) in &self.diagonals {
@@ -264,20 +266,20 @@ impl Matrix {
     }
 }
 
-/// Slot j of the result is slot j + k.
+/// Returns the slots rotated by k: slot j of the result is slot j + k.
 fn rotated(z: &[Complex64], k: i64) -> Vec<Complex64> {
     let mut out = z.to_vec();
     out.rotate_left(k.rem_euclid(z.len() as i64) as usize);
     out
 }
 
-/// A polynomial on [−1, 1] that needs all its coefficients: none of them is 0, and their sum, by which the noise of the T_i
-/// grows at most, is about 1.
+/// Returns a polynomial on [−1, 1] that needs all its coefficients. None of them is 0, and the sum
+/// of their sizes, by which the noise of the T_i grows at most, is about 1.
 fn series() -> Chebyshev {
     Chebyshev::new((0..=DEGREE).map(|i| (i as f64).cos() / 20.0).collect(), [-1.0, 1.0])
 }
 
-/// Σ c_i·cos(i·arccos x).
+/// Returns Σ c_i·cos(i·arccos x).
 fn chebyshev_sum(coefficients: &[f64], x: f64) -> f64 {
     coefficients.iter().enumerate().map(|(i, c)| c * (i as f64 * x.acos()).cos()).sum()
 }

@@ -1,4 +1,4 @@
-//! What the owner of the key does, at the highest level.
+//! The operations of the owner of the key, at the highest level.
 
 use std::hint::black_box;
 
@@ -13,24 +13,24 @@ use super::{Setup, compare, rng};
 pub enum ClientOperation {
     /// From slots to a plaintext.
     Encode,
-    /// Under the secret key, with a seed in place of half the ciphertext.
+    /// Encryption under the secret key, with a seed in place of half the ciphertext.
     EncryptSeeded,
-    /// Under the public key.
+    /// Encryption under the public key.
     EncryptPublic,
-    /// To a plaintext.
+    /// Decryption to a plaintext.
     Decrypt,
     /// From a plaintext to slots.
     Decode,
-    /// Both.
+    /// Decryption and decoding.
     DecryptDecode,
 }
 
 impl ClientOperation {
-    /// All of them.
+    /// All operations.
     pub const ALL: [Self; 6] =
         [Self::Encode, Self::EncryptSeeded, Self::EncryptPublic, Self::Decrypt, Self::Decode, Self::DecryptDecode];
 
-    /// Its name in the output.
+    /// Returns the name of the operation in the output.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -44,7 +44,7 @@ impl ClientOperation {
     }
 }
 
-/// What an operation makes.
+/// The result of an operation.
 enum Outcome {
     Plaintext(Plaintext),
     Seeded(SeededCiphertext),
@@ -52,7 +52,7 @@ enum Outcome {
     Slots(Vec<Complex64>),
 }
 
-/// Operands of all [`ClientOperation`]s.
+/// The operands of all [`ClientOperation`]s.
 #[derive(Debug)]
 pub struct Client<'a> {
     setup: &'a Setup,
@@ -83,13 +83,13 @@ impl<'a> Client<'a> {
         })
     }
 
-    /// Limbs of the plaintext and the ciphertext.
+    /// Returns the number of limbs of the plaintext and the ciphertext.
     #[must_use]
     pub fn limbs(&self) -> usize {
         self.plaintext.level() + 1
     }
 
-    /// Does it.
+    /// Does the operation.
     ///
     /// # Panics
     /// Never, if [`Client::check`] passes.
@@ -117,7 +117,7 @@ impl<'a> Client<'a> {
     /// Checks that every operation leads back to the slots.
     ///
     /// # Errors
-    /// What is wrong.
+    /// A description of the difference.
     pub fn check(&mut self) -> Result<(), String> {
         ClientOperation::ALL.into_iter().try_for_each(|operation| {
             let found = self.outcome(operation).and_then(|outcome| self.read(outcome));
@@ -125,7 +125,7 @@ impl<'a> Client<'a> {
         })
     }
 
-    /// The slots of an outcome.
+    /// Returns the slots of an outcome.
     fn read(&self, outcome: Outcome) -> hetal::Result<Vec<Complex64>> {
         let Setup { encoder, secret } = self.setup;
         match outcome {

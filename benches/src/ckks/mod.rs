@@ -1,5 +1,5 @@
-//! The CKKS layer: each case owns its operands and results, does one operation a call, and checks all of them against
-//! plain arithmetic on the slots.
+//! The CKKS layer. Each case owns its operands and results, does one operation per call, and checks
+//! all of them against plain arithmetic on the slots.
 
 mod circuits;
 mod client;
@@ -17,10 +17,10 @@ pub use client::{Client, ClientOperation};
 /// Slots may differ from those of plain arithmetic by less than this.
 pub const TOLERANCE: f64 = 1.0 / (1 << 18) as f64;
 
-/// Levels that are measured besides the highest: those of 13 and 25 limbs.
+/// The levels that are measured besides the highest: those of 13 and 25 limbs.
 const LEVELS: [usize; 2] = [12, 24];
 
-/// Parameters and a secret, the same in every run; what all cases share.
+/// Parameters and a secret, the same in every run, which all cases share.
 #[derive(Debug)]
 pub struct Setup {
     encoder: Encoder,
@@ -28,7 +28,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// For a preset of `hetal`.
+    /// Makes the setup for a preset of `hetal`.
     ///
     /// # Errors
     /// Those of [`Parameters::preset`] and [`SecretKey::generate`].
@@ -38,38 +38,38 @@ impl Setup {
         Ok(Self { encoder: Encoder::new(&params), secret: SecretKey::generate(&params, &mut rng(0))? })
     }
 
-    /// The parameters.
+    /// Returns the parameters.
     #[must_use]
     pub const fn params(&self) -> &Parameters {
         self.encoder.params()
     }
 
-    /// The levels to measure at, the highest last.
+    /// Returns the levels to measure at, the highest last.
     #[must_use]
     pub fn levels(&self) -> Vec<usize> {
         let highest = self.params().max_level();
         LEVELS.into_iter().filter(|&level| level < highest).chain([highest]).collect()
     }
 
-    /// Random slots in the unit disc.
+    /// Returns random slots in the unit disc.
     fn slots(&self, rng: &mut impl Rng) -> Vec<Complex64> {
         let mut uniform = || (rng.next_u64() >> 11) as f64 / (1u64 << 52) as f64 - 1.0;
         (0..self.params().slots()).map(|_| Complex64::new(uniform(), uniform()) * 0.5f64.sqrt()).collect()
     }
 
-    /// Whether a plaintext holds these slots, within [`TOLERANCE`].
+    /// Checks that a plaintext holds these slots, within [`TOLERANCE`].
     fn compare(&self, what: &str, plaintext: &Plaintext, expected: &[Complex64]) -> Result<(), String> {
         compare(what, &self.encoder.decode(plaintext).map_err(|error| format!("{what}: {error}"))?, expected)
     }
 }
 
-/// Whether slots are as expected, within [`TOLERANCE`].
+/// Checks that slots are as expected, within [`TOLERANCE`].
 fn compare(what: &str, found: &[Complex64], expected: &[Complex64]) -> Result<(), String> {
     let lengths = [found, expected].map(<[_]>::len);
     if lengths[0] != lengths[1] {
         return Err(format!("{what}: {} slots instead of {}", lengths[0], lengths[1]));
     }
-    // Not the largest difference: `max` drops NaN.
+    // The largest difference would not do: `max` drops NaN.
     let close = |(x, y): (&Complex64, &Complex64)| (x - y).norm() < TOLERANCE;
     match found.iter().zip(expected).position(|pair| !close(pair)) {
         Some(slot) => Err(format!("{what}: slot {slot} is {} instead of {}", found[slot], expected[slot])),
@@ -77,19 +77,21 @@ fn compare(what: &str, found: &[Complex64], expected: &[Complex64]) -> Result<()
     }
 }
 
-/// Lets the allocator keep what is freed. That of glibc hands blocks above a threshold back to the system at once, so that every
-/// operation takes new pages, until a larger block was freed: here is one of nearly 32 MiB, the largest that counts.
+/// Lets the allocator keep freed memory. That of glibc hands blocks above a threshold back to the
+/// system at once, so that every operation takes new pages. The threshold grows when a larger block
+/// is freed: here, one of nearly 32 MiB, the largest that counts.
 fn settle() {
     drop(std::hint::black_box(vec![1u8; 31 << 20]));
 }
 
-/// Randomness that is the same in every run.
+/// Returns a generator that is the same in every run.
 fn rng(label: usize) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(label as u64)
 }
 
-/// A pool of so many threads. In a pool of one, everything that `install` runs is done by one thread, which the pool
-/// owns: only there does [`thread_time`](crate::timing::thread_time) tell its CPU time.
+/// Returns a pool of so many threads. In a pool of one, everything that `install` runs is done by
+/// one thread, which the pool owns: only there does [`thread_time`](crate::timing::thread_time)
+/// give the CPU time of the work.
 ///
 /// # Errors
 /// If the system refuses threads.
@@ -101,6 +103,7 @@ pub fn pool(threads: usize) -> Result<ThreadPool, ThreadPoolBuildError> {
 mod tests {
     use super::*;
 
+    /// Slots that differ by the tolerance, NaN, and other numbers of slots are noticed.
     #[test]
     fn wrong_slots_are_found() {
         let one = [Complex64::ONE];
@@ -110,6 +113,7 @@ mod tests {
         }
     }
 
+    /// The cases pass their checks against plain arithmetic at N = 2^10, at all measured levels.
     #[test]
     fn everything_is_right_in_a_small_ring() {
         let setup = Setup::new("test-10").unwrap();

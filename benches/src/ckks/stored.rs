@@ -1,28 +1,28 @@
-//! Times of peer libraries, as they were once measured: **stored figures of another run on another machine**. They are
-//! not taken beside ours, so only big ratios mean anything.
+//! Times of peer libraries, as they were once measured: **stored figures of another run on another
+//! machine**. They are not taken beside this project's times, so only big ratios mean anything.
 
 use serde::Serialize;
 
-/// What the figures are, for readers of the output.
+/// Explains the figures to readers of the output.
 pub const NOTE: &str = "the peers' times are stored figures of another run on another machine: only big ratios mean \
                         anything; theirs at the highest level have 25 limbs, ours more";
 
 /// How the figures were measured.
 pub const MEASURED: &str = "single thread, N = 2^16, a Zen 3 EPYC with AVX2, wall clock medians in ms";
 
-/// Ring degree of the figures.
+/// The ring degree of the figures.
 const N: usize = 1 << 16;
 
 /// A peer library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Peer {
-    /// Go.
+    /// Written in Go.
     #[serde(rename = "Lattigo 6.2.0")]
     Lattigo,
-    /// C++.
+    /// Written in C++.
     #[serde(rename = "OpenFHE 1.6.1")]
     OpenFhe,
-    /// C++.
+    /// Written in C++.
     #[serde(rename = "SEAL (tenseal 0.3.18)")]
     Seal,
 }
@@ -30,10 +30,10 @@ pub enum Peer {
 /// The peers, in the order of the columns of the table.
 pub const PEERS: [Peer; 3] = [Peer::Lattigo, Peer::OpenFhe, Peer::Seal];
 
-/// Not measured.
+/// A time that was not measured.
 const NONE: f64 = f64::NAN;
 
-/// Operation, number of limbs, and milliseconds by peer.
+/// The operation, the number of limbs, and milliseconds by peer.
 const TABLE: [(&str, usize, [f64; 3]); 13] = [
     ("rotate", 13, [224.0, 168.0, 322.0]),
     ("rotate", 25, [594.0, 667.0, 942.0]),
@@ -54,16 +54,17 @@ const TABLE: [(&str, usize, [f64; 3]); 13] = [
 /// A stored time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Figure {
-    /// Whose.
+    /// The peer that was measured.
     pub peer: Peer,
-    /// At how many limbs.
+    /// The number of limbs.
     pub limbs: usize,
-    /// Milliseconds.
+    /// The time in milliseconds.
     pub ms: f64,
 }
 
-/// What the peers need for an operation: at this number of limbs or, where that was not measured, at the next smaller one,
-/// which favours them. Nothing for other ring degrees.
+/// Returns the times that the peers need for an operation at this number of limbs. If that was not
+/// measured, the next smaller number is taken, which favours the peers. Returns nothing for other
+/// ring degrees.
 #[must_use]
 pub fn figures(operation: &str, n: usize, limbs: usize) -> Vec<Figure> {
     let rows = TABLE.iter().filter(|row| n == N && row.0 == operation && row.1 <= limbs);
@@ -78,6 +79,8 @@ mod tests {
     use crate::ckks::{ClientOperation, Operation};
 
     #[test]
+    /// Figures are those of the number of limbs or the next smaller one, and there are none for
+    /// other degrees and operations.
     fn figures_by_limbs() {
         let limbs = |limbs| figures("rotate", N, limbs).iter().map(|figure| figure.limbs).collect::<Vec<_>>();
         assert_eq!([limbs(13), limbs(24), limbs(25), limbs(30)], [[13; 3], [13; 3], [25; 3], [25; 3]]);
@@ -86,6 +89,7 @@ mod tests {
     }
 
     #[test]
+    /// All rows of the table are of operations that exist.
     fn rows_are_of_operations() {
         let known =
             Operation::ALL.map(Operation::name).into_iter().chain(ClientOperation::ALL.map(ClientOperation::name));

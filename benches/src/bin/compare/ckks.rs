@@ -1,4 +1,5 @@
-//! The subject `ckks`: one thread beside stored figures of peers, batches beside single rotations, two threads beside one.
+//! The subject `ckks`: one thread compared with stored figures of peers, batches compared with
+//! single rotations, and two threads compared with one.
 
 use std::error::Error;
 use std::thread::available_parallelism;
@@ -13,7 +14,7 @@ use serde::Serialize;
 
 use crate::{print, thousandths};
 
-/// The first line: what the figures of the peers are.
+/// The first line, which explains the figures of the peers.
 #[derive(Serialize)]
 struct Header {
     what: &'static str,
@@ -35,19 +36,20 @@ struct Record<'a> {
     isa: &'static str,
 }
 
-/// What our time stands beside.
+/// The time with which this project's time is compared.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Beside {
     /// Stored figures, not measured in this run.
     Stored { stored_peers: Vec<Stored> },
-    /// Eight single rotations, in the same run; the quotient is to be at most `goal`.
+    /// Eight single rotations, in the same run. The quotient is to be at most `goal`.
     Rotations { rotations_8_ns: u64, over_rotations_8: f64, goal: f64 },
-    /// One thread, in the same run; the quotient is to be at least `goal`. Threads that share nothing would gain `unrelated`.
+    /// One thread, in the same run. The quotient is to be at least `goal`. Threads that share
+    /// nothing would gain `unrelated`.
     OneThread { clock: &'static str, one_thread_ns: u64, speedup: f64, unrelated: f64, goal: f64 },
 }
 
-/// A stored figure, and how many times faster this project is.
+/// A stored figure, and the factor by which this project is faster.
 #[derive(Serialize)]
 struct Stored {
     #[serde(flatten)]
@@ -55,7 +57,7 @@ struct Stored {
     ratio: f64,
 }
 
-/// What all lines of a run have in common.
+/// The values that all lines of a run have in common.
 struct Reporter<'a> {
     preset: &'a str,
     n: usize,
@@ -68,7 +70,7 @@ impl Reporter<'_> {
         print(&Record { what: what.into(), preset, n, limbs, ours_ns: nanoseconds(ours), beside, isa })
     }
 
-    /// Beside whatever figures there are.
+    /// Prints a line with whatever stored figures there are.
     fn stored(&self, what: &str, limbs: usize, ours: f64) -> Result<(), Box<dyn Error>> {
         let stored = |figure: Figure| Stored { figure, ratio: thousandths(figure.ms * 1e6 / ours) };
         let stored_peers = stored::figures(what, self.n, limbs).into_iter().map(stored).collect();
@@ -80,7 +82,7 @@ fn nanoseconds(x: f64) -> u64 {
     x.round() as u64
 }
 
-/// Operations of the owner of the key, in one thread.
+/// Measures the operations of the owner of the key, in one thread.
 fn client(report: &Reporter<'_>, setup: &Setup, one: &ThreadPool, budget: Budget) -> Result<(), Box<dyn Error>> {
     let mut case = Client::new(setup)?;
     case.check()?;
@@ -92,7 +94,7 @@ fn client(report: &Reporter<'_>, setup: &Setup, one: &ThreadPool, budget: Budget
         .try_for_each(|(operation, ours)| report.stored(operation.name(), case.limbs(), ours))
 }
 
-/// Operations on ciphertexts, in one thread.
+/// Measures operations on ciphertexts, in one thread.
 fn operations<const K: usize>(
     report: &Reporter<'_>,
     case: &mut Circuits<'_>,
@@ -107,7 +109,7 @@ fn operations<const K: usize>(
         .try_for_each(|(operation, ours)| report.stored(operation.name(), case.limbs(), ours))
 }
 
-/// Eight rotations in three ways.
+/// Measures eight rotations in three ways.
 fn batches(
     report: &Reporter<'_>,
     case: &mut Circuits<'_>,
@@ -123,10 +125,11 @@ fn batches(
     Ok(())
 }
 
-/// Calls that follow each other on the same threads, as in a circuit: for the first one they have to be woken.
+/// The number of calls that follow each other on the same threads, as in a circuit: for the first
+/// one, the threads have to be woken.
 const IN_A_ROW: u32 = 8;
 
-/// Two loops of transforms that share nothing, each over a limb that stays in the cache of its core.
+/// Two loops of transforms that share nothing, each on a limb that stays in the cache of its core.
 struct Unrelated<'a> {
     table: &'a NttTable,
     limbs: [AVec<f64, ConstAlign<64>>; 2],
@@ -137,7 +140,8 @@ impl<'a> Unrelated<'a> {
         Self { table, limbs: [(); 2].map(|()| AVec::from_iter(64, (0..table.n()).map(|i| i as f64))) }
     }
 
-    /// At the same time in a pool of two threads, one after the other in a pool of one.
+    /// Runs both loops: at the same time in a pool of two threads, one after the other in a pool of
+    /// one.
     fn run(&mut self) {
         let [a, b] = &mut self.limbs;
         let repeat = |limb: &mut [f64]| {
@@ -150,9 +154,10 @@ impl<'a> Unrelated<'a> {
     }
 }
 
-/// Two threads beside one, each in a pool of its own, in turn. By the wall clock ([`Clock::Wall`] says why), which counts
-/// what other processes take: the machine has to have two idle cores. What it gives to two threads at all, at the same time, is
-/// what [`Unrelated`] ones gain.
+/// Measures two threads against one, each in a pool of its own, in turn. The wall clock counts the
+/// time that other processes take ([`Clock::Wall`] says why it is used), so the machine has to have
+/// two idle cores. The gain of [`Unrelated`] loops shows how much the machine gives to two threads
+/// at all, at the same time.
 fn threads(
     report: &Reporter<'_>,
     case: &mut Circuits<'_>,
@@ -180,7 +185,7 @@ fn threads(
     Ok(())
 }
 
-/// A pool of two threads, where there are cores for them.
+/// Returns a pool of two threads, if there are cores for them.
 fn second() -> Result<Option<ThreadPool>, Box<dyn Error>> {
     if available_parallelism()?.get() < 2 {
         eprintln!("compare: one core: two threads are not compared with one");
@@ -189,7 +194,7 @@ fn second() -> Result<Option<ThreadPool>, Box<dyn Error>> {
     Ok(Some(pool(2)?))
 }
 
-/// Everything about one preset.
+/// Measures everything for one preset.
 pub(crate) fn run(preset: &str, budget: Budget) -> Result<(), Box<dyn Error>> {
     let setup = Setup::new(preset)?;
     let params = setup.params();
@@ -199,12 +204,13 @@ pub(crate) fn run(preset: &str, budget: Budget) -> Result<(), Box<dyn Error>> {
     for (i, &level) in levels.iter().enumerate() {
         let mut case = Circuits::new(&setup, level)?;
         case.check()?;
-        // What needs most memory comes first. The allocator then has enough for the single steps, which would otherwise take
-        // pages from the system and hand them back in every call, or not, by the state it happens to be in.
+        // The work that needs most memory comes first. The allocator then has enough for the single
+        // steps. Otherwise these would take pages from the system and hand them back in every call,
+        // or not, depending on the state of the allocator.
         batches(&report, &mut case, &one, budget)?;
         operations(&report, &mut case, Operation::CIRCUITS, &one, budget)?;
         operations(&report, &mut case, Operation::STEPS, &one, budget)?;
-        // At the first level and at the highest.
+        // Two threads are compared at the first level and at the highest.
         if let Some(two) = two.as_ref().filter(|_| i == 0 || i + 1 == levels.len()) {
             threads(&report, &mut case, params.qp().table(0), [&one, two], budget)?;
         }

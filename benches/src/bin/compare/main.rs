@@ -1,4 +1,4 @@
-//! This project and its peers, timed in turn in one process; prints a JSON object a line.
+//! Times this project and its peers in turn in one process, and prints one JSON object per line.
 
 mod ckks;
 
@@ -16,10 +16,11 @@ use serde::Serialize;
 
 /// Compares this project with other code in one process.
 ///
-/// First checks that the results agree, and exits with status 1 if they do not. Then prints one JSON object a line: times are
-/// medians of the CPU time of one thread, warm, in nanoseconds; "ratio" is peer_ns / ours_ns, how many times
-/// faster than the peer this project is. For ckks, peers are stored figures of another run on another machine, and two threads
-/// are compared with one by the wall clock.
+/// First checks that the results agree, and exits with status 1 if they do not. Then prints one
+/// JSON object a line: times are medians of the CPU time of one thread, warm, in nanoseconds;
+/// "ratio" is peer_ns / ours_ns, how many times faster than the peer this project is. For ckks,
+/// peers are stored figures of another run on another machine, and two threads are compared with
+/// one by the wall clock.
 #[derive(Parser)]
 struct Arguments {
     /// What to compare.
@@ -27,8 +28,8 @@ struct Arguments {
     /// Few samples of small rings: to see that everything runs and is right.
     #[arg(long)]
     quick: bool,
-    /// Instruction set of our side; may be repeated. By default avx2 if there is one, then the best. Not for ckks, which
-    /// takes the best.
+    /// Instruction set of our side; may be repeated. By default avx2 if there is one, then the
+    /// best. Not for ckks, which takes the best.
     #[arg(long, value_name = "NAME")]
     isa: Vec<Isa>,
     /// Parameters, for ckks only. By default n16, with --quick test-13.
@@ -40,7 +41,8 @@ struct Arguments {
 enum What {
     /// Transforms, against those of tfhe-ntt.
     Ntt,
-    /// Base conversion and division by primes, against scalar code with 128-bit sums (and tfhe-ntt's transforms).
+    /// Base conversion and division by primes, against scalar code with 128-bit sums (and
+    /// tfhe-ntt's transforms).
     Rns,
     /// Key-switching, against nothing but the transforms in it.
     Keyswitch,
@@ -58,7 +60,7 @@ struct Record<'a> {
     size: Size,
     ours_ns: u64,
     peer_ns: u64,
-    /// peer / ours.
+    /// peer / ours, the factor by which this project is faster.
     ratio: f64,
     /// ours / peer, where the peer is the transforms alone.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,7 +69,7 @@ struct Record<'a> {
     peer: &'a str,
 }
 
-/// The numbers of limbs.
+/// The numbers of limbs of the work.
 #[derive(Clone, Copy, Serialize)]
 #[serde(untagged)]
 enum Size {
@@ -77,7 +79,7 @@ enum Size {
     Switch { limbs: usize, special: usize, digits: usize },
 }
 
-/// The parts of a record that go through a run.
+/// The parts of a record that are the same throughout a run.
 struct Reporter {
     n: usize,
     size: Size,
@@ -106,12 +108,12 @@ impl Reporter {
         }
     }
 
-    /// Against code that does the same.
+    /// Prints a comparison with code that does the same.
     fn versus(&self, what: &str, ours: f64, peer: &str, peer_ns: f64) -> Result<(), Box<dyn Error>> {
         print(&self.record(what, ours, peer, peer_ns))
     }
 
-    /// Against the transforms alone.
+    /// Prints a comparison with the transforms alone.
     fn over_ntts(&self, what: &str, ours: f64, peer: &str, ntts: f64) -> Result<(), Box<dyn Error>> {
         print(&Record { over_ntts: Some(thousandths(ours / ntts)), ..self.record(what, ours, peer, ntts) })
     }
@@ -141,7 +143,8 @@ fn ntt(log_n: u32, isa: Isa, budget: Budget) -> Result<(), Box<dyn Error>> {
     report.versus("ntt_forward_u64", forward_u64, &peer, peer_forward)?;
     report.versus("ntt_inverse", inverse, &with, peer_normalised)?;
     report.versus("ntt_inverse_u64", inverse_u64, &with, peer_normalised)?;
-    // The harder comparison: ours includes the factor 1/N, the peer's leaves it to the caller.
+    // This is the harder comparison: this project includes the factor 1/N, the peer leaves it to
+    // the caller.
     report.versus("ntt_inverse_harder_peer_without_1_over_n", inverse, &without, peer_inverse)?;
     report.versus("ntt_inverse_u64_harder_peer_without_1_over_n", inverse_u64, &without, peer_inverse)
 }
