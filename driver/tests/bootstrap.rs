@@ -88,7 +88,8 @@ fn bits(found: &[Complex64], wanted: &[Complex64], packing: Packing) -> (f64, f6
 /// the slots that went in.
 /// At N = 2^10 the noise in the slots is below that of n16 by 2^6. The error of the sine is
 /// (2π/2^10)²/24 = 2^−19.3 without an arcsine. With SlotToCoeff last, the largest coefficients are
-/// those of a vector of few slots.
+/// those of a vector of few slots, and the mean over as few as 8 slots varies with the seed: from
+/// 22.37 to 22.62 bits over twelve seeds.
 #[test]
 fn every_number_of_slots() {
     let choices = [BootstrapConfig::new, BootstrapConfig::fast];
