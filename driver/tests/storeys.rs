@@ -180,7 +180,7 @@ fn kernel() {
     let modules = modules(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernel/src"));
     let imports = imports(&modules);
     let named = |name: &'static str| move |module: &&&Module| module.first().is_some_and(|first| first == name);
-    for (module, others) in imports.iter().filter(|(module, _)| named("rns")(&module)) {
+    for (module, others) in imports.iter().filter(|(module, _)| named("rns")(module)) {
         assert_eq!(others.iter().find(named("poly")), None, "{} imports polynomials", module.join("::"));
     }
     assert_eq!(circle(&imports), None);

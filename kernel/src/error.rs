@@ -90,7 +90,10 @@ pub enum Error {
         name: &'static str,
     },
     /// No ISA has this name.
-    UnknownIsa,
+    UnknownIsa {
+        /// All names.
+        known: &'static [&'static str],
+    },
     /// A fixed Hamming weight is larger than the ring degree.
     HammingWeight {
         /// The refused weight.
@@ -125,7 +128,11 @@ impl fmt::Display for Error {
                  add special primes or make digits smaller"
             ),
             Self::IsaUnavailable { name } => write!(f, "ISA {name} is not available here"),
-            Self::UnknownIsa => write!(f, "unknown ISA: use scalar, portable, avx2, avx512 or neon"),
+            Self::UnknownIsa { known } => {
+                write!(f, "unknown ISA: use one of ")?;
+                let names = known.iter().enumerate();
+                names.into_iter().try_for_each(|(i, name)| write!(f, "{}{name}", if i > 0 { ", " } else { "" }))
+            }
             Self::HammingWeight { weight, n } => write!(f, "Hamming weight {weight} exceeds the ring degree {n}"),
         }
     }

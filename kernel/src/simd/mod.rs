@@ -104,7 +104,7 @@ macro_rules! isas {
             /// [`Error::UnknownIsa`] for a name outside [`Isa::NAMES`], [`Error::IsaUnavailable`]
             /// if this machine lacks it.
             pub fn by_name(name: &str) -> Result<Self, Error> {
-                let name = *Self::NAMES.iter().find(|n| **n == name).ok_or(Error::UnknownIsa)?;
+                let name = *Self::NAMES.iter().find(|n| **n == name).ok_or(Error::UnknownIsa { known: &Self::NAMES })?;
                 let token = match name {
                     $(#[cfg($cfg)] $name => $token.map(Token::$variant),)*
                     _ => None,
