@@ -138,6 +138,7 @@ fn long_commands() {
         &["demo", "--run", "demo"],
     ] {
         let mut child = command(&root, arguments).stdin(Stdio::piped()).spawn().expect("starts");
+        // By then it is in the middle of its work, of which there is no sign to wait for.
         sleep(Duration::from_millis(500));
         assert!(child.try_wait().expect("a child").is_none(), "{arguments:?} is not long");
         signal(&child, "INT");
@@ -153,6 +154,7 @@ fn long_commands() {
     let mut child = ignoring.spawn().expect("starts");
     sleep(Duration::from_millis(500));
     signal(&child, "HUP");
+    // Time to end, if it does not ignore the signal.
     sleep(Duration::from_millis(500));
     assert!(child.try_wait().expect("a child").is_none(), "it ended with the terminal");
     signal(&child, "INT");

@@ -130,8 +130,8 @@ impl fmt::Display for Error {
             Self::IsaUnavailable { name } => write!(f, "ISA {name} is not available here"),
             Self::UnknownIsa { known } => {
                 write!(f, "unknown ISA: use one of ")?;
-                let names = known.iter().enumerate();
-                names.into_iter().try_for_each(|(i, name)| write!(f, "{}{name}", if i > 0 { ", " } else { "" }))
+                let mut names = known.iter().enumerate();
+                names.try_for_each(|(i, name)| write!(f, "{}{name}", if i > 0 { ", " } else { "" }))
             }
             Self::HammingWeight { weight, n } => write!(f, "Hamming weight {weight} exceeds the ring degree {n}"),
         }

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 
+use super::text::hex;
+
 /// The id of a key generation. It is drawn with a secret key and carried by everything made with
 /// that key: keys and ciphertexts. Without it, combining them with other keys of the same
 /// parameters would compute and decrypt to noise, unnoticed.
@@ -36,7 +38,7 @@ pub struct NoId(pub String);
 
 impl fmt::Display for KeyGeneration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.0))
     }
 }
 

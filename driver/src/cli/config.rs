@@ -160,10 +160,7 @@ fn commented(config: &Config) -> String {
         softmax_error,
         checkpoint_steps,
     } = config;
-    let mode = match mode {
-        Mode::Fast => "fast",
-        Mode::Published => "paper",
-    };
+    let mode = mode.name();
     let method = match method {
         Method::Nesterov => "nesterov",
         Method::Sgd => "sgd",

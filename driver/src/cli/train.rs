@@ -286,8 +286,7 @@ impl ClientLink for Watched<'_> {
     fn stepped(&mut self, done: Stepped) -> Result<()> {
         let step = done.step;
         self.progress.set(step);
-        self.validator.stepped(done)?;
-        let (largest, range) = (self.validator.max_logit_rows(), self.range);
+        let (largest, range) = (self.validator.max_logit_rows(step)?, self.range);
         if !self.told && (largest > range || largest.is_nan()) {
             self.told = true;
             self.progress.warn(&format!(

@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use super::config::{Config, Mode};
 use super::step::{Circuit, Levels, Step};
 use crate::base::error::{Error, Result, check_integer};
+use crate::base::text::hex;
 use crate::circuits::activation::plan::{Refresh, depth_and_bootstraps};
 use crate::circuits::activation::{SoftmaxPlan, Variant};
 use crate::circuits::bootstrap::Packing;
@@ -45,7 +46,7 @@ pub struct JobHash(pub [u8; 16]);
 
 impl fmt::Display for JobHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.0))
     }
 }
 

@@ -104,7 +104,6 @@ mod objects;
 mod parameters;
 mod stored;
 
-use std::fmt;
 use std::io::{Read, Write};
 
 pub use keys::{
@@ -118,6 +117,7 @@ use body::{Body, Sink};
 
 use crate::base::error::{Error, Result};
 use crate::base::key_generation::KeyGeneration;
+use crate::base::text::hex;
 use crate::ckks::keys::check_hash;
 use crate::ckks::params::{Parameters, ParametersHash};
 
@@ -161,7 +161,7 @@ impl Header {
         // reported as truncated.
         let magic = &bytes[..found.min(MAGIC.len())];
         if *magic != MAGIC[..magic.len()] {
-            return Err(Error::malformed(OBJECT, "magic", Hex(magic), format_args!("{}: no object", Hex(&MAGIC))));
+            return Err(Error::malformed(OBJECT, "magic", hex(magic), format_args!("{}: no object", hex(&MAGIC))));
         }
         let (version, kind) = (u16::from_le_bytes(part(&bytes, 8)), u16::from_le_bytes(part(&bytes, 10)));
         // Checks the version next, since headers of other versions may be shorter.
@@ -218,14 +218,6 @@ fn check_generation(kind: Kind, generation: KeyGeneration, keyed: bool) -> Resul
 /// Returns the bytes `at..at + LEN`.
 fn part<const LEN: usize>(bytes: &[u8], at: usize) -> [u8; LEN] {
     std::array::from_fn(|i| bytes[at + i])
-}
-
-struct Hex<'a>(&'a [u8]);
-
-impl fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
 }
 
 /// An object with a body of known length: [`Plaintext`](crate::Plaintext),

@@ -204,8 +204,8 @@ impl Isa {
     /// should use [`Isa::SCALAR`].
     #[must_use]
     pub fn detect() -> Self {
-        let detected = TABLE.iter().rev().filter(|(_, detected)| *detected);
-        detected.into_iter().find_map(|(name, _)| Self::by_name(name).ok()).unwrap_or(Self::SCALAR)
+        let mut detected = TABLE.iter().rev().filter(|(_, detected)| *detected);
+        detected.find_map(|(name, _)| Self::by_name(name).ok()).unwrap_or(Self::SCALAR)
     }
 
     /// Returns the available ISAs, `scalar` first.

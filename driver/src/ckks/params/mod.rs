@@ -37,6 +37,7 @@ pub use security::{max_log_qp, max_sparse_log_qp};
 
 use crate::base::error::{Error, Result};
 use crate::base::fft::SpecialFft;
+use crate::base::text::hex;
 
 /// The distribution of the coefficients of the secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +85,7 @@ pub struct ParametersHash(pub [u8; 16]);
 
 impl fmt::Display for ParametersHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.0))
     }
 }
 

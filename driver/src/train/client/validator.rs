@@ -8,7 +8,7 @@ use crate::base::error::{Result, check_count};
 use crate::ckks::ciphertext::Ciphertext;
 use crate::train::log::{ClientEvent, Quality, Writer, latest};
 use crate::train::metrics::{largest, quality};
-use crate::train::protocol::{ClientLink, Compare, Outputs, Stepped};
+use crate::train::protocol::{ClientLink, Compare, Outputs};
 use crate::train::stopping::best_epoch;
 
 /// A client that stops when the validation loss has not fallen for a while or a logit has left its
@@ -20,8 +20,6 @@ pub struct Validator<'a> {
     /// By epoch: the quality of V, and the largest logit of W.
     validations: BTreeMap<usize, (Quality, Option<f64>)>,
     twins: Twins<'a>,
-    /// The largest logit of a training row so far, computed by the twin.
-    max_logit_rows: f64,
     log: Writer<ClientEvent>,
 }
 
@@ -41,7 +39,7 @@ impl<'a> Validator<'a> {
             _ => None,
         };
         let validations = latest(earlier).into_iter().filter_map(validation).collect();
-        Self { client, labels, validations, twins, max_logit_rows: 0.0, log }
+        Self { client, labels, validations, twins, log }
     }
 
     /// Returns the result of the last validation: the quality of V, and the largest logit of W.
@@ -50,10 +48,12 @@ impl<'a> Validator<'a> {
         self.validations.values().next_back().copied()
     }
 
-    /// Returns the largest logit of a training row so far, computed by the plain twin.
-    #[must_use]
-    pub const fn max_logit_rows(&self) -> f64 {
-        self.max_logit_rows
+    /// Returns the largest logit of a training row in so many steps, computed by the plain twin.
+    ///
+    /// # Errors
+    /// Those of [`Twins::max_logit`].
+    pub fn max_logit_rows(&mut self, steps: usize) -> Result<f64> {
+        self.twins.max_logit(steps)
     }
 
     /// Returns the epoch that is the result so far: see [`best_epoch`].
@@ -61,14 +61,6 @@ impl<'a> Validator<'a> {
     pub fn best_epoch(&self) -> Option<usize> {
         let qualities = self.validations.iter().map(|(&epoch, &(quality, _))| (epoch, quality));
         best_epoch(qualities, self.client.plan().config().logit_range)
-    }
-
-    /// Writes an event to the log.
-    ///
-    /// # Errors
-    /// [`Error::Io`](crate::Error::Io) if writing fails.
-    pub fn note(&mut self, event: &ClientEvent) -> Result<()> {
-        self.log.write(event)
     }
 }
 
@@ -84,12 +76,11 @@ impl ClientLink for Validator<'_> {
         let (encrypted, max_logit_w) = (quality(&v, self.labels), Some(largest(&w)));
         // The twins may be interrupted, so nothing of this epoch is recorded before they are done.
         let [twin, exact] = self.twins.validate(step)?;
-        self.max_logit_rows = self.twins.max_logit(step)?;
+        let max_logit_rows = Some(self.twins.max_logit(step)?);
         self.validations.insert(epoch, (encrypted, max_logit_w));
         let go_on = self.resumes(epoch);
-        let max_logit_rows = Some(self.max_logit_rows);
         let event = ClientEvent::Validation { epoch, step, encrypted, max_logit_w, max_logit_rows, twin, exact, go_on };
-        self.note(&event)?;
+        self.log.write(&event)?;
         Ok(go_on)
     }
 
@@ -103,17 +94,12 @@ impl ClientLink for Validator<'_> {
         let in_range = last.is_none_or(|(v, w)| !beyond(v.max_logit) && !w.is_some_and(beyond));
         in_range && epochs < self.best_epoch().unwrap_or(0) + config.patience
     }
-
-    fn stepped(&mut self, step: Stepped) -> Result<()> {
-        self.max_logit_rows = self.twins.max_logit(step.step)?;
-        Ok(())
-    }
 }
 
 impl Compare for Validator<'_> {
     fn compare(&mut self, step: usize, state: &[Ciphertext]) -> Result<()> {
         let weights = self.client.weights(state)?;
         let event = self.twins.compare(step, &weights)?;
-        event.map_or(Ok(()), |event| self.note(&event))
+        event.map_or(Ok(()), |event| self.log.write(&event))
     }
 }

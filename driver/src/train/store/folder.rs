@@ -86,7 +86,7 @@ pub fn party(kind: Kind, name: &str) -> Option<Party> {
 /// Returns whether a file, by its name in a folder, is still being written or was
 /// left by a killed process.
 pub(super) fn is_unfinished(name: &str) -> bool {
-    is_temporary(name.trim_start_matches(PUBLIC).trim_start_matches('/'))
+    is_temporary(name.rsplit('/').next().unwrap_or(name))
 }
 
 /// A folder, and the files of its kind. Neither a file nor the folder of the server's files is ever
